@@ -1,0 +1,1 @@
+"""What follows the search: final runs, metrics, latency, statistics, figures and the report."""

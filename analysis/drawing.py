@@ -1,0 +1,115 @@
+"""How the figures look: one style, text that is safe to show, panels and axes, and files with the same bytes each time.
+
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers; markers and line styles say the same
+again, so that a grey print can be read.
+"""
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+INK, FAINT = "#222222", "#8a8a8a"
+RIGHT, WRONG = "#00664b", "#a84300"
+
+STYLE: dict[Any, Any] = {
+    "axes.edgecolor": "#666666",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "font.size": 8.5,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.2,
+    "svg.fonttype": "none",  # text stays text: small, searchable, and in the reader's fonts for any script
+    "svg.hashsalt": "study",  # the same figure gives the same bytes
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+}
+
+
+def label(text: str, width: int = 22) -> str:
+    """Text as a figure can show it: printable, cut in the middle to `width` characters, no `$` read as mathematics."""
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    if len(shown) > width:
+        shown = shown[: width // 2].rstrip() + "…" + shown[len(shown) - (width - 1) // 2 :].lstrip()
+    return shown.replace("$", r"\$")
+
+
+def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
+    """The figure as a file, PNG at 150 dots an inch; the same figure gives the same bytes.
+
+    The first call lays the figure out; a later one, of either kind, keeps that layout.
+    """
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A class name may use a script that matplotlib's font lacks; an SVG shows it in a font of the reader's.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    figure.set_layout_engine("none")
+    return buffer.getvalue()
+
+
+def width(columns: int) -> float:
+    """Inches of a figure on a page (2 columns) or a phone (1)."""
+    return 8.5 if columns > 1 else 3.9
+
+
+def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, each `height` inches high, at most `columns` side by side."""
+    across = max(1, min(columns, count))
+    rows = max(1, -(-count // across))
+    figure = Figure(figsize=(width(columns), rows * height + 0.35))
+    axes = list(figure.subplots(rows, across, squeeze=False).ravel())
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    return figure, axes[:count]
+
+
+def epoch_axis(ax: Axes, unit: str) -> None:
+    """Labels a panel of some quantity against epochs, which are whole numbers."""
+    ax.set(xlabel="epoch", ylabel=unit)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+
+
+def share_limits(axes: Sequence[Axes], log: bool = False) -> None:
+    """Gives panels of one quantity the same y limits, not stretched by the few values far above the others.
+
+    With `log`, where everything drawn is positive, the axes become logarithmic. Panels without data stay as they are.
+    """
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.lines]
+    values = np.concatenate(drawn) if drawn else np.empty(0)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    low, high = values.min(), min(values.max(), 10 * np.percentile(values, 95))
+    pad = (high / low) ** 0.05 * 1.01 if log else 0.05 * (high - low) + 0.1
+    for ax in axes:
+        if log:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.set_ylim(low / pad, high * pad)
+        else:
+            ax.set_ylim(low - pad, high + pad)
+
+
+def say(ax: Axes, text: str) -> None:
+    """Writes a remark in the middle of a panel that has nothing to draw."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=FAINT)

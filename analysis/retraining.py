@@ -1,0 +1,157 @@
+"""The final runs: one configuration trained on fresh seeds, each judged once on the test set."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import ray
+import torch
+
+from analysis.metrics import metric_values
+from models.data import Dataset, LabelledImages, TrainingData, stratified_split
+from models.inference import DeviceImages, predict_logits
+from models.precision import training_device
+from models.randomness import RunSeeds, integer, stream
+from models.registry import Architecture
+from models.training import EpochResult, TrainingConfig, TrainingRun, best_epoch
+from study.checkpoints import CheckpointStore
+from study.folder import EPOCH_COLUMNS, FinalRun
+from study.resources import Resources
+from study.trainable import WorkerSettings, train_with_checkpoints
+
+RETRIES = 2
+
+
+def checkpoint_name(group: str, seed: int) -> str:
+    """Name of a final run in the checkpoint store."""
+    return f"final/{group}/seed-{seed}"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One final run to be made.
+
+    Attributes:
+        arch: name of the architecture.
+        variant: "baseline" or "tuned".
+        seed: its number k, from 0. Equal numbers share the split, and draw data order, initial weights and dropout
+            masks from the same streams, in every group.
+        is_tuned: whether the configuration is the tuned one, which the baseline may be too.
+    """
+
+    arch: str
+    variant: str
+    seed: int
+    recipe: TrainingConfig
+    is_tuned: bool
+
+    @property
+    def group(self) -> str:
+        return f"{self.arch}-{self.variant}"
+
+    @property
+    def name(self) -> str:
+        return checkpoint_name(self.group, self.seed)
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A final run that failed for good, and why, in one line."""
+
+    plan: RunPlan
+    reason: str
+
+
+def retrain(
+    plans: Sequence[RunPlan],
+    architectures: Mapping[str, Architecture],
+    settings: WorkerSettings,
+    resources: Resources,
+    on_epoch: Callable[[RunPlan, EpochResult], None],
+) -> Iterator[FinalRun | FailedRun]:
+    """Makes the runs as Ray tasks, as many at a time as the resources say.
+
+    Yields:
+        Each run as it finishes, or why it could not be made.
+    """
+    task = ray.remote(_train_final_run).options(
+        num_cpus=resources.cpus_per_trial,
+        num_gpus=resources.gpus_per_trial,
+        max_retries=RETRIES,
+        num_returns="streaming",
+    )
+    waiting = list(plans)
+    # Ray types the handle of a streaming task as an ordinary reference.
+    under_way: dict[Any, RunPlan] = {}
+    while waiting or under_way:
+        while waiting and len(under_way) < resources.concurrency:
+            plan = waiting.pop(0)
+            under_way[task.remote(plan, architectures[plan.arch], settings)] = plan
+        ready: Any = ray.wait(list(under_way), num_returns=1, fetch_local=False)[0][0]
+        plan = under_way[ready]
+        try:
+            result: Any = ray.get(next(ready))
+        except StopIteration:
+            del under_way[ready]
+            continue
+        except ray.exceptions.RayError as error:
+            del under_way[ready]
+            yield FailedRun(plan, _last_line(error))
+            continue
+        if isinstance(result, FinalRun):
+            yield result
+        else:
+            on_epoch(plan, result)
+
+
+def _train_final_run(
+    plan: RunPlan, architecture: Architecture, settings: WorkerSettings
+) -> Iterator[EpochResult | FinalRun]:
+    """Runs in a worker: yields each epoch's result, then the run as a whole."""
+    torch.set_num_threads(settings.threads)
+    dataset: Dataset = ray.get(settings.dataset)
+    split_seed = integer(stream(settings.seed, "final", plan.seed, "split"))
+    data = TrainingData.from_split(
+        dataset.train, stratified_split(dataset.train.labels, split_seed), len(dataset.classes)
+    )
+    seeds = RunSeeds.of(settings.seed, "final", plan.seed)
+    run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), settings.precision)
+    yield from train_with_checkpoints(run, CheckpointStore(settings.checkpoints), plan.name)
+    yield _judge(plan, run, data, dataset.test)
+
+
+def _judge(plan: RunPlan, run: TrainingRun, data: TrainingData, test: LabelledImages) -> FinalRun:
+    """Predicts the test set with the weights of the lowest validation loss."""
+    images = DeviceImages(test.images, data.statistics, training_device())
+    everything = torch.arange(len(test), device=images.device)
+    logits = predict_logits(run.best_model(), images, everything, run.precision).cpu().numpy()
+    best = best_epoch(run.history)
+    metrics = {
+        "group": plan.group,
+        "arch": plan.arch,
+        "variant": plan.variant,
+        "seed": plan.seed,
+        "config": {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout},
+        "is_tuned": plan.is_tuned,
+        "status": run.outcome,
+        "epochs": len(run.history),
+        "best_epoch": best.epoch if best else None,
+        "val_loss": best.val_loss if best else None,
+        "val_accuracy": best.val_accuracy if best else None,
+        **metric_values(logits.argmax(axis=1), test.labels, data.n_classes),
+        "seconds": sum(row.seconds for row in run.history),
+    }
+    return FinalRun(
+        group=plan.group,
+        seed=plan.seed,
+        metrics=metrics,
+        history=pd.DataFrame([asdict(row) for row in run.history], columns=list(EPOCH_COLUMNS)),
+        logits=logits,
+        labels=test.labels.copy(),
+        weights={name: value.cpu().contiguous().numpy() for name, value in run.best_weights().items()},
+    )
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1]

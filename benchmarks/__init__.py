@@ -1,0 +1,1 @@
+"""Measurements that RESULTS.md quotes, one command a table."""

@@ -1,0 +1,150 @@
+"""Labelled images as arrays, how they are split, and what they are normalised with."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+IMAGE_SHAPE = (32, 32, 3)
+VALIDATION_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images uint8 [n, 32, 32, 3] (height, width, RGB) and their labels int64 [n]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.shape[1:] != IMAGE_SHAPE:
+            raise ValueError(f"images must be uint8 [n, 32, 32, 3], not {self.images.dtype} {self.images.shape}")
+        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"labels must be int64 [n], not {self.labels.dtype} {self.labels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test set over the same classes.
+
+    Attributes:
+        title: name shown in reports.
+        classes: class names; a label is an index into them.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    train: LabelledImages
+    test: LabelledImages
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the class names and every image and label, as 64 hexadecimal digits."""
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        for part in (self.train, self.test):
+            digest.update(f"|{len(part)}|".encode())
+            digest.update(np.ascontiguousarray(part.images).data)
+            digest.update(np.ascontiguousarray(part.labels).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint index arrays, int64 and sorted, into one set of labelled images."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+class TooFewImages(ValueError):
+    """A class has fewer images than a split needs."""
+
+
+def stratified_split(labels: np.ndarray, seed: int) -> Split:
+    """Sets aside a tenth of the images for validation, the classes in proportion.
+
+    Args:
+        labels: int64 [n].
+        seed: in [0, 2**32).
+
+    Raises:
+        TooFewImages: if some class would be missing on one side.
+    """
+    n_validation = round(VALIDATION_FRACTION * len(labels))
+    try:
+        train, validation = train_test_split(
+            np.arange(len(labels)), test_size=n_validation, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        raise TooFewImages(f"{len(labels)} training images are too few to split: {error}") from error
+    present = set(np.unique(labels))
+    if set(np.unique(labels[train])) != present or set(np.unique(labels[validation])) != present:
+        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        raise TooFewImages(
+            f"the smallest class has {smallest} of {len(labels)} training images: too few to be in both the training"
+            f" and the validation part; use more images"
+        )
+    return Split(np.sort(train), np.sort(validation))
+
+
+def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledImages:
+    """Keeps `size` images, the classes in proportion; `size` equal to the number of images keeps all.
+
+    Raises:
+        TooFewImages: if there are fewer images than `size`, or `size` leaves a class empty.
+    """
+    if size > len(data):
+        raise TooFewImages(f"{size} training images were asked for and there are {len(data)}")
+    if size == len(data):
+        return data
+    n_classes = len(np.unique(data.labels))
+    try:
+        kept, _ = train_test_split(np.arange(len(data)), train_size=size, stratify=data.labels, random_state=seed)
+    except ValueError:
+        # scikit-learn also refuses to leave out fewer images than there are classes.
+        if size < n_classes:
+            raise TooFewImages(f"{size} training images cannot hold all {n_classes} classes") from None
+        kept = np.random.default_rng(seed).permutation(len(data))[:size]
+    kept = np.sort(kept)
+    return LabelledImages(data.images[kept], data.labels[kept])
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and standard deviation of each colour channel, float32 [3], in units of pixel values 0 to 255."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def channel_statistics(images: np.ndarray) -> ChannelStatistics:
+    """Statistics of uint8 images [n, 32, 32, 3]; the deviation of a constant channel is given as 1."""
+    counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)])
+    values = np.arange(256)
+    mean = counts @ values / counts.sum(axis=1)
+    variance = counts @ values**2 / counts.sum(axis=1) - mean**2
+    deviation = np.sqrt(np.maximum(variance, 0.0))
+    return ChannelStatistics(mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one training run sees: images, which of them it trains and validates on, and their normalisation.
+
+    Attributes:
+        source: images that the split indexes; may be read-only and shared between processes.
+        n_classes: number of classes, which may exceed the largest label.
+    """
+
+    source: LabelledImages
+    split: Split
+    n_classes: int
+    statistics: ChannelStatistics
+
+    @classmethod
+    def from_split(cls, source: LabelledImages, split: Split, n_classes: int) -> "TrainingData":
+        """Takes the channel statistics of the split's training part."""
+        return cls(source, split, n_classes, channel_statistics(source.images[split.train]))

@@ -1,0 +1,46 @@
+"""Predictions of a network on images held as bytes."""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.data import ChannelStatistics
+from models.precision import Precision, autocast
+
+EVALUATION_BATCH_SIZE = 500
+
+
+class DeviceImages:
+    """Images uint8 [n, 32, 32, 3] on a device; indexing gives normalised float32 batches, channels last.
+
+    The bytes are not copied on a CPU, so many processes can share one read-only array.
+    """
+
+    def __init__(self, images: np.ndarray, statistics: ChannelStatistics, device: torch.device) -> None:
+        with warnings.catch_warnings():
+            # Read-only shared memory is meant: nothing here writes to it.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._bytes = torch.from_numpy(images).to(device)
+        self._mean = torch.from_numpy(statistics.mean).to(device)
+        self._deviation = torch.from_numpy(statistics.deviation).to(device)
+
+    @property
+    def device(self) -> torch.device:
+        return self._bytes.device
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Images [len(index), 3, 32, 32] with mean 0 and deviation 1 a channel over the training split."""
+        return ((self._bytes[index].float() - self._mean) / self._deviation).permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, images: DeviceImages, index: Tensor, precision: Precision) -> Tensor:
+    """Logits float32 [len(index), n_classes] of the network in eval mode; leaves the network in eval mode."""
+    model.eval()
+    with autocast(precision, images.device):
+        return torch.cat([model(images[batch]).float() for batch in index.split(EVALUATION_BATCH_SIZE)])

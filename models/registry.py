@@ -1,0 +1,42 @@
+"""The networks that a study can compare. A new one is a file of its own and one line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from models.alexnet import AlexNet
+from models.mobilenet import MobileNetLike
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network and what its documented baseline says of it.
+
+    Attributes:
+        name: lower-case identifier, used on the command line and in file names.
+        title: name shown in tables and figures.
+        build: `build(n_classes, dropout)` returns a module that maps images [n, 3, 32, 32] to logits [n, n_classes].
+        baseline_dropout: the dropout of its documented recipe, in [0, 1).
+    """
+
+    name: str
+    title: str
+    build: Callable[[int, float], nn.Module]
+    baseline_dropout: float
+
+
+ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register(architecture: Architecture) -> None:
+    """Makes a network known by its name. Raises ValueError if the name is taken or unfit for a file name."""
+    if not architecture.name.isidentifier() or architecture.name != architecture.name.lower():
+        raise ValueError(f"architecture name {architecture.name!r} must be a lower-case identifier")
+    if architecture.name in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture.name!r} is registered already")
+    ARCHITECTURES[architecture.name] = architecture
+
+
+register(Architecture("alexnet", "AlexNet", AlexNet, baseline_dropout=0.5))
+register(Architecture("mobilenet", "MobileNet-like", MobileNetLike, baseline_dropout=0.0))

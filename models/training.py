@@ -1,0 +1,196 @@
+"""How one network is trained: the one loop behind the search, the final runs and the baseline."""
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.data import TrainingData
+from models.inference import DeviceImages, predict_logits
+from models.precision import Precision, autocast
+from models.randomness import RunSeeds, integer, stream
+from models.registry import Architecture
+
+BATCH_SIZE = 128
+PATIENCE = 5
+BASELINE_LEARNING_RATE = 1e-3
+
+Outcome = Literal["COMPLETE", "STOPPED_EARLY", "DIVERGED"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The recipe of one run.
+
+    Attributes:
+        lr: learning rate of Adam (Kingma and Ba, 2015), positive.
+        dropout: in [0, 1).
+        max_epochs: at least 1.
+        patience: epochs without a lower validation loss after which a run stops, at least 1.
+        batch_size: images a step; the last step of an epoch takes what is left.
+    """
+
+    lr: float
+    dropout: float
+    max_epochs: int
+    patience: int = PATIENCE
+    batch_size: int = BATCH_SIZE
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch: mean losses in nats an image, validation accuracy in [0, 1], and the seconds of its training pass.
+
+    Losses may be infinite or NaN in the last epoch of a run that diverges.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+    @property
+    def is_finite(self) -> bool:
+        return math.isfinite(self.train_loss) and math.isfinite(self.val_loss)
+
+
+def best_epoch(history: list[EpochResult]) -> EpochResult | None:
+    """The epoch of lowest validation loss, the earliest of equals, among the finite ones; None if there is none."""
+    return min((row for row in history if row.is_finite), key=lambda row: row.val_loss, default=None)
+
+
+def outcome_of(history: list[EpochResult], config: TrainingConfig) -> Outcome | None:
+    """How a run with this history has ended; None if it can go on."""
+    if not history:
+        return None
+    last, best = history[-1], best_epoch(history)
+    if not last.is_finite or best is None:
+        return "DIVERGED"
+    if last.epoch >= config.max_epochs:
+        return "COMPLETE"
+    if last.epoch - best.epoch >= config.patience:
+        return "STOPPED_EARLY"
+    return None
+
+
+class TrainingRun:
+    """One training run, an epoch at a time, with early stopping on the validation loss.
+
+    Everything random in epoch e is drawn from the run's seeds and e alone, so a run loaded from `state_dict` goes
+    on exactly as it would have. On a CPU, with the same number of torch threads, equal seeds give equal weights.
+
+    Attributes:
+        history: one result an epoch, in order.
+        outcome: None while the run can go on; COMPLETE at `max_epochs`, STOPPED_EARLY out of patience, DIVERGED
+            when a loss is not finite.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        config: TrainingConfig,
+        data: TrainingData,
+        seeds: RunSeeds,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        self.history: list[EpochResult] = []
+        self.outcome: Outcome | None = None
+        self._config = config
+        self._seeds = seeds
+        self._device = device
+        self.precision = precision
+        self._images = DeviceImages(data.source.images, data.statistics, device)
+        self._labels = torch.from_numpy(data.source.labels.copy()).to(device)
+        self._train = data.split.train
+        self._validation = torch.from_numpy(data.split.validation).to(device)
+        with _seeded(seeds.weights, device):
+            model = architecture.build(data.n_classes, config.dropout)
+        self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=config.lr, fused=True)
+        self._best_weights = self._weights()
+
+    def train_epoch(self) -> EpochResult:
+        """Trains and validates for one epoch. Raises RuntimeError if the run has ended."""
+        if self.outcome is not None:
+            raise RuntimeError(f"the run has ended: {self.outcome}")
+        epoch = len(self.history) + 1
+        start = time.perf_counter()
+        train_loss = self._train_pass(epoch)
+        seconds = time.perf_counter() - start
+        val_loss, val_accuracy = self._validate()
+        result = EpochResult(epoch, train_loss, val_loss, val_accuracy, seconds)
+        self.history.append(result)
+        if best_epoch(self.history) is result:
+            self._best_weights = self._weights()
+        self.outcome = outcome_of(self.history, self._config)
+        return result
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the epoch of lowest validation loss; the initial ones before there is one."""
+        return self._best_weights
+
+    def best_model(self) -> torch.nn.Module:
+        """A copy of the network with its best weights, in eval mode."""
+        model: torch.nn.Module = copy.deepcopy(self._model)
+        model.load_state_dict(self._best_weights)
+        return model.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on exactly; readable with torch.load(weights_only=True)."""
+        return {
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "best_weights": self._best_weights,
+            "history": [asdict(row) for row in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up a state of a run of the same architecture, configuration, data and seeds."""
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._best_weights = {name: value.to(self._device) for name, value in state["best_weights"].items()}
+        self.history = [EpochResult(**row) for row in state["history"]]
+        self.outcome = outcome_of(self.history, self._config)
+
+    def _train_pass(self, epoch: int) -> float:
+        self._model.train()
+        order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
+        batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
+        # The loss stays on the device: reading it every step would make a GPU wait.
+        total = torch.zeros((), device=self._device)
+        with _seeded(integer(stream(self._seeds.dropout, epoch), bits=64), self._device):
+            for batch in batches:
+                self._optimizer.zero_grad(set_to_none=True)
+                with autocast(self.precision, self._device):
+                    loss = F.cross_entropy(self._model(self._images[batch]), self._labels[batch])
+                loss.backward()
+                self._optimizer.step()
+                total += loss.detach() * len(batch)
+        return total.item() / len(order)
+
+    def _validate(self) -> tuple[float, float]:
+        logits = predict_logits(self._model, self._images, self._validation, self.precision)
+        labels = self._labels[self._validation]
+        loss = F.cross_entropy(logits, labels).item()
+        return loss, (logits.argmax(dim=1) == labels).double().mean().item()
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self._model.state_dict().items()}
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeds torch's global generators inside the block and gives them their former state back after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

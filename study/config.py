@@ -1,0 +1,130 @@
+"""What a study is asked to do: its presets, and the checks that need no data."""
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from models.registry import ARCHITECTURES
+from models.training import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
+from study.errors import BadInput
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The ranges that Optuna samples from: learning rate log-uniform, dropout uniform."""
+
+    lr: tuple[float, float] = (1e-4, 1e-2)
+    dropout: tuple[float, float] = (0.0, 0.7)
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """ASHA's rungs (Li et al., 2020): the first at `grace_period` epochs, each next `reduction_factor` times later."""
+
+    grace_period: int = 2
+    reduction_factor: int = 3
+
+
+SEARCH_SPACE = SearchSpace()
+RUNGS = Rungs()
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study's settings; those that are None are worked out from the machine or the data.
+
+    Attributes:
+        dataset: cifar10, digits or folder.
+        data_dir: where the data set lies, or is kept.
+        trials: configurations tried for each architecture.
+        max_epochs: cap on the epochs of every training run.
+        seeds: final runs of each configuration.
+        train_size: stratified number of training images to keep, counted before the split; all if None.
+        archs: names of the networks to compare.
+        seed: the number that everything random depends on.
+        precision: number format of matrix products.
+        cpus_per_trial: CPUs, and so torch threads, of a training run.
+        gpus_per_trial: share of a GPU that a training run takes.
+        concurrency: training runs at a time.
+        address: address of a Ray cluster to join; a local one is started if None.
+        storage: URI or shared folder for checkpoints; the study folder if None.
+        baseline: train only the documented baselines.
+    """
+
+    preset: Literal["full", "quick"] = "full"
+    dataset: str = "cifar10"
+    data_dir: Path | None = None
+    trials: int = 32
+    max_epochs: int = 50
+    seeds: int = 10
+    train_size: int | None = None
+    archs: tuple[str, ...] = ("alexnet", "mobilenet")
+    seed: int = 0
+    precision: str = "auto"
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    concurrency: int | None = None
+    address: str | None = None
+    storage: str | None = None
+    baseline: bool = False
+
+    def training(self, lr: float, dropout: float) -> TrainingConfig:
+        """The recipe of one run of this study."""
+        return TrainingConfig(lr=lr, dropout=dropout, max_epochs=self.max_epochs, patience=PATIENCE)
+
+    def baseline_training(self, arch: str) -> TrainingConfig:
+        """The documented baseline of an architecture, at this study's cap on epochs."""
+        return self.training(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout)
+
+    def to_json(self) -> dict[str, Any]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"data_dir": None if self.data_dir is None else str(self.data_dir), "archs": list(self.archs)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "StudyConfig":
+        """Raises BadInput if the values are not those of a configuration."""
+        try:
+            data_dir = values["data_dir"]
+            return cls(
+                **{**values, "data_dir": None if data_dir is None else Path(data_dir), "archs": tuple(values["archs"])}
+            )
+        except (KeyError, TypeError) as error:
+            raise BadInput(f"study.json holds no configuration of this version: {error}") from error
+
+
+PRESETS = {
+    "full": StudyConfig(),
+    "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=8, seeds=5, train_size=800),
+}
+
+
+def check(config: StudyConfig) -> None:
+    """Raises BadInput for what is wrong whatever the data and the machine are."""
+    _check_archs(config.archs)
+    for flag, value, least in (
+        ("--trials", config.trials, 1),
+        ("--max-epochs", config.max_epochs, 1),
+        ("--seeds", config.seeds, 1),
+        ("--train-size", config.train_size, 1),
+        ("--concurrency", config.concurrency, 1),
+        ("--seed", config.seed, 0),
+    ):
+        if value is not None and value < least:
+            raise BadInput(f"{flag} must be at least {least}, not {value}")
+    if config.cpus_per_trial is not None and not (math.isfinite(config.cpus_per_trial) and config.cpus_per_trial > 0):
+        raise BadInput(f"--cpus-per-trial must be positive, not {config.cpus_per_trial}")
+    if config.gpus_per_trial is not None and not (math.isfinite(config.gpus_per_trial) and config.gpus_per_trial >= 0):
+        raise BadInput(f"--gpus-per-trial must not be negative: {config.gpus_per_trial}")
+    if config.precision not in ("auto", "fp32", "bf16"):
+        raise BadInput(f"--precision {config.precision!r} is none of auto, fp32, bf16")
+
+
+def _check_archs(archs: tuple[str, ...]) -> None:
+    if not archs:
+        raise BadInput("--archs needs at least one architecture")
+    for arch in archs:
+        if arch not in ARCHITECTURES:
+            raise BadInput(f"unknown architecture {arch!r}: choose from {', '.join(ARCHITECTURES)}")
+    if len(set(archs)) < len(archs):
+        raise BadInput(f"--archs names an architecture twice: {' '.join(archs)}")

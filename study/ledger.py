@@ -1,0 +1,175 @@
+"""The ledger of a search: what was asked, what each epoch gave, how each trial ended.
+
+Everything that the searcher, the rungs and the tables need is a function of it. It is kept as an append-only
+journal of JSON lines, so a driver that is killed loses nothing but the line it was writing.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from models.training import EpochResult, best_epoch
+from study.files import DamagedFile, without_nan
+from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
+
+Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
+
+
+@dataclass
+class Trial:
+    """One configuration of one architecture and what became of it.
+
+    Attributes:
+        number: counts from 0 within its architecture; 0 is the documented baseline.
+        status: None while it runs.
+        error: why its last failed attempt failed, if one did.
+    """
+
+    arch: str
+    number: int
+    lr: float
+    dropout: float
+    status: Status | None = None
+    error: str | None = None
+    history: list[EpochResult] = field(default_factory=list)
+
+    @property
+    def trial_id(self) -> str:
+        return f"{self.arch}-{self.number}"
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.number == 0
+
+    @property
+    def best(self) -> EpochResult | None:
+        """The epoch of lowest validation loss; None before there is a finite one."""
+        return best_epoch(self.history)
+
+    def scores(self) -> list[float]:
+        """After each epoch, the validation accuracy of the weights that the trial would keep then."""
+        kept = (best_epoch(self.history[: end + 1]) for end in range(len(self.history)))
+        return [row.val_accuracy for row in kept if row is not None]
+
+
+class Ledger:
+    """The trials of a search, by architecture and by number, written down as they happen.
+
+    Args:
+        journal: file that is read, if it is there, and appended to.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._trials: dict[str, Trial] = {}
+        self._arrivals: list[tuple[Trial, EpochResult]] = []
+        for event in _read_journal(journal):
+            self._apply(event)
+
+    def trials(self, arch: str | None = None) -> list[Trial]:
+        """All trials, or those of an architecture, in the order in which they were asked for."""
+        return [trial for trial in self._trials.values() if arch in (None, trial.arch)]
+
+    def trial(self, trial_id: str) -> Trial:
+        return self._trials[trial_id]
+
+    def arrivals(self) -> list[tuple[Trial, EpochResult]]:
+        """Every epoch of every trial, in the order in which the driver was told."""
+        return list(self._arrivals)
+
+    def ask(self, arch: str, number: int, lr: float, dropout: float) -> Trial:
+        """Notes that a trial begins."""
+        self._record({"event": "ask", "arch": arch, "number": number, "lr": lr, "dropout": dropout})
+        return self._trials[f"{arch}-{number}"]
+
+    def report(self, trial_id: str, result: EpochResult) -> bool:
+        """Notes an epoch's result; returns False, and does nothing, if the epoch is known already."""
+        if result.epoch <= len(self._trials[trial_id].history):
+            return False
+        self._record({"event": "epoch", "trial_id": trial_id, **vars(result)})
+        return True
+
+    def note_error(self, trial_id: str, error: str) -> None:
+        """Notes why an attempt at a trial failed."""
+        self._record({"event": "error", "trial_id": trial_id, "error": error})
+
+    def end(self, trial_id: str, status: Status) -> None:
+        """Notes how a trial ended."""
+        self._record({"event": "end", "trial_id": trial_id, "status": status})
+
+    def trials_table(self) -> pd.DataFrame:
+        """A row a trial that has ended, as trials.csv has it, by architecture and number."""
+        order = list(dict.fromkeys(trial.arch for trial in self._trials.values()))
+        ended = [trial for trial in self._trials.values() if trial.status is not None]
+        ended.sort(key=lambda trial: (order.index(trial.arch), trial.number))
+        rows = []
+        for trial in ended:
+            best = trial.best
+            rows.append(
+                {
+                    "trial_id": trial.trial_id,
+                    "arch": trial.arch,
+                    "lr": trial.lr,
+                    "dropout": trial.dropout,
+                    "status": trial.status,
+                    "epochs": len(trial.history),
+                    "best_epoch": best.epoch if best else None,
+                    "val_accuracy": best.val_accuracy if best else None,
+                    "val_loss": best.val_loss if best else None,
+                    "seconds": sum(row.seconds for row in trial.history),
+                    "is_baseline": trial.is_baseline,
+                }
+            )
+        return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)).astype({"best_epoch": "Int64"})
+
+    def history_table(self) -> pd.DataFrame:
+        """A row an epoch of a trial, as history.csv has it, in the order of arrival."""
+        rows = [
+            {"trial_id": trial.trial_id, "arch": trial.arch, **without_nan(vars(result))}
+            for trial, result in self._arrivals
+        ]
+        return pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
+
+    def _record(self, event: dict[str, Any]) -> None:
+        self._journal.parent.mkdir(parents=True, exist_ok=True)
+        with self._journal.open("ab") as file:
+            file.write(json.dumps(event).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._apply(event)
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"event": "ask", "arch": arch, "number": number, "lr": lr, "dropout": dropout}:
+                trial = Trial(arch, number, lr, dropout)
+                self._trials[trial.trial_id] = trial
+            case {"event": "epoch", "trial_id": trial_id, **row}:
+                result = EpochResult(**{name: row[name] for name in EpochResult.__dataclass_fields__})
+                self._trials[trial_id].history.append(result)
+                self._arrivals.append((self._trials[trial_id], result))
+            case {"event": "error", "trial_id": trial_id, "error": error}:
+                self._trials[trial_id].error = error
+            case {"event": "end", "trial_id": trial_id, "status": status} if status in get_args(Status):
+                self._trials[trial_id].status = status
+            case _:
+                raise DamagedFile(f"{self._journal} holds an unknown event: {event}")
+
+
+def _read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the events; a last line that was cut short is removed from the file."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        os.truncate(path, len(whole))
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise DamagedFile(f"{path} is damaged at line {number}: {error}") from error

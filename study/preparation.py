@@ -1,0 +1,125 @@
+"""From a command line to a study that can run: its settings, its data, its folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from models.cost import count_macs, count_parameters
+from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
+from models.randomness import integer, stream
+from models.registry import ARCHITECTURES
+from study import cluster, datasets
+from study.cli import Options, parse
+from study.config import StudyConfig, check
+from study.errors import BadInput
+from study.folder import StudyFolder, check_name
+from study.provenance import FORMAT, describe_study
+from study.resources import divide
+
+# What may differ when a study goes on: it changes how fast a run is made, not what it gives.
+_FREE_ON_RESUME = {"seeds", "concurrency", "address"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        config: may still hold None where the machine or the cluster decides.
+        folder: of a study that was begun, if `is_resumed`; else it is not there yet.
+    """
+
+    config: StudyConfig
+    folder: StudyFolder
+    is_resumed: bool
+    arguments: tuple[str, ...]
+
+
+def read_request(arguments: Sequence[str]) -> Request:
+    """Reads and checks all that can be checked without reading data. Raises BadInput."""
+    options = parse(arguments)
+    if options.resume:
+        return _read_resume(options, arguments)
+    config = options.config()
+    if config.data_dir is not None:
+        config = replace(config, data_dir=config.data_dir.absolute())
+    check(config)
+    name = f"{config.dataset}-{datetime.now():%Y%m%d-%H%M%S}" if options.name is None else check_name(options.name)
+    StudyFolder.check_free(options.results_dir, name)
+    datasets.check(config.dataset, config.data_dir)
+    if config.address is None:
+        divide(cluster.machine_capacity(), config)
+    return Request(config, StudyFolder(options.results_dir / name), is_resumed=False, arguments=tuple(arguments))
+
+
+def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
+    """A study without study.json is begun afresh, as the same command without --resume would."""
+    if options.name is not None and not (options.results_dir / check_name(options.name) / "study.json").exists():
+        path = options.results_dir / options.name
+        if not path.is_dir():
+            raise BadInput(f"there is no study {path} to resume")
+        return read_request([argument for argument in arguments if argument != "--resume"])
+    if options.name is None:
+        folder = StudyFolder.newest(options.results_dir)
+    else:
+        folder = StudyFolder.open(options.results_dir / options.name)
+    study = folder.read_study()
+    if study.get("format") != FORMAT:
+        raise BadInput(f"{folder.path} is of format {study.get('format')!r}; this version reads format {FORMAT}")
+    stored = StudyConfig.from_json(study["config"])
+    asked = parse(arguments, base=stored).config()
+    if asked.data_dir is not None:
+        asked = replace(asked, data_dir=asked.data_dir.absolute())
+    for field in fields(StudyConfig):
+        before, now = getattr(stored, field.name), getattr(asked, field.name)
+        if before != now and field.name not in _FREE_ON_RESUME:
+            flag = "--" + field.name.replace("_", "-")
+            raise BadInput(
+                f"{folder.path} was begun with {flag} {before}, not {now}: leave the flag out, or begin anew"
+            )
+    if asked.seeds < stored.seeds:
+        raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
+    check(asked)
+    return Request(asked, folder, is_resumed=True, arguments=tuple(arguments))
+
+
+def load_dataset(config: StudyConfig) -> Dataset:
+    """Reads the data set and cuts it to --train-size. Raises BadInput if it is too small to split."""
+    dataset = datasets.load(config.dataset, config.data_dir)
+    try:
+        if config.train_size is not None:
+            seed = integer(stream(config.seed, "subset"))
+            dataset = replace(dataset, train=stratified_subset(dataset.train, config.train_size, seed))
+        stratified_split(dataset.train.labels, seed=0)
+    except TooFewImages as error:
+        flag = "" if config.train_size is None else f"--train-size {config.train_size}: "
+        raise BadInput(f"{flag}{error}") from error
+    return dataset
+
+
+def create_folder(request: Request, config: StudyConfig, dataset: Dataset) -> None:
+    """Makes the folder of a new study, study.json in it."""
+    networks: dict[str, dict[str, Any]] = {}
+    for arch in config.archs:
+        model = ARCHITECTURES[arch].build(len(dataset.classes), ARCHITECTURES[arch].baseline_dropout)
+        baseline = config.baseline_training(arch)
+        networks[arch] = {
+            "title": ARCHITECTURES[arch].title,
+            "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
+            "parameters": count_parameters(model),
+            "macs": count_macs(model),
+        }
+    folder = StudyFolder.create(request.folder.path.parent, request.folder.path.name)
+    folder.write_study(describe_study(folder.path.name, request.arguments, config, networks, dataset))
+
+
+def take_up_folder(request: Request, dataset: Dataset) -> None:
+    """Brings study.json of a resumed study up to date. Raises BadInput if the data are not those it was begun with."""
+    study = request.folder.read_study()
+    if (fingerprint := dataset.fingerprint()) != study["data"]["fingerprint"]:
+        raise BadInput(
+            f"the data are not those that {request.folder.path} was begun with: their fingerprint is"
+            f" {fingerprint[:12]}, not {study['data']['fingerprint'][:12]}"
+        )
+    request.folder.write_study(study | {"config": request.config.to_json()})

@@ -1,0 +1,148 @@
+"""What a person sees while a study runs: a live table, or plain lines where there is no terminal."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_LINE_EVERY_SECONDS = 10.0
+
+
+@dataclass
+class Row:
+    """How far one line of work has come.
+
+    Attributes:
+        title: what it is, such as "AlexNet".
+        planned: units of work planned: trials, or final runs.
+        states: number of units by state, such as {"running": 1, "pruned": 2}; `running` ones are not done.
+        accuracy: so far, in [0, 1], if there is any.
+        score: what the accuracy is, such as "best" or "mean".
+        epochs: epochs trained so far.
+        seconds: seconds of training spent so far.
+    """
+
+    title: str
+    planned: int
+    states: dict[str, int] = field(default_factory=dict)
+    accuracy: float | None = None
+    score: str = "best"
+    epochs: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        return sum(count for state, count in self.states.items() if state != "running")
+
+
+class Progress:
+    """Shows the rows of the stage that is under way. Use as a context manager.
+
+    Args:
+        console: where to; a live table is drawn if it is a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._stage = ""
+        self._started = 0.0
+        self._already_done: dict[str, float] = {}
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, message: str) -> None:
+        """Prints a line that stays."""
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, stage: str, rows: Sequence[Row]) -> None:
+        """Begins a stage; what the rows have spent already does not count for the time left."""
+        self._stage = stage
+        self._started = time.monotonic()
+        self._already_done = {row.title: row.seconds for row in rows}
+        self._last_line = float("-inf")
+        self.update(rows)
+
+    def update(self, rows: Sequence[Row]) -> None:
+        """Shows the rows as they stand now."""
+        left = self._seconds_left(rows)
+        if self._live is not None:
+            self._live.update(Group(Text(f"{self._stage}{_left(left)}", style="bold"), _table(rows)))
+        elif time.monotonic() - self._last_line >= PLAIN_LINE_EVERY_SECONDS:
+            self._print_line(rows, left)
+
+    def finish(self, rows: Sequence[Row]) -> None:
+        """Ends the stage, its last state kept on the screen."""
+        seconds = time.monotonic() - self._started
+        if self._live is not None:
+            self._live.update(Text(""), refresh=True)
+            self._console.print(Group(Text(f"{self._stage}: done in {_duration(seconds)}", style="bold"), _table(rows)))
+        else:
+            self._print_line(rows, None)
+            self.say(f"{self._stage}: done in {_duration(seconds)}")
+
+    def _print_line(self, rows: Sequence[Row], left: float | None) -> None:
+        self._last_line = time.monotonic()
+        self.say(f"{self._stage}{_left(left)}: " + "; ".join(_describe(row) for row in rows))
+
+    def _seconds_left(self, rows: Sequence[Row]) -> float | None:
+        """Work left over the pace so far; None before every row that has work left has some done."""
+        spent = sum(row.seconds - self._already_done.get(row.title, 0.0) for row in rows)
+        if spent <= 0 or any(row.done == 0 and row.planned > 0 for row in rows):
+            return None
+        work_left = sum(max(0, row.planned - row.done) * row.seconds / row.done for row in rows if row.done)
+        return work_left * (time.monotonic() - self._started) / spent
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    states = list(dict.fromkeys(state for row in rows for state in row.states))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("done", *states, rows[0].score if rows else "", "epochs"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.title,
+            f"{row.done}/{row.planned}",
+            *(str(row.states.get(state, 0)) for state in states),
+            "" if row.accuracy is None else f"{row.accuracy:.1%}",
+            str(row.epochs),
+        )
+    return table
+
+
+def _describe(row: Row) -> str:
+    states = ", ".join(f"{count} {state}" for state, count in row.states.items() if count)
+    accuracy = "" if row.accuracy is None else f", {row.score} {row.accuracy:.1%}"
+    return (
+        f"{row.title} {row.done}/{row.planned}"
+        + (f" ({states})" if states else "")
+        + f"{accuracy}, {row.epochs} epochs"
+    )
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f", about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,83 @@
+"""What study.json says of where a study's numbers come from."""
+
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from models.data import VALIDATION_FRACTION, Dataset
+from models.training import BATCH_SIZE, PATIENCE
+from study.config import RUNGS, SEARCH_SPACE, StudyConfig
+
+FORMAT = 1
+_PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
+
+
+def describe_study(
+    name: str,
+    arguments: Sequence[str],
+    config: StudyConfig,
+    networks: Mapping[str, Mapping[str, Any]],
+    dataset: Dataset,
+) -> dict[str, Any]:
+    """Contents of study.json.
+
+    Args:
+        arguments: what followed `python -m study.run` on the command line.
+        config: with nothing left to be worked out.
+        networks: by name, each with title, baseline, parameters and macs.
+    """
+    return {
+        "format": FORMAT,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "study.run", *arguments]),
+        "config": config.to_json(),
+        "architectures": {arch: dict(network) for arch, network in networks.items()},
+        "search": {
+            "space": {
+                "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
+                "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
+            },
+            "grace_period": RUNGS.grace_period,
+            "reduction_factor": RUNGS.reduction_factor,
+            "patience": PATIENCE,
+            "batch_size": BATCH_SIZE,
+            "validation_fraction": VALIDATION_FRACTION,
+        },
+        "data": {
+            "title": dataset.title,
+            "classes": list(dataset.classes),
+            "n_train": len(dataset.train),
+            "n_test": len(dataset.test),
+            "fingerprint": dataset.fingerprint(),
+        },
+        "environment": {
+            "python": platform.python_version(),
+            "git_commit": _git_commit(),
+            "packages": {package: version(package) for package in _PACKAGES},
+            "platform": platform.platform(),
+            "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
+            "cpus": len(os.sched_getaffinity(0)),
+            "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        },
+    }
+
+
+def _git_commit() -> str | None:
+    """The checkout's commit, with "-dirty" if it was changed; None outside a checkout or without git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None

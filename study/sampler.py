@@ -1,0 +1,85 @@
+"""One architecture's Optuna study: where its next configuration comes from."""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+from models.randomness import integer, stream
+from study.config import SearchSpace
+from study.files import write_atomically
+from study.ledger import Trial
+
+
+class Sampler:
+    """Suggests configurations by the Tree-structured Parzen Estimator (Bergstra et al., 2011).
+
+    What is suggested for trial n is a function of the study's seed, n, and what is known of the other trials, so
+    a sampler rebuilt from a ledger goes on as it would have.
+
+    Args:
+        arch: name of the architecture, and of its Optuna study.
+        space: ranges to sample from.
+        seed: the study's seed.
+    """
+
+    def __init__(self, arch: str, space: SearchSpace, seed: int) -> None:
+        self.study = optuna.create_study(study_name=arch, direction="maximize")
+        self._seed = seed
+        self._running: dict[int, optuna.Trial] = {}
+        self._distributions: dict[str, BaseDistribution] = {
+            "lr": FloatDistribution(*space.lr, log=True),
+            "dropout": FloatDistribution(*space.dropout),
+        }
+
+    def suggest(self, number: int) -> tuple[float, float]:
+        """Learning rate and dropout for the trial of this number, which counts as running from now on."""
+        purpose = ("sampler", self.study.study_name, number)
+        self.study.sampler = optuna.samplers.TPESampler(seed=integer(stream(self._seed, *purpose)))
+        trial = self.study.ask(self._distributions)
+        self._running[number] = trial
+        return trial.params["lr"], trial.params["dropout"]
+
+    def begin(self, trial: Trial) -> None:
+        """Takes up a trial whose configuration is given."""
+        self.study.enqueue_trial({"lr": trial.lr, "dropout": trial.dropout})
+        self._running[trial.number] = self.study.ask(self._distributions)
+
+    def end(self, trial: Trial) -> None:
+        """Tells Optuna how a trial ended.
+
+        One that ended by itself is COMPLETE with its score; one that a rung stopped is PRUNED with its score
+        after each epoch; one that diverged is PRUNED without scores, which TPE ranks last; one that failed is FAIL,
+        which TPE leaves out.
+        """
+        running = self._running.pop(trial.number)
+        scores = trial.scores()
+        if trial.status != "DIVERGED":
+            for epoch, score in enumerate(scores, start=1):
+                running.report(score, epoch)
+        if trial.status in ("COMPLETE", "STOPPED_EARLY"):
+            self.study.tell(running, scores[-1])
+        elif trial.status == "FAILED":
+            self.study.tell(running, state=TrialState.FAIL)
+        else:
+            self.study.tell(running, state=TrialState.PRUNED)
+
+
+def export(samplers: Iterable[Sampler], path: Path) -> None:
+    """Writes the Optuna studies as one SQLite database, as `optuna-dashboard sqlite:///path` opens it."""
+    with tempfile.TemporaryDirectory() as directory:
+        database = Path(directory) / "optuna.db"
+        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+        for sampler in samplers:
+            name = sampler.study.study_name
+            copied = optuna.create_study(study_name=name, direction="maximize", storage=storage)
+            copied.add_trials(sampler.study.trials)
+        storage.engine.dispose()
+        with sqlite3.connect(database) as connection:
+            connection.execute("VACUUM")
+        content = database.read_bytes()
+    write_atomically(path, lambda file: file.write(content))

@@ -1,0 +1,127 @@
+"""The search over all architectures, without Ray: which trial comes next, and which are stopped.
+
+Each architecture has a sampler and rungs of its own and the same number of trials, so it is compared only with
+its own kind and given the same chances.
+"""
+
+from collections.abc import Mapping
+
+from models.training import EpochResult, TrainingConfig, outcome_of
+from study.config import RUNGS, SEARCH_SPACE, StudyConfig
+from study.ledger import Ledger, Status, Trial
+from study.rungs import SuccessiveHalving
+from study.sampler import Sampler
+
+
+class Search:
+    """Decides for the driver, and writes down in the ledger, what happens to each trial.
+
+    Given a ledger that is not empty, it goes on from there: trials that had not ended come first.
+
+    Args:
+        config: the study's configuration.
+        baselines: the recipe of trial 0 of each architecture, in the order of the study.
+        ledger: what is known of the search.
+    """
+
+    def __init__(self, config: StudyConfig, baselines: Mapping[str, TrainingConfig], ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed) for arch in baselines}
+        self._rungs = {arch: SuccessiveHalving(RUNGS, config.max_epochs) for arch in baselines}
+        self._baselines = baselines
+        self._config = config
+        self._running: set[str] = set()
+        self._waiting = self._replay()
+
+    def next_trial(self) -> Trial | None:
+        """The trial to start next; None once every architecture has had all of its trials."""
+        if self._waiting:
+            trial = self._waiting.pop(0)
+        else:
+            asked = {arch: len(self.ledger.trials(arch)) for arch in self._baselines}
+            open_archs = [arch for arch, count in asked.items() if count < self._config.trials]
+            if not open_archs:
+                return None
+            # Side by side: the one with fewer trials under way, then the one that has had fewer.
+            arch = min(open_archs, key=lambda arch: (self._count_running(arch), asked[arch]))
+            trial = self._ask(arch, asked[arch])
+        self._running.add(trial.trial_id)
+        return trial
+
+    def report(self, trial_id: str, result: EpochResult) -> bool:
+        """Takes an epoch's result, each epoch once; returns whether the trial is to be stopped."""
+        if not self.ledger.report(trial_id, result):
+            return False
+        return self._falls_below(self.ledger.trial(trial_id), len(self.ledger.trial(trial_id).history))
+
+    def end(self, trial_id: str, *, failed: bool = False) -> None:
+        """Takes note that a trial has ended: by itself, by a rung, or by failing for good."""
+        trial = self.ledger.trial(trial_id)
+        self.ledger.end(trial_id, self._status(trial, failed=failed))
+        self._running.discard(trial_id)
+        self.samplers[trial.arch].end(trial)
+
+    def recipe(self, trial: Trial) -> TrainingConfig:
+        """How a trial is trained."""
+        return self._config.training(trial.lr, trial.dropout)
+
+    def is_done(self) -> bool:
+        """Whether every planned trial has ended."""
+        trials = self.ledger.trials()
+        planned = self._config.trials * len(self._baselines)
+        return len(trials) == planned and all(trial.status is not None for trial in trials)
+
+    def best(self, arch: str) -> Trial | None:
+        """The tuned configuration: of the trials that ended by themselves, the one with the highest score.
+
+        Ties go to the lower validation loss, then to the earlier trial. Where all were pruned or diverged, those
+        count too; None if no trial has a score.
+        """
+        scored = [(trial, row) for trial in self.ledger.trials(arch) if trial.status and (row := trial.best)]
+        ended = [pair for pair in scored if pair[0].status in ("COMPLETE", "STOPPED_EARLY")]
+        ranked = sorted(ended or scored, key=lambda pair: (-pair[1].val_accuracy, pair[1].val_loss, pair[0].number))
+        return ranked[0][0] if ranked else None
+
+    def _ask(self, arch: str, number: int) -> Trial:
+        if number > 0:
+            return self.ledger.ask(arch, number, *self.samplers[arch].suggest(number))
+        baseline = self._baselines[arch]
+        trial = self.ledger.ask(arch, number, baseline.lr, baseline.dropout)
+        self.samplers[arch].begin(trial)
+        return trial
+
+    def _replay(self) -> list[Trial]:
+        """Brings samplers and rungs up to the ledger; returns the trials that are to go on."""
+        epochs: dict[str, int] = {}
+        stopped = set()
+        for trial, _ in self.ledger.arrivals():
+            epochs[trial.trial_id] = epochs.get(trial.trial_id, 0) + 1
+            if self._falls_below(trial, epochs[trial.trial_id]):
+                stopped.add(trial.trial_id)
+        waiting = []
+        for trial in self.ledger.trials():
+            self.samplers[trial.arch].begin(trial)
+            if trial.status is not None:
+                self.samplers[trial.arch].end(trial)
+            elif trial.trial_id in stopped or self._outcome(trial):
+                self.end(trial.trial_id)
+            else:
+                waiting.append(trial)
+        return waiting
+
+    def _falls_below(self, trial: Trial, epoch: int) -> bool:
+        history = trial.history[:epoch]
+        outcome = outcome_of(history, self.recipe(trial))
+        if outcome == "DIVERGED":
+            return False
+        stops = self._rungs[trial.arch].stops(trial.trial_id, epoch, trial.scores()[epoch - 1])
+        return stops and outcome is None
+
+    def _status(self, trial: Trial, *, failed: bool) -> Status:
+        return "FAILED" if failed else self._outcome(trial) or "PRUNED"
+
+    def _outcome(self, trial: Trial) -> Status | None:
+        return outcome_of(trial.history, self.recipe(trial))
+
+    def _count_running(self, arch: str) -> int:
+        return sum(self.ledger.trial(trial_id).arch == arch for trial_id in self._running)

@@ -1,0 +1,79 @@
+"""What runs in a worker: the training of one trial, an epoch reported at a time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from models.data import ChannelStatistics, Dataset, Split, TrainingData
+from models.precision import Precision, training_device
+from models.randomness import RunSeeds
+from models.registry import Architecture
+from models.training import EpochResult, TrainingConfig, TrainingRun
+from study.checkpoints import CheckpointStore
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every training run of a study has in common.
+
+    Attributes:
+        dataset: reference to the Dataset in Ray's shared memory, which every node fetches once.
+        seed: the study's seed.
+        threads: threads of torch on the CPU.
+        checkpoints: folder or URI of the checkpoint store.
+    """
+
+    dataset: "ray.ObjectRef[Dataset]"
+    seed: int
+    precision: Precision
+    threads: int
+    checkpoints: str
+
+
+def train_trial(
+    config: dict[str, Any],
+    *,
+    architectures: Mapping[str, Architecture],
+    split: Split,
+    statistics: ChannelStatistics,
+    settings: WorkerSettings,
+) -> None:
+    """Ray Tune's trainable: trains one trial from its newest checkpoint on, if there is one.
+
+    Args:
+        config: `trial_id`, `arch`, `number` and the fields of TrainingConfig as `recipe`.
+        architectures: the registry entries by name; a worker's own registry may lack some.
+        split: the search's one split of the training images.
+        statistics: of its training part.
+    """
+    torch.set_num_threads(settings.threads)
+    dataset: Dataset = ray.get(settings.dataset)
+    run = TrainingRun(
+        architectures[config["arch"]],
+        TrainingConfig(**config["recipe"]),
+        TrainingData(dataset.train, split, len(dataset.classes), statistics),
+        RunSeeds.of(settings.seed, "search", config["arch"], config["number"]),
+        training_device(),
+        settings.precision,
+    )
+    for result in train_with_checkpoints(run, CheckpointStore(settings.checkpoints), config["trial_id"]):
+        tune.report(asdict(result))
+
+
+def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:
+    """Trains to the end, saving a checkpoint after each epoch.
+
+    Yields:
+        Every epoch's result, those of an earlier attempt first: who listens may have missed some.
+    """
+    if (state := store.load(name)) is not None:
+        run.load_state_dict(state)
+    yield from list(run.history)
+    while run.outcome is None:
+        result = run.train_epoch()
+        store.save(name, run.state_dict())
+        yield result

@@ -1,0 +1,228 @@
+"""A small synthetic study, written through StudyFolder: what the report of a real one is made of, without training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.metrics import metric_values
+from analysis.results import load_results
+from analysis.samples import choose_positions
+from study.folder import EPOCH_COLUMNS, HISTORY_COLUMNS, TRIAL_COLUMNS, FinalRun, Samples, StudyFolder
+
+TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
+STATUSES = ("COMPLETE", "PRUNED", "STOPPED_EARLY", "PRUNED", "DIVERGED")
+DIGITS = tuple(str(digit) for digit in range(10))
+N_TEST = 240
+
+
+def write_example(
+    path: Path,
+    *,
+    titles: Mapping[str, str] = TITLES,
+    classes: Sequence[str] = DIGITS,
+    seeds: int = 3,
+    trials: int = 6,
+    epochs: int = 8,
+    search: bool = True,
+    same_as: Sequence[str] = (),
+    diverged: tuple[str, int] | None = None,
+    skip: Sequence[str | tuple[str, int]] = (),
+    n_test: int = N_TEST,
+    latency: bool = True,
+) -> StudyFolder:
+    """Writes a study folder at `path`.
+
+    Args:
+        titles: the architectures, name to title.
+        seeds: final runs a group.
+        search: without one, the study is of the baselines alone.
+        same_as: architectures whose tuned configuration is the baseline.
+        diverged: group and seed of a final run that diverged.
+        skip: groups, or groups and seeds, that are left out, as in a study that is not finished.
+    """
+    rng = np.random.default_rng(0)
+    path.mkdir(parents=True)
+    folder = StudyFolder(path)
+    baselines = {arch: {"lr": 1e-3, "dropout": 0.5 if index == 0 else 0.0} for index, arch in enumerate(titles)}
+    tuned = {arch: dict(baselines[arch]) for arch in titles}
+    folder.write_study(_study(path.name, titles, baselines, classes, seeds, trials, epochs, search, n_test))
+    if search:
+        configs = _write_search(folder, rng, baselines, trials, epochs)
+        tuned = {arch: baselines[arch] if arch in same_as else configs[arch] for arch in titles}
+
+    labels = np.sort(rng.integers(0, len(classes), n_test)).astype(np.int64)
+    difficulty = rng.normal(size=n_test)
+    for index, arch in enumerate(titles):
+        for variant in ("baseline", "tuned") if search and arch not in same_as else ("baseline",):
+            for seed in range(seeds):
+                group = f"{arch}-{variant}"
+                if group in skip or (group, seed) in skip:
+                    continue
+                skill = 1.4 + 0.3 * (variant == "tuned") - 0.25 * index + 0.1 * rng.normal()
+                has_diverged = diverged == (group, seed)
+                logits = _logits(rng, labels, len(classes), -9.0 if has_diverged else skill, difficulty)
+                config = tuned[arch] if variant == "tuned" else baselines[arch]
+                history = _history(rng, epochs - seed % 2, skill)
+                values = metric_values(logits.argmax(axis=1), labels, len(classes))
+                metrics = {
+                    "group": group,
+                    "arch": arch,
+                    "variant": variant,
+                    "seed": seed,
+                    "config": config,
+                    "is_tuned": search and config == tuned[arch],
+                    "status": "DIVERGED" if has_diverged else "COMPLETE",
+                    "epochs": len(history),
+                    "best_epoch": len(history),
+                    "val_loss": float(history["val_loss"].min()),
+                    "val_accuracy": float(history["val_accuracy"].max()),
+                    "seconds": float(history["seconds"].sum()),
+                    **values,
+                }
+                folder.write_final_run(FinalRun(group, seed, metrics, history, logits, labels))
+    if latency:
+        folder.write_latency({arch: _latency(index) for index, arch in enumerate(titles)})
+    chosen = choose_positions(load_results(folder).groups)
+    positions = np.unique(np.concatenate([*chosen.values(), np.empty(0, np.int64)]))
+    images = rng.integers(0, 256, (len(positions), 32, 32, 3)).astype(np.uint8)
+    folder.write_samples(Samples(images, positions))
+    return folder
+
+
+def _study(
+    name: str,
+    titles: Mapping[str, str],
+    baselines: Mapping[str, Mapping[str, float]],
+    classes: Sequence[str],
+    seeds: int,
+    trials: int,
+    epochs: int,
+    search: bool,
+    n_test: int,
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "name": name,
+        "created": "2025-01-02T03:04:05+00:00",
+        "command": f"python -m study.run --preset quick --seeds {seeds}",
+        "config": {
+            "preset": "quick",
+            "dataset": "digits",
+            "data_dir": None,
+            "trials": trials,
+            "max_epochs": epochs,
+            "seeds": seeds,
+            "train_size": None,
+            "archs": list(titles),
+            "baseline": not search,
+        },
+        "architectures": {
+            arch: {
+                "title": title,
+                "baseline": dict(baselines[arch]),
+                "parameters": 6_387_658 if index == 0 else 13_898,
+                "macs": 83_600_000 if index == 0 else 3_900_000,
+            }
+            for index, (arch, title) in enumerate(titles.items())
+        },
+        "search": {
+            "space": {
+                "lr": {"low": 1e-4, "high": 1e-2, "log": True},
+                "dropout": {"low": 0.0, "high": 0.7, "log": False},
+            },
+            "grace_period": 2,
+            "reduction_factor": 3,
+            "patience": 5,
+            "batch_size": 128,
+            "validation_fraction": 0.1,
+        },
+        "data": {
+            "title": "Digits",
+            "classes": list(classes),
+            "n_train": 1437,
+            "n_test": n_test,
+            "fingerprint": "0123456789abcdef" * 4,
+        },
+        "environment": {
+            "python": "3.11.7",
+            "git_commit": "0123456789abcdef0123456789abcdef01234567",
+            "packages": {"torch": "2.0.0", "ray": "2.60.0"},
+            "platform": "Linux",
+            "processor": "a processor",
+            "cpus": 2,
+            "gpus": [],
+            "memory_gib": 7.5,
+        },
+    }
+
+
+def _write_search(
+    folder: StudyFolder,
+    rng: np.random.Generator,
+    baselines: Mapping[str, Mapping[str, float]],
+    trials: int,
+    epochs: int,
+) -> dict[str, dict[str, float]]:
+    """Writes the search's two tables; returns the configuration of the best unpruned trial of each network."""
+    rows, epoch_rows, best = [], [], {}
+    for arch, baseline in baselines.items():
+        for number in range(trials):
+            status = STATUSES[number % len(STATUSES)]
+            drawn = {"lr": float(10 ** rng.uniform(-4, -2)), "dropout": float(rng.uniform(0, 0.7))}
+            config = dict(baseline) if number == 0 else drawn
+            history = _history(rng, 2 if status == "PRUNED" else epochs, 1.5 + 0.2 * rng.normal())
+            if status == "DIVERGED":
+                history.loc[len(history) - 1, ["train_loss", "val_loss", "val_accuracy"]] = np.nan
+            finite = history.dropna()
+            epoch = finite.iloc[int(finite["val_loss"].argmin())]
+            trial = {
+                "trial_id": f"{arch}-{number}",
+                "arch": arch,
+                **config,
+                "status": status,
+                "epochs": len(history),
+                "best_epoch": int(epoch["epoch"]),
+                "val_accuracy": epoch["val_accuracy"],
+                "val_loss": epoch["val_loss"],
+                "seconds": history["seconds"].sum(),
+                "is_baseline": number == 0,
+            }
+            rows.append(trial)
+            epoch_rows.append(history.assign(trial_id=trial["trial_id"], arch=arch))
+        own = [row for row in rows if row["arch"] == arch and not row["is_baseline"]]
+        top = max((row for row in own if row["status"] != "PRUNED"), key=lambda row: row["val_accuracy"])
+        best[arch] = {"lr": top["lr"], "dropout": top["dropout"]}
+    folder.write_trials(pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)))
+    folder.write_history(pd.concat(epoch_rows)[list(HISTORY_COLUMNS)])
+    return best
+
+
+def _history(rng: np.random.Generator, epochs: int, skill: float) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    loss = 0.05 + 1.5 * np.exp(-0.4 * skill * epoch) + 0.02 * rng.random(epochs)
+    accuracy = np.clip(1 - 0.35 * loss, 0, 1)
+    columns = (epoch, 0.8 * loss, loss, accuracy, np.full(epochs, 0.5))
+    return pd.DataFrame(dict(zip(EPOCH_COLUMNS, columns, strict=True)))
+
+
+def _logits(
+    rng: np.random.Generator, labels: np.ndarray, n_classes: int, skill: float, difficulty: np.ndarray
+) -> np.ndarray:
+    logits = rng.normal(size=(len(labels), n_classes))
+    logits[np.arange(len(labels)), labels] += 1.8 * (skill + 1) - difficulty
+    return (1.5 * logits).astype(np.float32)
+
+
+def _latency(index: int) -> dict[str, Any]:
+    return {
+        "latency_ms": {"p50": 2.1 - index, "p90": 2.4 - index, "p99": 3.2 - index},
+        "images_per_s": 2500.0 * (1 + index),
+        "calls": 1000,
+        "batch_size": 128,
+        "device": "cpu",
+        "dtype": "float32",
+        "threads": 2,
+    }
