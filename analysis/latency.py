@@ -13,9 +13,8 @@ from models.registry import Architecture
 
 LATENCY_CALLS = 1000
 THROUGHPUT_BATCH_SIZE = 128
-_ROUNDS = 20
-_WARM_UP_CALLS = 20
-_BATCHES_A_ROUND = 2
+_ROUNDS = 10
+_WARM_UP_CALLS = 10
 
 
 def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, threads: int) -> dict[str, Any]:
@@ -42,8 +41,7 @@ def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, t
         for name, model in models.items():
             _time_calls(model, one, _WARM_UP_CALLS)
             latencies[name] += _time_calls(model, one, LATENCY_CALLS // _ROUNDS)
-            _time_calls(model, many, 1)
-            batch_times[name] += _time_calls(model, many, _BATCHES_A_ROUND)
+            batch_times[name] += _time_calls(model, many, 1)
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     return {
         name: {

@@ -7,10 +7,8 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import FrameType
 
 import numpy as np
 import optuna
@@ -52,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("ray").setLevel(logging.ERROR)
     request: Request | None = None
     try:
-        with _termination_as_interrupt():
-            request = read_request(sys.argv[1:] if arguments is None else arguments)
-            return _run(request)
+        _interrupt_on_signals()
+        request = read_request(sys.argv[1:] if arguments is None else arguments)
+        return _run(request)
     except BadInput as error:
         return _fail(f"error: {error}", 2)
     except (StudyFailed, DamagedFile) as error:
@@ -72,6 +70,7 @@ def _run(request: Request) -> int:
         return 0
     dataset = preparation.load_dataset(request.config)
     with cluster.ray_session(request.config.address) as capacity:
+        _interrupt_on_signals()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)
         config = replace(
             request.config,
@@ -225,18 +224,10 @@ def _resume_line(folder: StudyFolder) -> str:
     return shlex.join(["python", "-m", "study.run", "--resume", "--results-dir", str(path.parent), "--name", path.name])
 
 
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM, as a pre-empted machine sends it, ends the study as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _interrupt_on_signals() -> None:
+    """SIGTERM, as a pre-empted machine sends it, ends the study as Ctrl-C does, in the background too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 if __name__ == "__main__":

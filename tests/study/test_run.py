@@ -1,0 +1,366 @@
+"""The command line from end to end: real processes, real Ray, on the digits that come with scikit-learn."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import psutil
+import pytest
+from optuna.trial import TrialState
+from safetensors.torch import load_file
+
+from models.registry import ARCHITECTURES
+from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
+from study.run import main
+
+SMALL = ["--dataset", "digits", "--train-size", "150", "--trials", "3", "--max-epochs", "3", "--seeds", "2"]
+# One trial at a time makes the search repeatable, so that an interrupted study can be compared with this one.
+SMALL = [*SMALL, "--concurrency", "1"]
+ARCHS = ("alexnet", "mobilenet")
+
+
+def start(arguments: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
+    """Starts `python -m study.run` as a user would, in a folder that is not the project's."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "study.run", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+
+
+def run(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    process = start(arguments, cwd)
+    out, err = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def leftovers() -> list[str]:
+    """Ray's processes and temporary folders on this machine."""
+    processes = [p.info["name"] for p in psutil.process_iter(["name"]) if p.info["name"] in ("raylet", "gcs_server")]
+    return processes + [str(path) for path in Path("/tmp").glob("nv-*")]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workplace")
+
+
+@pytest.fixture(scope="module")
+def finished(workplace: Path) -> subprocess.CompletedProcess[str]:
+    """A study that was left alone, in workplace/results/whole."""
+    done = run([*SMALL, "--name", "whole"], workplace)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(workplace: Path, finished: subprocess.CompletedProcess[str]) -> Path:
+    return workplace / "results" / "whole"
+
+
+def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], folder: Path) -> None:
+    assert finished.stderr == ""
+    assert "warning" not in finished.stdout.lower()
+    assert "Traceback" not in finished.stdout
+    *_, dashboard, report = finished.stdout.splitlines()
+    assert report == f"Report: {folder / 'report' / 'report.html'}"
+    assert dashboard.endswith(f"optuna-dashboard sqlite:///{folder / 'optuna.db'}")
+    assert "Search: AlexNet 3/3" in finished.stdout
+    assert "MobileNet-like" in finished.stdout
+    assert "\x1b" not in finished.stdout
+    assert max(len(line) for line in finished.stdout.splitlines() if "ms/image" in line) <= 80
+
+
+def test_nothing_of_ray_is_left(finished: subprocess.CompletedProcess[str]) -> None:
+    assert leftovers() == []
+
+
+def test_every_architecture_gets_the_same_trials_the_baseline_first(folder: Path) -> None:
+    trials = pd.read_csv(folder / "trials.csv")
+    assert tuple(trials.columns) == TRIAL_COLUMNS
+    assert list(trials["trial_id"]) == [f"{arch}-{number}" for arch in ARCHS for number in range(3)]
+    assert list(trials["is_baseline"]) == [True, False, False] * 2
+    baselines = trials[trials["is_baseline"]]
+    assert list(zip(baselines["lr"], baselines["dropout"], strict=True)) == [(1e-3, 0.5), (1e-3, 0.0)]
+    assert trials["status"].isin(["COMPLETE", "STOPPED_EARLY", "PRUNED"]).all()
+    assert (trials["epochs"][trials["status"] == "COMPLETE"] == 3).all()
+    assert (trials["epochs"][trials["status"] == "PRUNED"] == 2).all()
+
+
+def test_history_holds_every_epoch_once_and_agrees_with_the_trials(folder: Path) -> None:
+    trials = pd.read_csv(folder / "trials.csv").set_index("trial_id")
+    history = pd.read_csv(folder / "history.csv")
+    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert set(history["trial_id"]) == set(trials.index)
+    for trial_id, epochs in history.groupby("trial_id"):
+        assert list(epochs["epoch"]) == list(range(1, trials.loc[trial_id, "epochs"] + 1))
+        best = epochs.loc[epochs["val_loss"].idxmin()]
+        assert trials.loc[trial_id, "best_epoch"] == best["epoch"]
+        assert trials.loc[trial_id, "val_loss"] == best["val_loss"]
+        assert trials.loc[trial_id, "val_accuracy"] == best["val_accuracy"]
+        assert trials.loc[trial_id, "seconds"] == pytest.approx(epochs["seconds"].sum())
+    assert (history["seconds"] > 0).all()
+
+
+def test_optuna_holds_both_searches(folder: Path) -> None:
+    trials = pd.read_csv(folder / "trials.csv")
+    for arch in ARCHS:
+        study = optuna.load_study(study_name=arch, storage=f"sqlite:///{folder / 'optuna.db'}")
+        rows = trials[trials["arch"] == arch]
+        for trial, row in zip(study.trials, rows.itertuples(), strict=True):
+            assert trial.params == {"lr": row.lr, "dropout": row.dropout}
+            assert trial.state == (TrialState.PRUNED if row.status == "PRUNED" else TrialState.COMPLETE)
+            assert list(trial.intermediate_values) == list(range(1, row.epochs + 1))
+            assert trial.value == row.val_accuracy
+        study._storage.remove_session()  # else its connections outlive the test
+
+
+def test_final_runs_are_whole_and_paired(folder: Path) -> None:
+    groups = sorted(path.name for path in (folder / "final").iterdir() if path.is_dir())
+    assert set(groups) >= {"alexnet-baseline", "mobilenet-baseline"}
+    labels = []
+    for group in groups:
+        for seed in range(2):
+            path = folder / "final" / group / f"seed-{seed}"
+            metrics = json.loads((path / "metrics.json").read_text())
+            with np.load(path / "predictions.npz", allow_pickle=False) as predictions:
+                logits, truth = predictions["logits"], predictions["labels"]
+            assert (logits.dtype, logits.shape) == (np.float32, (360, 10))
+            assert metrics["accuracy"] == pytest.approx((logits.argmax(axis=1) == truth).mean())
+            labels.append(truth)
+            history = pd.read_csv(path / "history.csv")
+            assert len(history) == metrics["epochs"]
+            model = ARCHITECTURES[metrics["arch"]].build(10, 0.0)
+            model.load_state_dict(load_file(path / "model.safetensors"))
+    assert all((other == labels[0]).all() for other in labels)
+
+
+def test_seeds_of_a_group_differ(folder: Path) -> None:
+    first, second = (
+        np.load(folder / "final" / "mobilenet-baseline" / f"seed-{seed}" / "predictions.npz")["logits"]
+        for seed in range(2)
+    )
+    assert not np.array_equal(first, second)
+
+
+def test_summary_holds_every_group(folder: Path) -> None:
+    summary = json.loads((folder / "report" / "summary.json").read_text())
+    assert set(summary["groups"]) == {f"{arch}-{variant}" for arch in ARCHS for variant in ("baseline", "tuned")}
+    for group in summary["groups"].values():
+        assert len(group["accuracy"]["values"]) == len(group["seeds"]) == 2
+        assert group["accuracy"]["ci95"][0] <= group["accuracy"]["mean"] <= group["accuracy"]["ci95"][1]
+        assert 0 < group["latency_ms"]["p50"] <= group["latency_ms"]["p90"] <= group["latency_ms"]["p99"]
+        assert group["images_per_s"] > 0
+    assert summary["groups"]["alexnet-tuned"]["parameters"] == 6_387_658
+    history = pd.read_csv(folder / "history.csv")
+    for arch in ARCHS:
+        assert summary["budget"][arch]["trials"] == 3
+        assert summary["budget"][arch]["epochs"] == (history["arch"] == arch).sum()
+    assert {path.suffix for path in (folder / "report").iterdir()} == {".html", ".json", ".csv", ".png", ".svg"}
+
+
+def test_study_json_says_how_it_came_about(folder: Path) -> None:
+    study = json.loads((folder / "study.json").read_text())
+    assert study["command"] == shlex.join(["python", "-m", "study.run", *SMALL, "--name", "whole"])
+    assert study["config"]["precision"] in ("fp32", "bf16")
+    assert study["config"]["concurrency"] == 1
+    assert len(study["data"]["fingerprint"]) == 64
+    assert (study["data"]["n_train"], study["data"]["n_test"]) == (150, 360)
+    assert study["environment"]["packages"]["ray"]
+
+
+def test_a_finished_study_is_only_named(folder: Path, workplace: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    done = run(["--resume"], workplace)
+    assert done.returncode == 0, done.stderr
+    assert str(folder / "report" / "report.html") in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(folder: Path, workplace: Path) -> None:
+    process = start([*SMALL, "--name", "cut"], workplace)
+    cut = workplace / "results" / "cut"
+    journal = cut / "tune" / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_text().count('"epoch"') < 7:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    interrupted = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - interrupted < 20
+    assert leftovers() == []
+    line = err.strip().splitlines()[-1]
+    assert "go on with: python -m study.run --resume" in line
+    assert (cut / "trials.csv").exists()
+
+    done = run(shlex.split(line.partition("study.run ")[2]), workplace)
+    assert done.returncode == 0, done.stderr
+    for name in ("trials.csv", "history.csv"):
+        whole, resumed = (pd.read_csv(path / name).drop(columns="seconds") for path in (folder, cut))
+        pd.testing.assert_frame_equal(whole, resumed)
+    predictions = [path.relative_to(folder) for path in folder.glob("final/*/*/predictions.npz")]
+    assert predictions
+    for path in predictions:
+        assert np.array_equal(np.load(folder / path)["logits"], np.load(cut / path)["logits"])
+
+
+def test_more_seeds_train_the_new_ones_only(workplace: Path) -> None:
+    cut = workplace / "results" / "cut"
+    before = {path: path.stat().st_mtime_ns for path in cut.glob("final/*/*/*")}
+    done = run(["--resume", "--name", "cut", "--seeds", "3"], workplace)
+    assert done.returncode == 0, done.stderr
+    after = {path: path.stat().st_mtime_ns for path in cut.glob("final/*/*/*")}
+    assert before.items() <= after.items()
+    assert {path.parent.name for path in after.keys() - before.keys()} == {"seed-2"}
+    summary = json.loads((cut / "report" / "summary.json").read_text())
+    assert all(group["seeds"] == [0, 1, 2] for group in summary["groups"].values())
+
+
+def test_baseline_rerun(workplace: Path) -> None:
+    arguments = [*SMALL, "--name", "baseline", "--baseline", "--archs", "mobilenet", "--seeds", "1"]
+    done = run(arguments, workplace)
+    assert done.returncode == 0, done.stderr
+    folder = workplace / "results" / "baseline"
+    assert {path.name for path in folder.iterdir()} == {"study.json", "tune", "final", "report"}
+    summary = json.loads((folder / "report" / "summary.json").read_text())
+    assert list(summary["groups"]) == ["mobilenet-baseline"]
+    group = summary["groups"]["mobilenet-baseline"]
+    assert group["accuracy"]["ci95"] == [None, None]
+    assert group["accuracy"]["sd"] is None
+    assert "optuna-dashboard" not in done.stdout
+
+
+THREE_MORE_NETWORKS = """
+import sys
+from torch import nn
+from models.registry import Architecture, register
+from study.run import main
+
+class Tiny(nn.Module):
+    def __init__(self, n_classes, dropout, scale=1.0):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(3072, n_classes))
+        self.scale = scale
+
+    def forward(self, images):
+        return self.layers(images) * self.scale
+
+class Broken(Tiny):
+    def forward(self, images):
+        raise ArithmeticError("this network cannot count")
+
+register(Architecture("tiny", "Tiny", Tiny, baseline_dropout=0.1))
+register(Architecture("broken", "Broken", Broken, baseline_dropout=0.1))
+register(Architecture("diverging", "Diverging", lambda n, d: Tiny(n, d, float("nan")), baseline_dropout=0.1))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace: Path) -> None:
+    script = workplace / "more_networks.py"
+    script.write_text(THREE_MORE_NETWORKS)
+    small = [*SMALL, "--trials", "2", "--concurrency", "2", "--name", "three"]
+    done = subprocess.run(
+        [sys.executable, str(script), *small, "--archs", "tiny", "broken", "diverging"],
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = workplace / "results" / "three"
+    trials = pd.read_csv(folder / "trials.csv").set_index("trial_id")
+    assert list(trials["arch"]) == ["tiny"] * 2 + ["broken"] * 2 + ["diverging"] * 2
+    assert (trials["status"][trials["arch"] == "broken"] == "FAILED").all()
+    assert (trials["status"][trials["arch"] == "diverging"] == "DIVERGED").all()
+    assert (trials["epochs"][trials["arch"] == "tiny"] >= 2).all()
+    assert "this network cannot count" in (folder / "tune" / "journal.jsonl").read_text()
+    summary = json.loads((folder / "report" / "summary.json").read_text())
+    assert set(summary["groups"]) == {"tiny-baseline", "tiny-tuned", "diverging-baseline"}
+    assert summary["groups"]["diverging-baseline"]["diverged_seeds"] == [0, 1]
+    states = {arch: _optuna_states(folder, arch) for arch in ("broken", "diverging")}
+    assert states == {"broken": {TrialState.FAIL}, "diverging": {TrialState.PRUNED}}
+
+
+def _optuna_states(folder: Path, arch: str) -> set[TrialState]:
+    study = optuna.load_study(study_name=arch, storage=f"sqlite:///{folder / 'optuna.db'}")
+    states = {trial.state for trial in study.trials}
+    study._storage.remove_session()
+    return states
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--archs", "resnet"], "unknown architecture 'resnet'"),
+        (["--archs"], "at least one architecture"),
+        (["--archs", "alexnet", "alexnet"], "twice"),
+        (["--dataset", "mnist"], "mnist"),
+        (["--precision", "fp8"], "fp8"),
+        (["--preset", "huge"], "huge"),
+        (["--trials", "0"], "--trials must be at least 1"),
+        (["--trials", "-4"], "--trials must be at least 1"),
+        (["--trials", "many"], "many"),
+        (["--seeds", "0"], "--seeds"),
+        (["--max-epochs", "0"], "--max-epochs"),
+        (["--seed", "-1"], "--seed"),
+        (["--concurrency", "0"], "--concurrency"),
+        (["--cpus-per-trial", "0"], "--cpus-per-trial"),
+        (["--cpus-per-trial", "nan"], "--cpus-per-trial"),
+        (["--cpus-per-trial", "4000"], "asks for more than the"),
+        (["--gpus-per-trial", "-1"], "--gpus-per-trial"),
+        (["--gpus-per-trial", "64"], "asks for more than the"),
+        (["--dataset", "digits", "--train-size", "100000"], "100000"),
+        (["--dataset", "digits", "--train-size", "12"], "too few"),
+        (["--dataset", "digits", "--train-size", "3"], "3 training images"),
+        (["--dataset", "folder"], "--data-dir"),
+        (["--dataset", "folder", "--data-dir", "not-there"], "not-there"),
+        (["--dataset", "cifar10", "--data-dir", "not-there"], "not-there"),
+        (["--turbo"], "--turbo"),
+        (["--dataset", "digits", "--name", "../outside"], "path component"),
+        (["--dataset", "digits", "--name", ""], "path component"),
+        (["--dataset", "digits", "--name", "a/b"], "path component"),
+        (["--dataset", "digits", "--results-dir", "a-file"], "cannot be written"),
+        (["--dataset", "digits", "--name", "taken"], "--resume --name taken"),
+        (["--dataset", "digits", "--name", "mine"], "not a study's"),
+        (["--resume", "--name", "never"], "there is no study"),
+        (["--resume", "--results-dir", "nowhere"], "there is no study"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_trace(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").touch()
+    (tmp_path / "results" / "taken").mkdir(parents=True)
+    (tmp_path / "results" / "taken" / "study.json").write_text("{}")
+    (tmp_path / "results" / "mine").mkdir()
+    (tmp_path / "results" / "mine" / "thesis.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
