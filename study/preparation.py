@@ -99,19 +99,25 @@ def load_dataset(config: StudyConfig) -> Dataset:
 
 
 def create_folder(request: Request, config: StudyConfig, dataset: Dataset) -> None:
-    """Makes the folder of a new study, study.json in it."""
-    networks: dict[str, dict[str, Any]] = {}
-    for arch in config.archs:
-        model = ARCHITECTURES[arch].build(len(dataset.classes), ARCHITECTURES[arch].baseline_dropout)
-        baseline = config.baseline_training(arch)
-        networks[arch] = {
-            "title": ARCHITECTURES[arch].title,
-            "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
-            "parameters": count_parameters(model),
-            "macs": count_macs(model),
-        }
+    """Makes the folder of a new study, study.json in it. Raises BadInput if a network cannot predict an image."""
+    networks = {arch: _describe_network(arch, config, len(dataset.classes)) for arch in config.archs}
     folder = StudyFolder.create(request.folder.path.parent, request.folder.path.name)
     folder.write_study(describe_study(folder.path.name, request.arguments, config, networks, dataset))
+
+
+def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:
+    architecture, baseline = ARCHITECTURES[arch], config.baseline_training(arch)
+    try:
+        model = architecture.build(n_classes, baseline.dropout)
+        parameters, macs = count_parameters(model), count_macs(model)
+    except Exception as error:  # a network is the user's code and may raise anything
+        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {error}") from error
+    return {
+        "title": architecture.title,
+        "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
+        "parameters": parameters,
+        "macs": macs,
+    }
 
 
 def take_up_folder(request: Request, dataset: Dataset) -> None:

@@ -245,7 +245,7 @@ def test_baseline_rerun(workplace: Path) -> None:
     assert "optuna-dashboard" not in done.stdout
 
 
-THREE_MORE_NETWORKS = """
+MORE_NETWORKS = """
 import sys
 from torch import nn
 from models.registry import Architecture, register
@@ -262,27 +262,39 @@ class Tiny(nn.Module):
 
 class Broken(Tiny):
     def forward(self, images):
-        raise ArithmeticError("this network cannot count")
+        if self.training:
+            raise ArithmeticError("this network cannot count")
+        return super().forward(images)
+
+class Misshapen(Tiny):
+    def forward(self, images):
+        return super().forward(images[:, :2])
 
 register(Architecture("tiny", "Tiny", Tiny, baseline_dropout=0.1))
 register(Architecture("broken", "Broken", Broken, baseline_dropout=0.1))
+register(Architecture("misshapen", "Misshapen", Misshapen, baseline_dropout=0.1))
 register(Architecture("diverging", "Diverging", lambda n, d: Tiny(n, d, float("nan")), baseline_dropout=0.1))
 sys.exit(main(sys.argv[1:]))
 """
 
 
+def run_with_more_networks(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    script = cwd / "more_networks.py"
+    script.write_text(MORE_NETWORKS)
+    command = [sys.executable, str(script), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_a_network_that_cannot_predict_is_refused(workplace: Path) -> None:
+    done = run_with_more_networks([*SMALL, "--archs", "misshapen", "--name", "refused"], workplace)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the network 'misshapen' cannot predict an image: RuntimeError")
+    assert not (workplace / "results" / "refused").exists()
+
+
 def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace: Path) -> None:
-    script = workplace / "more_networks.py"
-    script.write_text(THREE_MORE_NETWORKS)
-    small = [*SMALL, "--trials", "2", "--concurrency", "2", "--name", "three"]
-    done = subprocess.run(
-        [sys.executable, str(script), *small, "--archs", "tiny", "broken", "diverging"],
-        cwd=workplace,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    arguments = [*SMALL, "--trials", "2", "--concurrency", "2", "--name", "three"]
+    done = run_with_more_networks([*arguments, "--archs", "tiny", "broken", "diverging"], workplace)
     assert done.returncode == 0, done.stderr
     folder = workplace / "results" / "three"
     trials = pd.read_csv(folder / "trials.csv").set_index("trial_id")
