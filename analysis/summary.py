@@ -8,20 +8,25 @@ import pandas as pd
 from analysis.metrics import METRICS, image_values
 from analysis.results import Group, StudyResults
 from analysis.statistics import proportion_interval
+from analysis.verdict import make_comparisons, make_verdict
 
 # Back-propagation multiplies twice as often as prediction: once for the weights, once for the activations.
 TRAINING_PASSES = 3
 
 
 def summarise(results: StudyResults) -> dict[str, Any]:
-    """The contents of summary.json: every group's metrics with intervals, latency and size; and what was spent.
+    """The contents of summary.json: groups, verdict, comparisons, and what the search spent.
 
-    Fractions are in [0, 1]. `verdict` is null and `comparisons` empty: no comparison is made here.
+    Fractions are in [0, 1].
+
+    Raises:
+        BadInput: if groups cannot be compared.
     """
+    comparisons = make_comparisons(results)
     return {
         "groups": {name: _summarise_group(group, results) for name, group in results.groups.items()},
-        "verdict": None,
-        "comparisons": [],
+        "verdict": make_verdict(results, comparisons),
+        "comparisons": comparisons,
         "budget": {arch: _budget(arch, results) for arch in results.architectures} if len(results.trials) else {},
     }
 

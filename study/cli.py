@@ -39,7 +39,7 @@ class Options:
     """
 
     preset: Literal["full", "quick"] = "full"
-    """full: CIFAR-10, 32 trials a network, 50 epochs, 10 seeds. quick: handwritten digits, 4 minutes on 2 cores."""
+    """full: CIFAR-10, 32 trials a network, 50 epochs, 10 seeds. quick: handwritten digits, 3 minutes on 2 cores."""
     dataset: str = "cifar10"
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: OptionalPath = None

@@ -95,7 +95,7 @@ class StudyConfig:
 
 PRESETS = {
     "full": StudyConfig(),
-    "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=8, seeds=5, train_size=800),
+    "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900),
 }
 
 

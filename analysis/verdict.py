@@ -1,0 +1,176 @@
+"""From comparisons to words: every comparison that a study makes, and the verdict."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from analysis.results import Group, StudyResults
+from analysis.statistics import LEAST_PROBABILITY, LEAST_SEEDS, Comparison, compare, holm
+from study.errors import BadInput
+from study.files import without_nan
+
+TUNED_FAMILY = "tuned networks"
+TUNING_FAMILY = "tuned against its baseline"
+
+
+def make_comparisons(results: StudyResults) -> list[dict[str, Any]]:
+    """Every pair of tuned networks, then each network tuned against its own baseline; Holm-adjusted within each.
+
+    A network whose tuned configuration is its baseline is not compared with itself.
+
+    Raises:
+        BadInput: if two groups have no seed in common or were judged on different test images.
+    """
+    tuned = [group for group in results.groups.values() if group.variant == "tuned"]
+    against_baseline = [
+        (group, results.groups[f"{group.arch}-baseline"])
+        for group in tuned
+        if not group.same_as and f"{group.arch}-baseline" in results.groups
+    ]
+    families = {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}
+    made = []
+    for family, pairs in families.items():
+        rows = [{"family": family} | _compare_groups(a, b) for a, b in pairs]
+        known = [row for row in rows if row["p_value"] is not None]
+        for row, adjusted in zip(known, holm([row["p_value"] for row in known]), strict=True):
+            row["holm_p"] = adjusted
+        made += rows
+    return made
+
+
+def make_verdict(results: StudyResults, comparisons: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The one primary comparison, tuned against tuned; None with other than two architectures."""
+    primary = [row for row in comparisons if row["family"] == TUNED_FAMILY]
+    if len(results.architectures) != 2 or len(primary) != 1:
+        return None
+    (row,) = primary
+    winner = None if row["winner"] is None else results.groups[row["winner"]].arch
+    scope = (
+        f" This speaks of these two configurations and these {results.study['data']['n_train']:,} training images;"
+        f" the interval covers fresh seeds and fresh test images."
+    )
+    keys = ("a", "b", "call", "difference", "p_value", "sign_flip_p", "smallest_p", "prob_better", "margin", "seeds")
+    text = row["text"] + _order_at_equal_epochs(results) + scope
+    return {"winner": winner} | {key: row[key] for key in keys} | {"text": text}
+
+
+def _compare_groups(a: Group, b: Group) -> dict[str, Any]:
+    if not np.array_equal(a.labels, b.labels):
+        raise BadInput(f"{a.name} and {b.name} were judged on different test images and cannot be compared")
+    seeds = sorted(set(a.seeds) & set(b.seeds))
+    if not seeds:
+        raise BadInput(f"{a.name} and {b.name} have no seed in common and cannot be compared")
+    correct_a, correct_b = (group.correct()[[group.seeds.index(seed) for seed in seeds]] for group in (a, b))
+    comparison = compare(correct_a, correct_b)
+    winner = {"a": a.name, "b": b.name, None: None}[comparison.winner]
+    row = {
+        "a": a.name,
+        "b": b.name,
+        "winner": winner,
+        "call": comparison.call,
+        "reason": comparison.reason or None,
+        "difference": {"mean": comparison.mean, "ci95": list(comparison.ci95)},
+        "p_value": comparison.p_value,
+        "holm_p": None,
+        "sign_flip_p": comparison.sign_flip_p,
+        "smallest_p": comparison.smallest_p,
+        "prob_better": comparison.prob_better,
+        "margin": comparison.margin,
+        "seeds": seeds,
+        "seeds_left_out": sorted(set(a.seeds) ^ set(b.seeds)),
+        "seed_correlation": _correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
+        "text": describe(comparison, a.title, b.title, len(seeds)),
+    }
+    return dict(without_nan(row))
+
+
+def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
+    """A comparison in one or two sentences; `a` and `b` are the titles of its sides."""
+    ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
+    wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
+    points = f"{100 * abs(comparison.mean):.2f} percentage points"
+    margin = f"{100 * comparison.margin:g} percentage points"
+    interval = _interval(comparison)
+    match comparison.call, comparison.reason:
+        case "better", _:
+            return (
+                f"{ahead} is better than {behind}: by {points} of test accuracy{interval}, winning {wins:.0%} of runs."
+            )
+        case "equivalent", _:
+            return f"{a} and {b} are equivalent: they differ by {points} of test accuracy{interval}, within {margin}."
+        case _, "few seeds":
+            seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
+            return (
+                f"No difference is shown between {a} and {b}: {seeds} cannot show one, it takes at least {LEAST_SEEDS}."
+                f" {ahead} is {points} ahead in these runs{interval}."
+            )
+        case _, "below the margin":
+            return (
+                f"No difference that matters is shown between {a} and {b}: {ahead} is {points} ahead{interval},"
+                f" less than the margin of {margin}, but the interval reaches beyond it."
+            )
+        case _, "wins too few runs":
+            return (
+                f"{ahead} is higher on average, by {points} of test accuracy{interval}, but its runs win only"
+                f" {wins:.0%} of the time, less than {LEAST_PROBABILITY:.0%}: no difference is shown."
+            )
+    return (
+        f"No difference is shown between {a} and {b}: {ahead} is {points} ahead{interval}, and the interval includes 0."
+        + _seeds_needed(comparison)
+    )
+
+
+def _interval(comparison: Comparison) -> str:
+    """The interval of the leader's advantage, in percentage points."""
+    low, high = comparison.ci95
+    if np.isnan(low):
+        return ""
+    if comparison.mean < 0:
+        low, high = -high, -low
+    return f" (95 % interval {100 * low:.2f} to {100 * high:.2f})"
+
+
+def _seeds_needed(comparison: Comparison) -> str:
+    if comparison.mean == 0:
+        return ""
+    if comparison.seeds_needed is None:
+        return " No number of seeds would show so small a difference on this test set; it takes more test images."
+    return f" If the difference is as large as it looks, {comparison.seeds_needed} seeds should show it."
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Pearson correlation over seeds; None where it is not defined."""
+    if len(a) < 3 or a.std() == 0 or b.std() == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _order_at_equal_epochs(results: StudyResults) -> str:
+    """A sentence if the order of best search scores changes at the smaller search's total of epochs."""
+    if not len(results.history):
+        return ""
+    totals = results.history.groupby("arch").size()
+    if len(totals) != 2:
+        return ""
+    a, b = results.architectures
+    cut = int(totals.min())
+    whole, equal = ({arch: best_score_within(results, arch, epochs) for arch in (a, b)} for epochs in (None, cut))
+    if None in whole.values() or None in equal.values():
+        return ""
+    if np.sign(whole[a] - whole[b]) == np.sign(equal[a] - equal[b]):
+        return ""
+    return (
+        f" The searches spent {totals[a]} and {totals[b]} epochs; after {cut} epochs each, the order of their best"
+        f" validation scores was another ({100 * equal[a]:.1f} % against {100 * equal[b]:.1f} %)."
+    )
+
+
+def best_score_within(results: StudyResults, arch: str, epochs: int | None) -> Any:
+    """Highest score that any trial of the architecture had within its first so many epochs, in order of arrival."""
+    history = results.history[results.history["arch"] == arch].iloc[:epochs]
+    scores = [
+        trial.loc[trial["val_loss"].idxmin(), "val_accuracy"]
+        for _, trial in history.dropna(subset=["val_loss"]).groupby("trial_id")
+    ]
+    return max(scores, default=None)
