@@ -31,7 +31,7 @@ def make_comparisons(results: StudyResults) -> list[dict[str, Any]]:
     families = {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}
     made = []
     for family, pairs in families.items():
-        rows = [{"family": family} | _compare_groups(a, b) for a, b in pairs]
+        rows = [{"family": family} | _compare_groups(a, b, results.architectures) for a, b in pairs]
         known = [row for row in rows if row["p_value"] is not None]
         for row, adjusted in zip(known, holm([row["p_value"] for row in known]), strict=True):
             row["holm_p"] = adjusted
@@ -55,7 +55,7 @@ def make_verdict(results: StudyResults, comparisons: list[dict[str, Any]]) -> di
     return {"winner": winner} | {key: row[key] for key in keys} | {"text": text}
 
 
-def _compare_groups(a: Group, b: Group) -> dict[str, Any]:
+def _compare_groups(a: Group, b: Group, titles: dict[str, str]) -> dict[str, Any]:
     if not np.array_equal(a.labels, b.labels):
         raise BadInput(f"{a.name} and {b.name} were judged on different test images and cannot be compared")
     seeds = sorted(set(a.seeds) & set(b.seeds))
@@ -80,7 +80,7 @@ def _compare_groups(a: Group, b: Group) -> dict[str, Any]:
         "seeds": seeds,
         "seeds_left_out": sorted(set(a.seeds) ^ set(b.seeds)),
         "seed_correlation": _correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
-        "text": describe(comparison, a.title, b.title, len(seeds)),
+        "text": describe(comparison, *(f"{titles[group.arch]} ({group.variant})" for group in (a, b)), len(seeds)),
     }
     return dict(without_nan(row))
 
@@ -95,7 +95,8 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
     match comparison.call, comparison.reason:
         case "better", _:
             return (
-                f"{ahead} is better than {behind}: by {points} of test accuracy{interval}, winning {wins:.0%} of runs."
+                f"{ahead} is better than {behind}: by {points} of test accuracy{interval};"
+                f" it wins {100 * wins:.0f} % of the paired runs."
             )
         case "equivalent", _:
             return f"{a} and {b} are equivalent: they differ by {points} of test accuracy{interval}, within {margin}."
@@ -112,8 +113,8 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
             )
         case _, "wins too few runs":
             return (
-                f"{ahead} is higher on average, by {points} of test accuracy{interval}, but its runs win only"
-                f" {wins:.0%} of the time, less than {LEAST_PROBABILITY:.0%}: no difference is shown."
+                f"{ahead} is higher on average than {behind}, by {points} of test accuracy{interval}, but its runs win"
+                f" only {100 * wins:.0f} %, less than {100 * LEAST_PROBABILITY:.0f} %: no difference is shown."
             )
     return (
         f"No difference is shown between {a} and {b}: {ahead} is {points} ahead{interval}, and the interval includes 0."
@@ -158,19 +159,17 @@ def _order_at_equal_epochs(results: StudyResults) -> str:
     whole, equal = ({arch: best_score_within(results, arch, epochs) for arch in (a, b)} for epochs in (None, cut))
     if None in whole.values() or None in equal.values():
         return ""
-    if np.sign(whole[a] - whole[b]) == np.sign(equal[a] - equal[b]):
+    whole_a, whole_b, equal_a, equal_b = (scores[arch] or 0.0 for scores in (whole, equal) for arch in (a, b))
+    if np.sign(whole_a - whole_b) == np.sign(equal_a - equal_b):
         return ""
     return (
         f" The searches spent {totals[a]} and {totals[b]} epochs; after {cut} epochs each, the order of their best"
-        f" validation scores was another ({100 * equal[a]:.1f} % against {100 * equal[b]:.1f} %)."
+        f" validation scores was another ({100 * equal_a:.1f} % against {100 * equal_b:.1f} %)."
     )
 
 
-def best_score_within(results: StudyResults, arch: str, epochs: int | None) -> Any:
+def best_score_within(results: StudyResults, arch: str, epochs: int | None) -> float | None:
     """Highest score that any trial of the architecture had within its first so many epochs, in order of arrival."""
     history = results.history[results.history["arch"] == arch].iloc[:epochs]
-    scores = [
-        trial.loc[trial["val_loss"].idxmin(), "val_accuracy"]
-        for _, trial in history.dropna(subset=["val_loss"]).groupby("trial_id")
-    ]
-    return max(scores, default=None)
+    kept = history.dropna(subset=["val_loss"]).sort_values(["val_loss", "epoch"]).groupby("trial_id").first()
+    return float(kept["val_accuracy"].max()) if len(kept) else None
