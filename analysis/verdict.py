@@ -64,6 +64,7 @@ def _compare_groups(a: Group, b: Group, titles: dict[str, str]) -> dict[str, Any
     correct_a, correct_b = (group.correct()[[group.seeds.index(seed) for seed in seeds]] for group in (a, b))
     comparison = compare(correct_a, correct_b)
     winner = {"a": a.name, "b": b.name, None: None}[comparison.winner]
+    side_a, side_b = (f"{titles[group.arch]} ({group.variant})" for group in (a, b))
     row = {
         "a": a.name,
         "b": b.name,
@@ -80,7 +81,7 @@ def _compare_groups(a: Group, b: Group, titles: dict[str, str]) -> dict[str, Any
         "seeds": seeds,
         "seeds_left_out": sorted(set(a.seeds) ^ set(b.seeds)),
         "seed_correlation": _correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
-        "text": describe(comparison, *(f"{titles[group.arch]} ({group.variant})" for group in (a, b)), len(seeds)),
+        "text": describe(comparison, side_a, side_b, len(seeds)),
     }
     return dict(without_nan(row))
 
