@@ -1,18 +1,21 @@
-"""The stage of the final runs: which there are to be, and how far they have come."""
+"""The stages after the search: which runs there are to be, and how far they have come."""
 
 from collections import Counter
 from collections.abc import Sequence
 
+from analysis.confirmation import choose_tuned
 from analysis.retraining import FailedRun, RunPlan
 from models.registry import ARCHITECTURES
-from models.training import EpochResult
+from models.training import EpochResult, TrainingConfig
 from study.config import StudyConfig
-from study.folder import FinalRun, StudyFolder
+from study.folder import CompletedRun, FinalRun, StudyFolder
 from study.progress import Progress, Row
 from study.search import Search
 
 
-def plan_final_runs(config: StudyConfig, search: Search | None) -> list[RunPlan]:
+def plan_final_runs(
+    config: StudyConfig, search: Search | None, confirmations: Sequence[CompletedRun] = ()
+) -> list[RunPlan]:
     """Every final run of a study, seed by seed, so that a study cut short has whole pairs.
 
     An architecture gets its baseline and its tuned configuration, which is left out where it equals the baseline;
@@ -20,8 +23,10 @@ def plan_final_runs(config: StudyConfig, search: Search | None) -> list[RunPlan]
 
     Args:
         search: a search that is done; None if there is none and only baselines are wanted.
+        confirmations: the runs that the tuned configurations are chosen by, if there are any.
     """
     plans = []
+    tuned = _tuned_recipes(config, search, confirmations) if search else {}
     for seed in range(config.seeds):
         for arch in config.archs:
             baseline = config.baseline_training(arch)
@@ -30,41 +35,52 @@ def plan_final_runs(config: StudyConfig, search: Search | None) -> list[RunPlan]
                 continue
             if all(trial.status == "FAILED" for trial in search.ledger.trials(arch)):
                 continue
-            best = search.best(arch)
-            tuned = None if best is None else search.recipe(best)
-            plans.append(RunPlan(arch, "baseline", seed, baseline, is_tuned=tuned == baseline))
-            if tuned is not None and tuned != baseline:
-                plans.append(RunPlan(arch, "tuned", seed, tuned, is_tuned=True))
+            recipe = tuned[arch]
+            plans.append(RunPlan(arch, "baseline", seed, baseline, is_tuned=recipe == baseline))
+            if recipe is not None and recipe != baseline:
+                plans.append(RunPlan(arch, "tuned", seed, recipe, is_tuned=True))
     return plans
+
+
+def _tuned_recipes(
+    config: StudyConfig, search: Search, confirmations: Sequence[CompletedRun]
+) -> dict[str, TrainingConfig | None]:
+    chosen = {arch: choose_tuned(search, arch, confirmations) for arch in config.archs}
+    return {arch: None if trial is None else search.recipe(trial) for arch, trial in chosen.items()}
 
 
 def missing_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]:
     """Those of the plans whose results are not in the folder."""
-    made = {(group, seed) for group, seeds in folder.final_runs().items() for seed in seeds}
-    return [plan for plan in plans if (plan.group, plan.seed) not in made]
+    made = {("final", group, seed) for group, seeds in folder.final_runs().items() for seed in seeds}
+    made |= {("confirm", run.group, run.seed) for run in folder.read_confirmations()}
+    return [plan for plan in plans if (plan.purpose, plan.group, plan.seed) not in made]
 
 
-class FinalRunsRecorder:
-    """Writes the final runs into the folder, and shows how far they have come.
+class RunsRecorder:
+    """Writes the runs of one stage into the folder, and shows how far they have come.
 
     Args:
-        plans: every final run of the study, those included that are made already.
+        stage: its name as people see it.
+        plans: every run of the stage, those included that are made already.
     """
 
-    def __init__(self, folder: StudyFolder, progress: Progress, plans: Sequence[RunPlan]) -> None:
+    def __init__(self, folder: StudyFolder, progress: Progress, stage: str, plans: Sequence[RunPlan]) -> None:
         self._folder = folder
         self._progress = progress
         self._rows: dict[str, Row] = {}
         self._accuracies: dict[str, list[float]] = {}
         self._running: Counter[str] = Counter()
         for plan in plans:
-            title = f"{ARCHITECTURES[plan.arch].title}, {plan.variant}"
-            self._rows.setdefault(plan.group, Row(title, planned=0, score="mean")).planned += 1
-        missing = {(plan.group, plan.seed) for plan in missing_runs(plans, folder)}
+            variant = f"trial {plan.variant}" if plan.purpose == "confirm" else plan.variant
+            row = Row(f"{ARCHITECTURES[plan.arch].title}, {variant}", planned=0, score="mean")
+            self._rows.setdefault(plan.group, row).planned += 1
+        missing = missing_runs(plans, folder)
+        confirmed = {(run.group, run.seed): run for run in folder.read_confirmations()}
         for plan in plans:
-            if (plan.group, plan.seed) not in missing:
-                self._count(folder.read_final_run(plan.group, plan.seed))
-        progress.begin("Final runs", list(self._rows.values()))
+            if plan not in missing:
+                key = (plan.group, plan.seed)
+                self._count_made(confirmed[key] if plan.purpose == "confirm" else folder.read_final_run(*key))
+        progress.begin(stage, list(self._rows.values()))
 
     def on_epoch(self, plan: RunPlan, result: EpochResult) -> None:
         row = self._rows[plan.group]
@@ -74,28 +90,33 @@ class FinalRunsRecorder:
             self._running[plan.group] += 1
         self._show()
 
-    def on_end(self, run: FinalRun | FailedRun) -> None:
+    def on_end(self, plan: RunPlan, run: CompletedRun | FailedRun) -> None:
         """Writes a run that was made; a failed one is only counted."""
-        if isinstance(run, FinalRun):
-            self._folder.write_final_run(run)
-            self._running[run.group] -= 1
-            self._count(run, epochs_known=True)
+        self._running[plan.group] = max(0, self._running[plan.group] - 1)
+        if isinstance(run, FailedRun):
+            self._add_state(plan.group, "failed")
         else:
-            self._running[run.plan.group] = max(0, self._running[run.plan.group] - 1)
-            self._add_state(run.plan.group, "failed")
+            if isinstance(run, FinalRun):
+                self._folder.write_final_run(run)
+            else:
+                self._folder.write_confirmation(run)
+            self._count(run)
         self._show()
 
     def finish(self) -> None:
         self._progress.finish(list(self._rows.values()))
 
-    def _count(self, run: FinalRun, *, epochs_known: bool = False) -> None:
-        row = self._rows[run.group]
-        if not epochs_known:
-            row.epochs += len(run.history)
-            row.seconds += float(run.history["seconds"].sum())
+    def _count_made(self, run: CompletedRun) -> None:
+        """Counts a run that an earlier session made, with the epochs that this one was not told of."""
+        self._rows[run.group].epochs += len(run.history)
+        self._rows[run.group].seconds += float(run.history["seconds"].sum())
+        self._count(run)
+
+    def _count(self, run: CompletedRun) -> None:
+        accuracy = run.metrics["accuracy"] if isinstance(run, FinalRun) else run.metrics["val_accuracy"]
         accuracies = self._accuracies.setdefault(run.group, [])
-        accuracies.append(run.metrics["accuracy"])
-        row.accuracy = sum(accuracies) / len(accuracies)
+        accuracies.append(accuracy or 0.0)
+        self._rows[run.group].accuracy = sum(accuracies) / len(accuracies)
         self._add_state(run.group, run.metrics["status"].lower().replace("_", " "))
 
     def _add_state(self, group: str, state: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.folder import FinalRun, Samples, StudyFolder
+from study.folder import CompletedRun, FinalRun, Samples, StudyFolder
 
 VARIANTS = ("baseline", "tuned")
 
@@ -63,6 +63,7 @@ class StudyResults:
             that have finished runs.
         latency: what was measured of inference time, by architecture; empty if nothing was.
         samples: test images kept for the report, if any.
+        confirmations: the runs that the tuned configurations were chosen by, if there were any.
     """
 
     study: dict[str, Any]
@@ -73,6 +74,7 @@ class StudyResults:
     groups: dict[str, Group]
     latency: dict[str, Any]
     samples: Samples | None
+    confirmations: tuple[CompletedRun, ...] = ()
 
 
 def load_results(folder: StudyFolder) -> StudyResults:
@@ -88,6 +90,7 @@ def load_results(folder: StudyFolder) -> StudyResults:
         groups=_load_groups(folder, study),
         latency=folder.read_latency() or {},
         samples=folder.read_samples(),
+        confirmations=tuple(folder.read_confirmations()),
     )
 
 

@@ -1,8 +1,8 @@
-"""The final runs: one configuration trained on fresh seeds, each judged once on the test set."""
+"""Runs after the search: a configuration trained on fresh seeds; a final run is judged once on the test set."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import ray
@@ -15,29 +15,26 @@ from models.precision import training_device
 from models.randomness import RunSeeds, integer, stream
 from models.registry import Architecture
 from models.training import EpochResult, TrainingConfig, TrainingRun, best_epoch
-from study.checkpoints import CheckpointStore
-from study.folder import EPOCH_COLUMNS, FinalRun
+from study.folder import EPOCH_COLUMNS, CompletedRun, FinalRun
 from study.resources import Resources
 from study.trainable import WorkerSettings, train_with_checkpoints
 
 RETRIES = 2
 
-
-def checkpoint_name(group: str, seed: int) -> str:
-    """Name of a final run in the checkpoint store."""
-    return f"final/{group}/seed-{seed}"
+Purpose = Literal["final", "confirm"]
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One final run to be made.
+    """One run to be made.
 
     Attributes:
         arch: name of the architecture.
-        variant: "baseline" or "tuned".
+        variant: "baseline" or "tuned"; the number of the trial that a run is to confirm.
         seed: its number k, from 0. Equal numbers share the split, and draw data order, initial weights and dropout
             masks from the same streams, in every group.
         is_tuned: whether the configuration is the tuned one, which the baseline may be too.
+        purpose: "final", or "confirm" for a run that never sees the test set; each has seeds of its own.
     """
 
     arch: str
@@ -45,6 +42,7 @@ class RunPlan:
     seed: int
     recipe: TrainingConfig
     is_tuned: bool
+    purpose: Purpose = "final"
 
     @property
     def group(self) -> str:
@@ -52,12 +50,13 @@ class RunPlan:
 
     @property
     def name(self) -> str:
-        return checkpoint_name(self.group, self.seed)
+        """Its name in the checkpoint store."""
+        return f"{self.purpose}/{self.group}/seed-{self.seed}"
 
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A final run that failed for good, and why, in one line."""
+    """A run that failed for good, and why, in one line."""
 
     plan: RunPlan
     reason: str
@@ -69,13 +68,13 @@ def retrain(
     settings: WorkerSettings,
     resources: Resources,
     on_epoch: Callable[[RunPlan, EpochResult], None],
-) -> Iterator[FinalRun | FailedRun]:
+) -> Iterator[tuple[RunPlan, CompletedRun | FailedRun]]:
     """Makes the runs as Ray tasks, as many at a time as the resources say.
 
     Yields:
-        Each run as it finishes, or why it could not be made.
+        Each plan as its run finishes: a FinalRun, or a CompletedRun where the purpose is another; or why it failed.
     """
-    task = ray.remote(_train_final_run).options(
+    task = ray.remote(_train_run).options(
         num_cpus=resources.cpus_per_trial,
         num_gpus=resources.gpus_per_trial,
         max_retries=RETRIES,
@@ -97,35 +96,32 @@ def retrain(
             continue
         except ray.exceptions.RayError as error:
             del under_way[ready]
-            yield FailedRun(plan, _last_line(error))
+            yield plan, FailedRun(plan, _last_line(error))
             continue
-        if isinstance(result, FinalRun):
-            yield result
+        if isinstance(result, CompletedRun):
+            yield plan, result
         else:
             on_epoch(plan, result)
 
 
-def _train_final_run(
+def _train_run(
     plan: RunPlan, architecture: Architecture, settings: WorkerSettings
-) -> Iterator[EpochResult | FinalRun]:
+) -> Iterator[EpochResult | CompletedRun]:
     """Runs in a worker: yields each epoch's result, then the run as a whole."""
     torch.set_num_threads(settings.threads)
     dataset: Dataset = ray.get(settings.dataset)
-    split_seed = integer(stream(settings.seed, "final", plan.seed, "split"))
+    split_seed = integer(stream(settings.seed, plan.purpose, plan.seed, "split"))
     data = TrainingData.from_split(
         dataset.train, stratified_split(dataset.train.labels, split_seed), len(dataset.classes)
     )
-    seeds = RunSeeds.of(settings.seed, "final", plan.seed)
+    seeds = RunSeeds.of(settings.seed, plan.purpose, plan.seed)
     run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), settings.precision)
-    yield from train_with_checkpoints(run, CheckpointStore(settings.checkpoints), plan.name)
-    yield _judge(plan, run, data, dataset.test)
+    yield from train_with_checkpoints(run, settings.checkpoints, plan.name)
+    done = _complete(plan, run)
+    yield done if plan.purpose == "confirm" else _judge(done, run, data, dataset.test)
 
 
-def _judge(plan: RunPlan, run: TrainingRun, data: TrainingData, test: LabelledImages) -> FinalRun:
-    """Predicts the test set with the weights of the lowest validation loss."""
-    images = DeviceImages(test.images, data.statistics, training_device())
-    everything = torch.arange(len(test), device=images.device)
-    logits = predict_logits(run.best_model(), images, everything, run.precision).cpu().numpy()
+def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
     best = best_epoch(run.history)
     metrics = {
         "group": plan.group,
@@ -139,14 +135,22 @@ def _judge(plan: RunPlan, run: TrainingRun, data: TrainingData, test: LabelledIm
         "best_epoch": best.epoch if best else None,
         "val_loss": best.val_loss if best else None,
         "val_accuracy": best.val_accuracy if best else None,
-        **metric_values(logits.argmax(axis=1), test.labels, data.n_classes),
         "seconds": sum(row.seconds for row in run.history),
     }
+    history = pd.DataFrame([asdict(row) for row in run.history], columns=list(EPOCH_COLUMNS))
+    return CompletedRun(plan.group, plan.seed, metrics, history)
+
+
+def _judge(done: CompletedRun, run: TrainingRun, data: TrainingData, test: LabelledImages) -> FinalRun:
+    """Predicts the test set with the weights of the lowest validation loss."""
+    images = DeviceImages(test.images, data.statistics, training_device())
+    everything = torch.arange(len(test), device=images.device)
+    logits = predict_logits(run.best_model(), images, everything, run.precision).cpu().numpy()
     return FinalRun(
-        group=plan.group,
-        seed=plan.seed,
-        metrics=metrics,
-        history=pd.DataFrame([asdict(row) for row in run.history], columns=list(EPOCH_COLUMNS)),
+        group=done.group,
+        seed=done.seed,
+        metrics=done.metrics | metric_values(logits.argmax(axis=1), test.labels, data.n_classes),
+        history=done.history,
         logits=logits,
         labels=test.labels.copy(),
         weights={name: value.cpu().contiguous().numpy() for name, value in run.best_weights().items()},

@@ -74,8 +74,11 @@ class TwoWayLayout:
         both = self.ms_seed + self.ms_image - self.ms_residual
         spread = self.ms_seed**2 / df_seed + self.ms_image**2 / df_image + self.ms_residual**2 / (df_seed * df_image)
         df_both = max(1.0, both**2 / spread) if spread > 0 else 1.0
-        variance, df = max((self.ms_seed, float(df_seed)), (self.ms_image, float(df_image)), (both, df_both))
-        return variance / (self.n_seeds * self.n_images), df
+        candidates = ((self.ms_seed, float(df_seed)), (self.ms_image, float(df_image)), (both, df_both))
+        variance, df = max(candidates, key=lambda candidate: (candidate[0], -candidate[1]))
+        variance /= self.n_seeds * self.n_images
+        # What rounding leaves where nothing varies.
+        return (variance if variance > 1e-24 else 0.0), df
 
     def half_width(self, confidence: float = CONFIDENCE) -> float:
         """Half-width of the t interval of the mean; 3 / images where nothing varies (the rule of three)."""

@@ -87,15 +87,26 @@ def _spread(values: np.ndarray) -> dict[str, Any]:
 
 
 def _budget(arch: str, results: StudyResults) -> dict[str, Any]:
-    """What the search spent on an architecture; seconds are of training passes."""
+    """What the search and the confirmation of its leaders spent on an architecture; seconds are of training passes."""
     trials = results.trials[results.trials["arch"] == arch]
     epochs = int(trials["epochs"].sum())
-    n_validation = round(results.study["search"]["validation_fraction"] * results.study["data"]["n_train"])
-    n_train = results.study["data"]["n_train"] - n_validation
+    confirmations = [run for run in results.confirmations if run.metrics["arch"] == arch]
+    confirm_epochs = sum(len(run.history) for run in confirmations)
     return {
         "trials": len(trials),
         "epochs": epochs,
         "seconds": float(trials["seconds"].sum()),
-        # Of convolutions and matrix products: three passes over each training image, one over each validation one.
-        "macs": results.study["architectures"][arch]["macs"] * epochs * (TRAINING_PASSES * n_train + n_validation),
+        "macs": epochs * _macs_an_epoch(arch, results),
+        "confirm_runs": len(confirmations),
+        "confirm_epochs": confirm_epochs,
+        "confirm_seconds": float(sum(run.history["seconds"].sum() for run in confirmations)),
+        "confirm_macs": confirm_epochs * _macs_an_epoch(arch, results),
     }
+
+
+def _macs_an_epoch(arch: str, results: StudyResults) -> int:
+    """Of convolutions and matrix products: three passes over each training image, one over each validation one."""
+    n_validation = round(results.study["search"]["validation_fraction"] * results.study["data"]["n_train"])
+    n_train = results.study["data"]["n_train"] - n_validation
+    passes = TRAINING_PASSES * n_train + n_validation
+    return int(results.study["architectures"][arch]["macs"] * passes)

@@ -1,6 +1,7 @@
 """Labelled images as arrays, how they are split, and what they are normalised with."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """SHA-256 over the class names and every image and label, as 64 hexadecimal digits."""
-        digest = hashlib.sha256("\0".join(self.classes).encode())
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
         for part in (self.train, self.test):
             digest.update(f"|{len(part)}|".encode())
             digest.update(np.ascontiguousarray(part.images).data)
@@ -100,14 +101,17 @@ def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledIma
         raise TooFewImages(f"{size} training images were asked for and there are {len(data)}")
     if size == len(data):
         return data
-    n_classes = len(np.unique(data.labels))
-    try:
-        kept, _ = train_test_split(np.arange(len(data)), train_size=size, stratify=data.labels, random_state=seed)
-    except ValueError:
-        # scikit-learn also refuses to leave out fewer images than there are classes.
-        if size < n_classes:
-            raise TooFewImages(f"{size} training images cannot hold all {n_classes} classes") from None
-        kept = np.random.default_rng(seed).permutation(len(data))[:size]
+    classes, counts = np.unique(data.labels, return_counts=True)
+    # Largest remainders: whole numbers of images in proportion that add up to the size.
+    share = counts * size / len(data)
+    quota = np.floor(share).astype(int)
+    quota[np.argsort(quota - share, kind="stable")[: size - quota.sum()]] += 1
+    if quota.min() < 1:
+        raise TooFewImages(f"{size} training images, the classes in proportion, cannot hold all {len(classes)} classes")
+    rng = np.random.default_rng(seed)
+    kept = np.concatenate(
+        [rng.permutation(np.flatnonzero(data.labels == label))[:n] for label, n in zip(classes, quota, strict=True)]
+    )
     kept = np.sort(kept)
     return LabelledImages(data.images[kept], data.labels[kept])
 

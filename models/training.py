@@ -146,7 +146,10 @@ class TrainingRun:
         return model.eval()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on exactly; readable with torch.load(weights_only=True)."""
+        """All that `load_state_dict` needs to go on exactly; readable with torch.load(weights_only=True).
+
+        Its tensors are the run's own: save it before training on.
+        """
         return {
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),

@@ -3,7 +3,6 @@
 import io
 import zlib
 from typing import Any
-from uuid import uuid4
 
 import torch
 from pyarrow import fs
@@ -17,11 +16,20 @@ class CheckpointStore:
     """Keeps the newest state of each run, replaced as a whole.
 
     Args:
-        uri: a folder's path, or a URI that pyarrow understands, such as s3://bucket/folder.
+        uri: a folder's absolute path, or a URI that pyarrow understands, such as s3://bucket/folder?region=eu-west-1.
+        within: relative path that keeps the runs of one study apart from others in the same place.
+
+    Raises:
+        ValueError: if it is neither.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, within: str = "") -> None:
+        try:
+            fs.FileSystem.from_uri(uri)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{uri!r} is neither an absolute path nor a storage URI: {error}") from error
         self._uri = uri
+        self._within = within
 
     def save(self, run: str, state: dict[str, Any]) -> None:
         """Replaces the checkpoint of the run of this name, a relative path."""
@@ -31,7 +39,7 @@ class CheckpointStore:
         filesystem, path = self._locate(run)
         # An object store shows an object once it is complete; a file system needs the rename.
         local = isinstance(filesystem, fs.LocalFileSystem)
-        target = f"{path}.{uuid4().hex}.tmp" if local else path
+        target = f"{path}.tmp" if local else path
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         with filesystem.open_output_stream(target) as file:
             file.write(_MAGIC + zlib.crc32(payload).to_bytes(4, "big"))
@@ -60,4 +68,4 @@ class CheckpointStore:
 
     def _locate(self, run: str) -> tuple[fs.FileSystem, str]:
         filesystem, root = fs.FileSystem.from_uri(self._uri)
-        return filesystem, f"{root.rstrip('/')}/{run}.pt"
+        return filesystem, "/".join(part for part in (root.rstrip("/"), self._within, f"{run}.pt") if part)

@@ -50,6 +50,8 @@ class Options:
     """Cap on the epochs of every training run."""
     seeds: int = 10
     """Final runs of each configuration."""
+    confirm: int = 3
+    """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     train_size: OptionalInt = None
     """Keep this many training images, the classes in proportion (counted before the split)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")

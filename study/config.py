@@ -40,6 +40,7 @@ class StudyConfig:
         trials: configurations tried for each architecture.
         max_epochs: cap on the epochs of every training run.
         seeds: final runs of each configuration.
+        confirm: leading trials of each architecture that are run again on fresh seeds before one is chosen.
         train_size: stratified number of training images to keep, counted before the split; all if None.
         archs: names of the networks to compare.
         seed: the number that everything random depends on.
@@ -58,6 +59,7 @@ class StudyConfig:
     trials: int = 32
     max_epochs: int = 50
     seeds: int = 10
+    confirm: int = 3
     train_size: int | None = None
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
     seed: int = 0
@@ -95,7 +97,7 @@ class StudyConfig:
 
 PRESETS = {
     "full": StudyConfig(),
-    "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900),
+    "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900, confirm=0),
 }
 
 
@@ -109,6 +111,7 @@ def check(config: StudyConfig) -> None:
         ("--train-size", config.train_size, 1),
         ("--concurrency", config.concurrency, 1),
         ("--seed", config.seed, 0),
+        ("--confirm", config.confirm, 0),
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
@@ -126,5 +129,8 @@ def _check_archs(archs: tuple[str, ...]) -> None:
     for arch in archs:
         if arch not in ARCHITECTURES:
             raise BadInput(f"unknown architecture {arch!r}: choose from {', '.join(ARCHITECTURES)}")
+        low, high = SEARCH_SPACE.dropout
+        if not low <= ARCHITECTURES[arch].baseline_dropout <= high:
+            raise BadInput(f"the baseline dropout of {arch!r} lies outside the range of the search, {low} to {high}")
     if len(set(archs)) < len(archs):
         raise BadInput(f"--archs names an architecture twice: {' '.join(archs)}")

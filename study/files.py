@@ -1,12 +1,23 @@
 """Files that are written whole or not at all, and read back with an error that names them."""
 
+import io
 import json
 import math
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 
 class DamagedFile(Exception):
@@ -55,3 +66,71 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+@contextmanager
+def appearing_whole(path: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of `path` at the end of the block, or vanishes if it is not reached."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table without its index."""
+    write_atomically(path, lambda file: file.write(table.to_csv(index=False).encode()))
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Reads a table, or None if there is none. Raises DamagedFile if it is not one, or lacks one of the columns."""
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path)
+    except ValueError as error:
+        raise DamagedFile(f"{path} is not readable as a table: {error}") from error
+    if missing := set(columns) - set(table.columns):
+        raise DamagedFile(f"{path} lacks the columns {', '.join(sorted(missing))}")
+    return table
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Writes arrays by name."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+
+
+def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads the arrays of these names, unpickling nothing. Raises DamagedFile."""
+    try:
+        content = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(content) as archive:  # numpy alone does not always read as far as the checksum
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise DamagedFile(f"{path} is not readable as arrays {', '.join(names)}: {error}") from error
+
+
+def write_safetensors(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes weights by name."""
+    write_atomically(path, lambda file: file.write(save(arrays)))
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Reads weights by name. Raises DamagedFile."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DamagedFile(f"{path} is not readable as weights: {error}") from error

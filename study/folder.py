@@ -1,22 +1,29 @@
 """The study folder: the one place that knows its file names and formats."""
 
-import io
 import os
 import re
 import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from study.errors import BadInput
-from study.files import DamagedFile, read_json, write_atomically, write_json
+from study.files import (
+    DamagedFile,
+    appearing_whole,
+    read_csv,
+    read_json,
+    read_npz,
+    read_safetensors,
+    write_csv,
+    write_json,
+    write_npz,
+    write_safetensors,
+)
 
 TRIAL_COLUMNS = (
     "trial_id",
@@ -39,23 +46,32 @@ _RUN_FILES = ("metrics.json", "history.csv", "predictions.npz", "model.safetenso
 
 
 @dataclass(frozen=True)
-class FinalRun:
-    """One final run as it lies in the folder.
+class CompletedRun:
+    """One run after the search as it lies in the folder.
 
     Attributes:
-        group: `<arch>-baseline` or `<arch>-tuned`.
+        group: what was trained: `<arch>-baseline` or `<arch>-tuned`, or the trial_id of a trial to be confirmed.
         seed: its number k, from 0.
         metrics: contents of metrics.json.
         history: a row an epoch, columns EPOCH_COLUMNS.
-        logits: float32 [n_test, n_classes].
-        labels: int64 [n_test].
-        weights: name to float32 or int64 array; empty when read without them.
     """
 
     group: str
     seed: int
     metrics: dict[str, Any]
     history: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class FinalRun(CompletedRun):
+    """One final run, which has predicted the test set.
+
+    Attributes:
+        logits: float32 [n_test, n_classes].
+        labels: int64 [n_test].
+        weights: name to float32 or int64 array; empty when read without them.
+    """
+
     logits: np.ndarray
     labels: np.ndarray
     weights: dict[str, np.ndarray] = field(default_factory=dict)
@@ -71,7 +87,12 @@ class Samples:
 
 def check_name(name: str) -> str:
     """Returns the name of a study. Raises BadInput unless it is one plain path component."""
-    if not name or name in (".", "..") or not re.fullmatch(r"[\w.+=@ -]{1,200}", name) or name != name.strip():
+    if (
+        name in ("", ".", "..")
+        or len(name.encode()) > 200
+        or not re.fullmatch(r"[\w.+=@ -]{1,200}", name)
+        or name != name.strip()
+    ):
         raise BadInput(
             f"--name {name!r} is not one plain path component: use letters, digits and . _ + = @ - (at most 200)"
         )
@@ -110,7 +131,7 @@ class StudyFolder:
             )
         if os.path.lexists(path) and not path.is_dir():
             raise BadInput(f"{path} exists and is not a folder: choose another --name")
-        if path.is_dir() and {entry.name for entry in path.iterdir()} - _OWN_ENTRIES:
+        if path.is_dir() and any(not _is_own(entry) for entry in path.iterdir()):
             raise BadInput(f"the folder {path} holds files that are not a study's: choose another --name")
         existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
         try:
@@ -140,7 +161,11 @@ class StudyFolder:
         write_json(self.path / "study.json", study)
 
     def read_study(self) -> dict[str, Any]:
-        return dict(read_json(self.path / "study.json"))
+        """Contents of study.json. Raises DamagedFile if it is not a JSON object."""
+        study = read_json(self.path / "study.json")
+        if not isinstance(study, dict):
+            raise DamagedFile(f"{self.path / 'study.json'} is not a JSON object")
+        return study
 
     @property
     def tune(self) -> Path:
@@ -167,19 +192,19 @@ class StudyFolder:
 
     def write_trials(self, trials: pd.DataFrame) -> None:
         """Columns TRIAL_COLUMNS, a row a trial."""
-        self._write_csv(self.path / "trials.csv", trials[list(TRIAL_COLUMNS)])
+        write_csv(self.path / "trials.csv", trials[list(TRIAL_COLUMNS)])
 
     def read_trials(self) -> pd.DataFrame | None:
         """The trials, or None if there was no search. Raises DamagedFile."""
-        return self._read_csv(self.path / "trials.csv", TRIAL_COLUMNS)
+        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS)
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Columns HISTORY_COLUMNS, a row an epoch of a trial, in the order in which they were reported."""
-        self._write_csv(self.path / "history.csv", history[list(HISTORY_COLUMNS)])
+        write_csv(self.path / "history.csv", history[list(HISTORY_COLUMNS)])
 
     def read_history(self) -> pd.DataFrame | None:
         """The epochs of the search, or None if there was none. Raises DamagedFile."""
-        return self._read_csv(self.path / "history.csv", HISTORY_COLUMNS)
+        return read_csv(self.path / "history.csv", HISTORY_COLUMNS)
 
     # The final runs.
 
@@ -188,21 +213,10 @@ class StudyFolder:
 
     def write_final_run(self, run: FinalRun) -> None:
         """Writes the folder of one run; it appears with all its files or not at all."""
-        final = self.run_path(run.group, run.seed)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
-        try:
-            temporary.chmod(0o755)
-            write_json(temporary / "metrics.json", run.metrics)
-            self._write_csv(temporary / "history.csv", run.history[list(EPOCH_COLUMNS)])
-            _write_npz(temporary / "predictions.npz", logits=run.logits, labels=run.labels)
-            write_atomically(temporary / "model.safetensors", lambda file: file.write(save(run.weights)))
-            if final.exists():
-                shutil.rmtree(final)
-            temporary.rename(final)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        with appearing_whole(self.run_path(run.group, run.seed)) as path:
+            self._write_run_tables(path, run)
+            write_npz(path / "predictions.npz", logits=run.logits, labels=run.labels)
+            write_safetensors(path / "model.safetensors", run.weights)
 
     def read_final_run(self, group: str, seed: int, *, weights: bool = False) -> FinalRun:
         """Reads one run, its weights only if asked for. Raises DamagedFile, which names the file."""
@@ -210,8 +224,8 @@ class StudyFolder:
         for name in _RUN_FILES:
             if not (path / name).is_file():
                 raise DamagedFile(f"{path / name} is missing")
-        predictions = _read_npz(path / "predictions.npz", ("logits", "labels"))
-        history = self._read_csv(path / "history.csv", EPOCH_COLUMNS)
+        predictions = read_npz(path / "predictions.npz", ("logits", "labels"))
+        history = read_csv(path / "history.csv", EPOCH_COLUMNS)
         assert history is not None
         return FinalRun(
             group=group,
@@ -220,16 +234,33 @@ class StudyFolder:
             history=history,
             logits=predictions["logits"],
             labels=predictions["labels"],
-            weights=_read_safetensors(path / "model.safetensors") if weights else {},
+            weights=read_safetensors(path / "model.safetensors") if weights else {},
         )
 
     def final_runs(self) -> dict[str, list[int]]:
         """The numbers of the finished runs of each group, sorted."""
-        found: dict[str, list[int]] = {}
-        for path in (self.path / "final").glob("*/seed-*"):
-            if (number := path.name.removeprefix("seed-")).isdecimal():
-                found.setdefault(path.parent.name, []).append(int(number))
-        return {group: sorted(seeds) for group, seeds in sorted(found.items())}
+        return _numbered_runs(self.path / "final")
+
+    # The runs that confirm the best trials.
+
+    def write_confirmation(self, run: CompletedRun) -> None:
+        """Writes the folder of one run of a trial to be confirmed, as a final run's without the test set."""
+        with appearing_whole(self.path / "confirm" / run.group / f"seed-{run.seed}") as path:
+            self._write_run_tables(path, run)
+
+    def read_confirmations(self) -> list[CompletedRun]:
+        """Every run of a trial to be confirmed. Raises DamagedFile."""
+        runs = []
+        for trial_id, seeds in _numbered_runs(self.path / "confirm").items():
+            for seed in seeds:
+                path = self.path / "confirm" / trial_id / f"seed-{seed}"
+                history = read_csv(path / "history.csv", EPOCH_COLUMNS)
+                if history is None or not (path / "metrics.json").is_file():
+                    raise DamagedFile(f"{path} lacks its metrics or its history")
+                runs.append(CompletedRun(trial_id, seed, read_json(path / "metrics.json"), history))
+        return runs
+
+    # What is measured and kept after all training.
 
     def write_latency(self, latency: dict[str, Any]) -> None:
         write_json(self.path / "final" / "latency.json", latency)
@@ -239,45 +270,40 @@ class StudyFolder:
         path = self.path / "final" / "latency.json"
         return dict(read_json(path)) if path.exists() else None
 
+    def weights_path(self, group: str, seed: int) -> str:
+        """Where the weights of a final run lie, relative to this folder."""
+        return (self.run_path(group, seed) / "model.safetensors").relative_to(self.path).as_posix()
+
+    def write_best(self, best: dict[str, Any] | None) -> None:
+        """Writes which final run to ship; with None, removes what an earlier report wrote."""
+        path = self.path / "final" / "best.json"
+        if best is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_json(path, best)
+
     def write_samples(self, samples: Samples) -> None:
-        _write_npz(self.path / "final" / "samples.npz", images=samples.images, positions=samples.positions)
+        write_npz(self.path / "final" / "samples.npz", images=samples.images, positions=samples.positions)
 
     def read_samples(self) -> Samples | None:
         """The test images kept for the report; None if none were. Raises DamagedFile."""
         path = self.path / "final" / "samples.npz"
-        return Samples(**_read_npz(path, ("images", "positions"))) if path.exists() else None
+        return Samples(**read_npz(path, ("images", "positions"))) if path.exists() else None
 
-    def _write_csv(self, path: Path, table: pd.DataFrame) -> None:
-        write_atomically(path, lambda file: file.write(table.to_csv(index=False).encode()))
-
-    def _read_csv(self, path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
-        if not path.exists():
-            return None
-        try:
-            table = pd.read_csv(path)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise DamagedFile(f"{path} is not readable as a table: {error}") from error
-        if missing := set(columns) - set(table.columns):
-            raise DamagedFile(f"{path} lacks the columns {', '.join(sorted(missing))}")
-        return table
+    def _write_run_tables(self, path: Path, run: CompletedRun) -> None:
+        write_json(path / "metrics.json", run.metrics)
+        write_csv(path / "history.csv", run.history[list(EPOCH_COLUMNS)])
 
 
-def _write_npz(path: Path, **arrays: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+def _is_own(entry: Path) -> bool:
+    """Whether it is a study's, or what is left of writing its first file."""
+    return entry.name in _OWN_ENTRIES or (entry.name.startswith(".study.json.") and entry.name.endswith(".tmp"))
 
 
-def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedFile(f"{path} is not readable as arrays {', '.join(names)}: {error}") from error
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DamagedFile(f"{path} is not readable as weights: {error}") from error
+def _numbered_runs(stage: Path) -> dict[str, list[int]]:
+    """The numbers k of the folders `<group>/seed-<k>`, sorted."""
+    found: dict[str, list[int]] = {}
+    for path in stage.glob("*/seed-*"):
+        if (number := path.name.removeprefix("seed-")).isdecimal():
+            found.setdefault(path.parent.name, []).append(int(number))
+    return {group: sorted(seeds) for group, seeds in sorted(found.items())}

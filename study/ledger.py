@@ -69,7 +69,10 @@ class Ledger:
         self._trials: dict[str, Trial] = {}
         self._arrivals: list[tuple[Trial, EpochResult]] = []
         for event in _read_journal(journal):
-            self._apply(event)
+            try:
+                self._apply(event)
+            except (KeyError, TypeError) as error:
+                raise DamagedFile(f"{journal} holds an event that does not fit: {event}") from error
 
     def trials(self, arch: str | None = None) -> list[Trial]:
         """All trials, or those of an architecture, in the order in which they were asked for."""

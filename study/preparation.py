@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from models.cost import count_macs, count_parameters
@@ -10,6 +11,7 @@ from models.data import Dataset, TooFewImages, stratified_split, stratified_subs
 from models.randomness import integer, stream
 from models.registry import ARCHITECTURES
 from study import cluster, datasets
+from study.checkpoints import CheckpointStore
 from study.cli import Options, parse
 from study.config import StudyConfig, check
 from study.errors import BadInput
@@ -42,9 +44,9 @@ def read_request(arguments: Sequence[str]) -> Request:
     if options.resume:
         return _read_resume(options, arguments)
     config = options.config()
-    if config.data_dir is not None:
-        config = replace(config, data_dir=config.data_dir.absolute())
+    config = _absolute(config)
     check(config)
+    _check_storage(config)
     name = f"{config.dataset}-{datetime.now():%Y%m%d-%H%M%S}" if options.name is None else check_name(options.name)
     StudyFolder.check_free(options.results_dir, name)
     datasets.check(config.dataset, config.data_dir)
@@ -68,9 +70,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     if study.get("format") != FORMAT:
         raise BadInput(f"{folder.path} is of format {study.get('format')!r}; this version reads format {FORMAT}")
     stored = StudyConfig.from_json(study["config"])
-    asked = parse(arguments, base=stored).config()
-    if asked.data_dir is not None:
-        asked = replace(asked, data_dir=asked.data_dir.absolute())
+    asked = _absolute(parse(arguments, base=stored).config())
     for field in fields(StudyConfig):
         before, now = getattr(stored, field.name), getattr(asked, field.name)
         if before != now and field.name not in _FREE_ON_RESUME:
@@ -82,6 +82,23 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
     check(asked)
     return Request(asked, folder, is_resumed=True, arguments=tuple(arguments))
+
+
+def _absolute(config: StudyConfig) -> StudyConfig:
+    """Workers run in other folders, and a study may be resumed from one."""
+    data_dir = None if config.data_dir is None else config.data_dir.absolute()
+    storage = config.storage
+    if storage is not None and "://" not in storage:
+        storage = str(Path(storage).absolute())
+    return replace(config, data_dir=data_dir, storage=storage)
+
+
+def _check_storage(config: StudyConfig) -> None:
+    if config.storage is not None:
+        try:
+            CheckpointStore(config.storage)
+        except ValueError as error:
+            raise BadInput(f"--storage: {error}") from error
 
 
 def load_dataset(config: StudyConfig) -> Dataset:
@@ -111,7 +128,8 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
         model = architecture.build(n_classes, baseline.dropout)
         parameters, macs = count_parameters(model), count_macs(model)
     except Exception as error:  # a network is the user's code and may raise anything
-        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
     return {
         "title": architecture.title,
         "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},

@@ -68,7 +68,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Prints a line that stays."""
-        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(message, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def begin(self, stage: str, rows: Sequence[Row]) -> None:
         """Begins a stage; what the rows have spent already does not count for the time left."""

@@ -16,11 +16,12 @@ import ray
 import torch
 from rich.console import Console
 
-from analysis.final_runs import FinalRunsRecorder, missing_runs, plan_final_runs
+from analysis.confirmation import plan_confirmations
+from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs
 from analysis.latency import measure_latency
 from analysis.report import build_report
 from analysis.results import load_results
-from analysis.retraining import FailedRun, checkpoint_name, retrain
+from analysis.retraining import FailedRun, RunPlan, retrain
 from analysis.samples import choose_positions
 from analysis.summary import summarise
 from analysis.terminal import comparison
@@ -88,12 +89,16 @@ def _run(request: Request) -> int:
             seed=config.seed,
             precision=resolve(config.precision, torch.device("cpu")),
             threads=resources.threads,
-            checkpoints=config.storage or str(request.folder.checkpoints.absolute()),
+            checkpoints=_checkpoints(request.folder, config),
         )
         with Progress(console) as progress:
             study = _Study(request.folder, config, dataset, resources, progress, settings)
             search = None if config.baseline else study.search()
-            failures = study.final_runs(search)
+            failures = []
+            if search is not None:
+                failures += study.runs("Confirmation", plan_confirmations(config, search))
+            plans = plan_final_runs(config, search, request.folder.read_confirmations())
+            failures += study.runs("Final runs", plans)
             study.measure_latency()
             study.keep_samples()
     return _conclude(request.folder, console, failures)
@@ -133,21 +138,19 @@ class _Study:
         recorder.finish(search)
         return search
 
-    def final_runs(self, search: Search | None) -> list[FailedRun]:
-        """Makes the final runs that are missing; returns those that failed."""
-        plans = plan_final_runs(self.config, search)
+    def runs(self, stage: str, plans: Sequence[RunPlan]) -> list[FailedRun]:
+        """Makes those of the planned runs that are missing; returns the ones that failed."""
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []
-        recorder = FinalRunsRecorder(self.folder, self.progress, plans)
-        store = CheckpointStore(self.settings.checkpoints)
+        recorder = RunsRecorder(self.folder, self.progress, stage, plans)
         failures = []
-        for run in retrain(missing, self.architectures, self.settings, self.resources, recorder.on_epoch):
-            recorder.on_end(run)
+        for plan, run in retrain(missing, self.architectures, self.settings, self.resources, recorder.on_epoch):
+            recorder.on_end(plan, run)
             if isinstance(run, FailedRun):
                 failures.append(run)
             else:
-                store.delete(checkpoint_name(run.group, run.seed))
+                self.settings.checkpoints.delete(plan.name)
         recorder.finish()
         return failures
 
@@ -172,6 +175,13 @@ class _Study:
             self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen))
 
 
+def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
+    """Beside the study, or in a storage that studies may share."""
+    if config.storage:
+        return CheckpointStore(config.storage, within=folder.path.name)
+    return CheckpointStore(str(folder.checkpoints.absolute()))
+
+
 def _open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
     return Search(config, baselines, Ledger(folder.journal))
@@ -194,7 +204,8 @@ def _is_finished(request: Request) -> bool:
     search = None if config.baseline else _open_search(folder, config)
     if search is not None and not search.is_done():
         return False
-    return not missing_runs(plan_final_runs(config, search), folder)
+    plans = plan_final_runs(config, search, folder.read_confirmations())
+    return not missing_runs([*(plan_confirmations(config, search) if search else ()), *plans], folder)
 
 
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
@@ -202,7 +213,7 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
     report = build_report(folder)
     console.print(comparison(summarise(load_results(folder))))
     for failure in failures:
-        _fail(f"the final run {failure.plan.name} failed: {failure.reason}", 1)
+        _fail(f"the run {failure.plan.name} failed: {failure.reason}", 1)
     if folder.optuna.exists():
         database = f"sqlite:///{folder.optuna.absolute()}"
         _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")
@@ -211,7 +222,7 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _fail(message: str, status: int) -> int:

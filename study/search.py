@@ -71,16 +71,19 @@ class Search:
         planned = self._config.trials * len(self._baselines)
         return len(trials) == planned and all(trial.status is not None for trial in trials)
 
-    def best(self, arch: str) -> Trial | None:
-        """The tuned configuration: of the trials that ended by themselves, the one with the highest score.
+    def leaders(self, arch: str) -> list[Trial]:
+        """The trials that ended by themselves, highest score first; ties by lower validation loss, then the earlier.
 
-        Ties go to the lower validation loss, then to the earlier trial. Where all were pruned or diverged, those
-        count too; None if no trial has a score.
+        Where all were pruned or diverged, those count too; empty if no trial has a score.
         """
-        scored = [(trial, row) for trial in self.ledger.trials(arch) if trial.status and (row := trial.best)]
+        scored = [
+            (trial, row)
+            for trial in self.ledger.trials(arch)
+            if trial.status not in (None, "FAILED") and (row := trial.best)
+        ]
         ended = [pair for pair in scored if pair[0].status in ("COMPLETE", "STOPPED_EARLY")]
         ranked = sorted(ended or scored, key=lambda pair: (-pair[1].val_accuracy, pair[1].val_loss, pair[0].number))
-        return ranked[0][0] if ranked else None
+        return [trial for trial, _ in ranked]
 
     def _ask(self, arch: str, number: int) -> Trial:
         if number > 0:

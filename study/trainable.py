@@ -1,5 +1,6 @@
 """What runs in a worker: the training of one trial, an epoch reported at a time."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from models.randomness import RunSeeds
 from models.registry import Architecture
 from models.training import EpochResult, TrainingConfig, TrainingRun
 from study.checkpoints import CheckpointStore
+from study.files import DamagedFile
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,14 @@ class WorkerSettings:
         dataset: reference to the Dataset in Ray's shared memory, which every node fetches once.
         seed: the study's seed.
         threads: threads of torch on the CPU.
-        checkpoints: folder or URI of the checkpoint store.
+        checkpoints: where every node can reach them.
     """
 
     dataset: "ray.ObjectRef[Dataset]"
     seed: int
     precision: Precision
     threads: int
-    checkpoints: str
+    checkpoints: CheckpointStore
 
 
 def train_trial(
@@ -60,7 +62,7 @@ def train_trial(
         training_device(),
         settings.precision,
     )
-    for result in train_with_checkpoints(run, CheckpointStore(settings.checkpoints), config["trial_id"]):
+    for result in train_with_checkpoints(run, settings.checkpoints, config["trial_id"]):
         tune.report(asdict(result))
 
 
@@ -70,8 +72,11 @@ def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) 
     Yields:
         Every epoch's result, those of an earlier attempt first: who listens may have missed some.
     """
-    if (state := store.load(name)) is not None:
-        run.load_state_dict(state)
+    try:
+        if (state := store.load(name)) is not None:
+            run.load_state_dict(state)
+    except DamagedFile as error:
+        logging.getLogger(__name__).warning("%s: the run begins anew", error)
     yield from list(run.history)
     while run.outcome is None:
         result = run.train_epoch()

@@ -24,7 +24,7 @@ from study.run import main
 
 SMALL = ["--dataset", "digits", "--train-size", "150", "--trials", "3", "--max-epochs", "3", "--seeds", "2"]
 # One trial at a time makes the search repeatable, so that an interrupted study can be compared with this one.
-SMALL = [*SMALL, "--concurrency", "1"]
+SMALL = [*SMALL, "--concurrency", "1", "--confirm", "0"]
 ARCHS = ("alexnet", "mobilenet")
 
 
@@ -293,7 +293,7 @@ def test_a_network_that_cannot_predict_is_refused(workplace: Path) -> None:
 
 
 def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace: Path) -> None:
-    arguments = [*SMALL, "--trials", "2", "--concurrency", "2", "--name", "three"]
+    arguments = [*SMALL, "--trials", "2", "--concurrency", "2", "--confirm", "2", "--name", "three"]
     done = run_with_more_networks([*arguments, "--archs", "tiny", "broken", "diverging"], workplace)
     assert done.returncode == 0, done.stderr
     folder = workplace / "results" / "three"
@@ -306,6 +306,8 @@ def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace
     summary = json.loads((folder / "report" / "summary.json").read_text())
     assert set(summary["groups"]) == {"tiny-baseline", "tiny-tuned", "diverging-baseline"}
     assert summary["groups"]["diverging-baseline"]["diverged_seeds"] == [0, 1]
+    assert {path.parent.name for path in (folder / "confirm").glob("*/*")} == {"tiny-0", "tiny-1"}
+    assert summary["budget"]["tiny"]["confirm_runs"] == 4
     states = {arch: _optuna_states(folder, arch) for arch in ("broken", "diverging")}
     assert states == {"broken": {TrialState.FAIL}, "diverging": {TrialState.PRUNED}}
 

@@ -1,0 +1,208 @@
+"""How often is the verdict wrong, and how often does it see a difference that is there?
+
+    python -m benchmarks.calibration
+
+simulates studies of two networks from a known model, with new seeds and new test images each time, and prints how
+often `analysis.statistics.compare` calls one better, how often its intervals hold the truth, and its power.
+
+The model is a probit one. Network g with seed s classifies image i rightly if
+
+    mu_g + image_gi + seed_gs + noise_gsi > 0
+
+with normal terms: the image effects of the two networks are correlated, since both find the same images hard.
+Their variances are set so that a setting has the accuracy, the deviation between seeds, and the per-image deviation
+of the difference that it states. Equal networks have equal expected accuracy.
+"""
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy import optimize, stats
+
+from analysis.statistics import compare, proportion_interval
+
+SEEDS = (3, 5, 10, 20)
+# True differences in accuracy; 0.005 is the margin.
+DIFFERENCES = (0.0, 0.005, 0.01, 0.02)
+STUDIES = 4000
+STUDIES_A_TASK = 250
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A kind of study.
+
+    Attributes:
+        n_images: test images.
+        accuracy: of the weaker network, in (0, 1).
+        seed_sd: deviation of a network's accuracy between seeds.
+        image_sd: deviation over images of the difference in the networks' chances to classify one rightly.
+        consistency: share of the variance of "classified rightly" that lies between images, the same for every seed.
+    """
+
+    name: str
+    n_images: int
+    accuracy: float
+    seed_sd: float
+    image_sd: float
+    consistency: float
+
+
+SETTINGS = (
+    Setting("CIFAR-like", 10_000, 0.85, 0.003, 0.30, 0.6),
+    Setting("small, 97.5 %", 360, 0.975, 0.005, 0.12, 0.5),
+    Setting("small, 99 %", 360, 0.99, 0.003, 0.08, 0.5),
+)
+
+
+@dataclass(frozen=True)
+class ProbitModel:
+    """The model's parameters, in units of the deviation of the noise."""
+
+    mu: tuple[float, float]
+    image_scale: float
+    image_correlation: float
+    seed_scale: float
+
+    @classmethod
+    def of(cls, setting: Setting, difference: float) -> "ProbitModel":
+        """Solves for the parameters that give a setting its moments; network A is ahead by `difference`."""
+        p = setting.accuracy
+        threshold = stats.norm.ppf(p)
+
+        def between_images(correlation: float) -> float:
+            """Covariance of two chances whose latent values have this correlation."""
+            return _both(threshold, correlation) - p * p
+
+        variance = setting.consistency * p * (1 - p)
+        own = optimize.brentq(lambda r: between_images(r) - variance, 0.0, 0.9999)
+        shared = optimize.brentq(lambda r: between_images(r) - (variance - setting.image_sd**2 / 2), -0.5, own)
+        total = 1 / (1 - own)  # latent variance of image effect and noise, the noise being 1
+        slope = stats.norm.pdf(threshold) / math.sqrt(total)
+        seed_scale = setting.seed_sd / slope
+        scale = math.sqrt(total + seed_scale**2)
+        mu = tuple(float(stats.norm.ppf(q) * scale) for q in (p + difference, p))
+        return cls((mu[0], mu[1]), math.sqrt(total - 1), shared / own, seed_scale)
+
+    def sample(self, n_seeds: int, n_images: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Which images each network classifies rightly: two bool arrays [n_seeds, n_images]."""
+        common = rng.standard_normal(n_images, dtype=np.float32) * math.sqrt(abs(self.image_correlation))
+        correct = []
+        for network, mu in enumerate(self.mu):
+            own = rng.standard_normal(n_images, dtype=np.float32) * math.sqrt(1 - abs(self.image_correlation))
+            sign = -1.0 if network and self.image_correlation < 0 else 1.0
+            chance = mu + self.image_scale * (sign * common + own)
+            seeds = self.seed_scale * rng.standard_normal((n_seeds, 1), dtype=np.float32)
+            correct.append(chance + seeds > rng.standard_normal((n_seeds, n_images), dtype=np.float32))
+        return correct[0], correct[1]
+
+
+def _both(threshold: float, correlation: float) -> float:
+    """Chance that two standard normals of this correlation both lie below the threshold."""
+    covariance = [[1.0, correlation], [correlation, 1.0]]
+    return float(stats.multivariate_normal.cdf([threshold, threshold], cov=covariance))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts over simulated studies of one cell."""
+
+    studies: int = 0
+    right: int = 0
+    wrong: int = 0
+    equivalent: int = 0
+    difference_covered: int = 0
+    mean_covered: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+def simulate(setting: Setting, n_seeds: int, difference: float, studies: int, seed: Sequence[int]) -> Tally:
+    """Counts the calls and the intervals that hold the truth. With no difference, every "better" is wrong."""
+    rng = np.random.default_rng(seed)
+    model = ProbitModel.of(setting, difference)
+    tally = Tally()
+    for _ in range(studies):
+        a, b = model.sample(n_seeds, setting.n_images, rng)
+        comparison = compare(a, b)
+        low, high = proportion_interval(b)
+        tally += Tally(
+            studies=1,
+            right=int(difference > 0 and comparison.winner == "a"),
+            wrong=int(comparison.winner == "b" or (difference == 0 and comparison.winner == "a")),
+            equivalent=int(comparison.call == "equivalent"),
+            difference_covered=int(comparison.ci95[0] <= difference <= comparison.ci95[1]),
+            mean_covered=int(low <= setting.accuracy <= high),
+        )
+    return tally
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=STUDIES, help="simulated studies a cell")
+    parser.add_argument("--quick", action="store_true", help="a short form: 40 studies a cell, 3 and 5 seeds")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    options = parser.parse_args(arguments)
+    studies, seed_counts = (40, SEEDS[:2]) if options.quick else (options.studies, SEEDS)
+    cells = [
+        (setting, n_seeds, difference)
+        for setting in SETTINGS
+        for n_seeds in seed_counts
+        for difference in DIFFERENCES
+        if setting.accuracy + difference < 1
+    ]
+    rows = []
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        tasks = {
+            cell: [
+                pool.submit(simulate, *cell, min(STUDIES_A_TASK, studies - start), (number, start))
+                for start in range(0, studies, STUDIES_A_TASK)
+            ]
+            for number, cell in enumerate(cells)
+        }
+        for (setting, n_seeds, difference), parts in tasks.items():
+            tally = sum((part.result() for part in parts), Tally())
+            rows.append({"setting": setting.name, "seeds": n_seeds, "difference": difference, **asdict(tally)})
+    _print(rows)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2))
+    return 0
+
+
+def _print(rows: list[dict[str, object]]) -> None:
+    table = Table(title="In percent, with one Monte-Carlo standard error")
+    for heading in ("setting", "seeds", "true difference"):
+        table.add_column(heading)
+    columns = {
+        "right": "better, rightly",
+        "wrong": "better, wrongly",
+        "equivalent": "equivalent",
+        "difference_covered": "interval of the difference holds it",
+        "mean_covered": "interval of a mean holds it",
+    }
+    for heading in columns.values():
+        table.add_column(heading, justify="right")
+    for row in rows:
+        difference = f"{100 * float(str(row['difference'])):g}"
+        rates = [_rate(int(str(row[key])), int(str(row["studies"]))) for key in columns]
+        table.add_row(str(row["setting"]), str(row["seeds"]), difference, *rates)
+    Console(width=140).print(table)
+
+
+def _rate(count: int, total: int) -> str:
+    share = count / total
+    return f"{100 * share:.1f} ± {100 * math.sqrt(share * (1 - share) / total):.1f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

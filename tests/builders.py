@@ -1,0 +1,68 @@
+"""Small data, a small network and single results: what many tests begin with."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.data import LabelledImages, TrainingData, stratified_split
+from models.randomness import RunSeeds
+from models.registry import Architecture
+from models.training import EpochResult, TrainingConfig, TrainingRun
+
+CPU = torch.device("cpu")
+
+
+class ToyNet(nn.Module):
+    """Two linear layers over 4x4 averages: trains in a millisecond."""
+
+    def __init__(self, n_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, n_classes)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+TOY = Architecture("toy", "Toy", ToyNet, baseline_dropout=0.1)
+
+
+def noise(n: int, n_classes: int = 3, seed: int = 0) -> LabelledImages:
+    """Random images whose labels say nothing about them, every class equally often."""
+    rng = np.random.default_rng(seed)
+    return LabelledImages(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % n_classes)
+
+
+def coloured(n: int, seed: int = 0) -> LabelledImages:
+    """Noise in which a third of the images is a little redder, a third greener, a third bluer."""
+    data = noise(n, 3, seed)
+    images = data.images // 2
+    images[np.arange(n), :, :, data.labels] += 25
+    return LabelledImages(images, data.labels)
+
+
+def training_data(source: LabelledImages, seed: int = 0) -> TrainingData:
+    return TrainingData.from_split(source, stratified_split(source.labels, seed), int(source.labels.max()) + 1)
+
+
+def training_run(
+    architecture: Architecture = TOY,
+    data: TrainingData | None = None,
+    config: TrainingConfig | None = None,
+    seed: int = 0,
+    precision: str = "fp32",
+) -> TrainingRun:
+    return TrainingRun(
+        architecture,
+        config or TrainingConfig(lr=1e-2, dropout=0.1, max_epochs=4, batch_size=16),
+        data or training_data(noise(60)),
+        RunSeeds.of(seed, "test"),
+        CPU,
+        "bf16" if precision == "bf16" else "fp32",
+    )
+
+
+def epoch(number: int, val_loss: float = 1.0, val_accuracy: float = 0.5, train_loss: float = 1.0) -> EpochResult:
+    return EpochResult(number, train_loss, val_loss, val_accuracy, seconds=0.25)

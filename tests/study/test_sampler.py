@@ -1,0 +1,146 @@
+"""Where configurations come from, and the database that Optuna's dashboard opens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from study.config import SEARCH_SPACE, SearchSpace
+from study.ledger import Status, Trial
+from study.sampler import Sampler, export
+from tests.builders import epoch
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _ended(number: int, score: float, status: Status = "COMPLETE", arch: str = "alexnet") -> Trial:
+    history = [epoch(1, 1.0, score / 2), epoch(2, 0.5, score)]
+    if status == "DIVERGED":
+        history.append(epoch(3, float("nan"), 0.1))
+    config = (1e-4 * 1.2**number, 0.7 * (number % 7) / 7)
+    return Trial(arch, number, *config, status=status, history=history)
+
+
+def _sampler(history: Sequence[Trial] = (), arch: str = "alexnet", seed: int = 0) -> Sampler:
+    sampler = Sampler(arch, SEARCH_SPACE, seed)
+    for trial in history:
+        sampler.begin(trial)
+        if trial.status:
+            sampler.end(trial)
+    return sampler
+
+
+PAST = [_ended(number, 0.3 + 0.05 * (number * 5 % 9)) for number in range(12)]
+
+
+@pytest.mark.parametrize("number", [0, 3, 12])
+def test_a_suggestion_is_a_function_of_seed_number_and_history(number: int) -> None:
+    past = PAST[:number]
+    one, same = (_sampler(past).suggest(number) for _ in range(2))
+    assert one == same
+    assert _sampler(past, seed=1).suggest(number) != one
+    assert _sampler(past, arch="mobilenet").suggest(number) != one
+    assert _sampler(past).suggest(number + 1) != one
+
+
+def test_beyond_the_tenth_trial_results_count() -> None:
+    worse = [*PAST[:-1], _ended(11, 0.01)]
+    good_at_high_rates = [_ended(number, 0.1 * number) for number in range(12)]
+    suggestions = {_sampler(past).suggest(12) for past in (PAST, good_at_high_rates)}
+    assert len(suggestions) == 2
+    assert _sampler(worse).suggest(12) != (0, 0)
+
+
+def test_earlier_suggestions_leave_no_trace_in_the_generator() -> None:
+    """A sampler that suggested trials 1 to 3 itself goes on as one that was told of them."""
+    live = _sampler([PAST[0]])
+    trials = [PAST[0]]
+    for number in (1, 2, 3):
+        trial = Trial("alexnet", number, *live.suggest(number), status="COMPLETE", history=[epoch(1, 1.0, 0.5)])
+        live.end(trial)
+        trials.append(trial)
+    assert live.suggest(4) == _sampler(trials).suggest(4)
+
+
+def test_suggestions_stay_in_their_ranges_and_fill_them() -> None:
+    sampler = Sampler("alexnet", SearchSpace(lr=(1e-4, 1e-2), dropout=(0.0, 0.7)), seed=0)
+    drawn = []
+    for number in range(60):
+        drawn.append(sampler.suggest(number))
+        # Failed trials teach nothing, so all is drawn at random.
+        sampler.end(Trial("alexnet", number, *drawn[-1], status="FAILED"))
+    rates, dropouts = zip(*drawn, strict=True)
+    assert 1e-4 <= min(rates) < 2e-4
+    assert 5e-3 < max(rates) <= 1e-2
+    assert 20 <= sum(rate < 1e-3 for rate in rates) <= 40, "uniform in the logarithm"
+    assert 0 <= min(dropouts) < 0.1
+    assert 0.6 < max(dropouts) <= 0.7
+
+
+@pytest.mark.parametrize("low_is_better", [True, False])
+def test_tpe_goes_where_scores_are_high(low_is_better: bool) -> None:
+    history = [_ended(number, 1 - number / 24 if low_is_better else number / 24) for number in range(24)]
+    sampler = _sampler(history)
+    rates = [sampler.suggest(number)[0] for number in range(24, 44)]
+    assert sum((rate < 1e-3) == low_is_better for rate in rates) >= 15
+
+
+def test_tpe_ranks_completed_above_pruned_above_diverged() -> None:
+    """A diverged trial is the worst of all, whatever its scores were before."""
+
+    def rates(bad: Status) -> list[float]:
+        history = [
+            _ended(number, 0.9 if number < 12 else 0.5, bad if number < 12 else "COMPLETE") for number in range(24)
+        ]
+        sampler = _sampler(history)
+        return [sampler.suggest(number)[0] for number in range(24, 44)]
+
+    assert [sum(rate < 1e-3 for rate in rates(bad)) >= 12 for bad in ("COMPLETE", "PRUNED", "DIVERGED")] == [
+        *(True, False, False)
+    ]
+
+
+def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
+    history = [
+        _ended(0, 0.5),
+        _ended(1, 0.6, "STOPPED_EARLY"),
+        _ended(2, 0.2, "PRUNED"),
+        _ended(3, 0.4, "DIVERGED"),
+        _ended(4, 0.4, "FAILED"),
+        Trial("alexnet", 5, 2e-3, 0.25),
+    ]
+    samplers = [_sampler(history), _sampler(history[:1], arch="mobilenet")]
+    export(samplers, tmp_path / "optuna.db")
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    assert sorted(optuna.get_all_study_names(url)) == ["alexnet", "mobilenet"]
+    study = optuna.load_study(study_name="alexnet", storage=url)
+    assert [trial.number for trial in study.trials] == list(range(6))
+    assert [trial.state for trial in study.trials] == [
+        *(TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED),
+        *(TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING),
+    ]
+    assert [study.trials[number].value for number in (0, 1)] == [0.5, 0.6]
+    assert [trial.intermediate_values for trial in study.trials] == [
+        {1: 0.25, 2: 0.5},
+        {1: 0.3, 2: 0.6},
+        {1: 0.1, 2: 0.2},
+        {},
+        {1: 0.2, 2: 0.4},
+        {},
+    ]
+    assert [trial.params for trial in study.trials] == [{"lr": t.lr, "dropout": t.dropout} for t in history]
+    assert study.best_trial.number == 1
+    assert len(optuna.load_study(study_name="mobilenet", storage=url).trials) == 1
+
+
+def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    for count in (1, 3):
+        export([_sampler(PAST[:count])], tmp_path / "optuna.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
+    study = optuna.load_study(study_name="alexnet", storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert len(study.trials) == 3
