@@ -75,7 +75,9 @@ class TwoWayLayout:
         spread = self.ms_seed**2 / df_seed + self.ms_image**2 / df_image + self.ms_residual**2 / (df_seed * df_image)
         df_both = max(1.0, both**2 / spread) if spread > 0 else 1.0
         candidates = ((self.ms_seed, float(df_seed)), (self.ms_image, float(df_image)), (both, df_both))
-        variance, df = max(candidates, key=lambda candidate: (candidate[0], -candidate[1]))
+        variance = max(value for value, _ in candidates)
+        # Of equals, up to rounding, the one that is known least well.
+        df = min(df for value, df in candidates if value >= variance * (1 - 1e-9))
         variance /= self.n_seeds * self.n_images
         # What rounding leaves where nothing varies.
         return (variance if variance > 1e-24 else 0.0), df

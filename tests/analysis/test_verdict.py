@@ -1,0 +1,135 @@
+"""From finished studies to comparisons and the verdict."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.results import Group, StudyResults, load_results
+from analysis.statistics import compare
+from analysis.verdict import TUNED_FAMILY, best_score_within, describe, make_comparisons, make_verdict
+from study.errors import BadInput
+from tests.analysis.example_study import write_example
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> StudyResults:
+    return load_results(write_example(tmp_path / "study", seeds=6))
+
+
+def with_seeds(group: Group, seeds: list[int]) -> Group:
+    return replace(group, runs=tuple(run for run in group.runs if run.seed in seeds))
+
+
+def test_the_verdict_is_tuned_against_tuned_and_follows_the_predictions(results: StudyResults) -> None:
+    comparisons = make_comparisons(results)
+    verdict = make_verdict(results, comparisons)
+    assert verdict is not None
+    a, b = results.groups["alexnet-tuned"], results.groups["mobilenet-tuned"]
+    expected = compare(a.correct(), b.correct())
+    assert verdict["difference"] == {"mean": expected.mean, "ci95": list(expected.ci95)}
+    assert verdict["call"] == expected.call
+    assert verdict["winner"] == {"a": "alexnet", "b": "mobilenet", None: None}[expected.winner]
+    assert (verdict["p_value"], verdict["sign_flip_p"]) == (expected.p_value, expected.sign_flip_p)
+    assert [(row["a"], row["b"]) for row in comparisons] == [
+        ("alexnet-tuned", "mobilenet-tuned"),
+        ("alexnet-tuned", "alexnet-baseline"),
+        ("mobilenet-tuned", "mobilenet-baseline"),
+    ]
+
+
+def test_holm_adjusts_within_a_family(results: StudyResults) -> None:
+    primary, *tuning = make_comparisons(results)
+    assert primary["family"] == TUNED_FAMILY
+    assert primary["holm_p"] == primary["p_value"]
+    smaller = min(row["p_value"] for row in tuning)
+    assert min(row["holm_p"] for row in tuning) == pytest.approx(min(1.0, 2 * smaller))
+
+
+def test_only_common_seeds_are_compared_and_the_others_named(results: StudyResults) -> None:
+    group = results.groups["alexnet-tuned"]
+    groups = results.groups | {"alexnet-tuned": with_seeds(group, [1, 2, 3, 4, 5])}
+    row = make_comparisons(replace(results, groups=groups))[0]
+    assert (row["seeds"], row["seeds_left_out"]) == ([1, 2, 3, 4, 5], [0])
+    assert (
+        row["difference"]["mean"] == compare(group.correct()[1:], results.groups["mobilenet-tuned"].correct()[1:]).mean
+    )
+
+
+def test_groups_without_a_common_seed_are_refused(results: StudyResults) -> None:
+    groups = results.groups | {
+        "alexnet-tuned": with_seeds(results.groups["alexnet-tuned"], [0, 1]),
+        "mobilenet-tuned": with_seeds(results.groups["mobilenet-tuned"], [2, 3]),
+    }
+    with pytest.raises(BadInput, match="no seed in common"):
+        make_comparisons(replace(results, groups=groups))
+
+
+def test_groups_with_other_test_images_are_refused(results: StudyResults) -> None:
+    group = results.groups["alexnet-tuned"]
+    other = replace(group, runs=tuple(replace(run, labels=(run.labels + 1) % 10) for run in group.runs))
+    with pytest.raises(BadInput, match="different test images"):
+        make_comparisons(replace(results, groups=results.groups | {"alexnet-tuned": other}))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_other_than_two_architectures_have_no_verdict_but_every_pair(tmp_path: Path, count: int) -> None:
+    titles = dict(list({"one": "One", "two": "Two", "three": "Three"}.items())[:count])
+    results = load_results(write_example(tmp_path / "study", titles=titles, seeds=5))
+    comparisons = make_comparisons(results)
+    assert make_verdict(results, comparisons) is None
+    assert sum(row["family"] == TUNED_FAMILY for row in comparisons) == count * (count - 1) // 2
+
+
+def test_one_seed_gives_nulls(tmp_path: Path) -> None:
+    results = load_results(write_example(tmp_path / "study", seeds=1))
+    row = make_comparisons(results)[0]
+    assert row["call"] == "not shown"
+    assert [row["p_value"], row["holm_p"], row["sign_flip_p"], *row["difference"]["ci95"]] == [None] * 5
+
+
+def history(rows: list[tuple[str, str, int, float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["trial_id", "arch", "epoch", "val_loss", "val_accuracy"])
+
+
+def test_a_changed_order_at_equal_epochs_is_said(results: StudyResults) -> None:
+    table = history(
+        [
+            ("alexnet-0", "alexnet", 1, 0.5, 0.6),
+            ("alexnet-0", "alexnet", 2, 0.4, 0.9),
+            ("mobilenet-0", "mobilenet", 1, 0.5, 0.7),
+        ]
+    )
+    changed = replace(results, history=table)
+    assert best_score_within(changed, "alexnet", 1) == 0.6
+    assert best_score_within(changed, "alexnet", None) == 0.9
+    verdict = make_verdict(changed, make_comparisons(changed))
+    assert verdict is not None
+    assert "after 1 epochs each, the order of their best validation scores was another" in verdict["text"]
+    same = make_verdict(replace(results, history=table.iloc[1:]), make_comparisons(results))
+    assert same is not None
+    assert "order" not in same["text"]
+
+
+def test_a_score_is_that_of_the_lowest_loss(results: StudyResults) -> None:
+    table = history([("alexnet-0", "alexnet", 1, 0.4, 0.6), ("alexnet-0", "alexnet", 2, 0.5, 0.9)])
+    assert best_score_within(replace(results, history=table), "alexnet", None) == 0.6
+
+
+def correct(accuracies: list[float], n: int = 2000, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.random(n) < accuracy for accuracy in accuracies])
+
+
+def test_every_call_has_its_sentence() -> None:
+    high, low = correct([0.9] * 6), correct([0.8] * 6, seed=1)
+    assert describe(compare(high, low), "A", "B", 6).startswith("A is better than B: by ")
+    assert describe(compare(low, high), "A", "B", 6).startswith("B is better than A: by ")
+    assert "are equivalent" in describe(compare(high, high), "A", "B", 6)
+    assert "1 seed cannot show one" in describe(compare(high[:1], low[:1]), "A", "B", 1)
+    assert "3 seeds cannot show one" in describe(compare(high[:3], low[:3]), "A", "B", 3)
+    close = compare(correct([0.8] * 6, seed=2), correct([0.803] * 6, seed=3))
+    assert "the interval includes 0" in describe(close, "A", "B", 6)
+    assert "should show it" in describe(close, "A", "B", 6) or "No number of seeds" in describe(close, "A", "B", 6)
