@@ -12,11 +12,16 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHED = (0, (4, 2))
+# One line style a network, so that lines can be told apart without their colours.
+LINES: tuple[Any, ...] = ("-", DASHED, (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (8, 3)), (0, (2, 3)))
 INK, FAINT = "#222222", "#8a8a8a"
 RIGHT, WRONG = "#00664b", "#a84300"
 
@@ -43,6 +48,11 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def look(index: int) -> tuple[str, str]:
+    """Colour and marker of the network at this place in the order of the study."""
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+
+
 def label(text: str, width: int = 22) -> str:
     """Text as a figure can show it: printable, cut in the middle to `width` characters, no `$` read as mathematics."""
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -60,7 +70,12 @@ def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A class name may use a script that matplotlib's font lacks; an SVG shows it in a font of the reader's.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        # Not by savefig, which draws everything twice.
+        figure.set_dpi(150)
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        else:
+            FigureCanvasAgg(figure).print_png(buffer)
     figure.set_layout_engine("none")
     return buffer.getvalue()
 
@@ -108,6 +123,17 @@ def share_limits(axes: Sequence[Axes], log: bool = False) -> None:
             ax.set_ylim(low / pad, high * pad)
         else:
             ax.set_ylim(low - pad, high + pad)
+
+
+def log_axis(ax: Axes, values: Sequence[float]) -> None:
+    """Makes the x axis logarithmic, from somewhat below these positive values to somewhat above, with few ticks."""
+    low, high = min(values), max(values)
+    ax.set_xscale("log")
+    ax.set_xlim(low / max(1.6, (high / low) ** 0.15), high * max(1.6, (high / low) ** 0.15))
+    few = high / low > 10
+    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=5 if few else 12))
+    ax.xaxis.set_major_formatter(EngFormatter(sep="") if high >= 1000 else FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def say(ax: Axes, text: str) -> None:

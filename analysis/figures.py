@@ -1,9 +1,10 @@
-"""The figures of a study: pure functions from tables and arrays to matplotlib figures.
+"""Figures of the final runs: pure functions from tables to matplotlib figures.
 
 `columns` is 2 for a page and 1 for a phone.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -12,161 +13,56 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from analysis.drawing import (
     COLOURS,
+    DASHED,
     FAINT,
     INK,
-    MARKERS,
-    RIGHT,
     STYLE,
-    WRONG,
     epoch_axis,
     label,
+    log_axis,
+    look,
     panels,
     say,
     share_limits,
     width,
 )
 
-_DASHED = (0, (4, 2))
 
+@dataclass(frozen=True)
+class Paired:
+    """The differences in accuracy of one comparison, in [-1, 1].
 
-@mpl.rc_context(STYLE)
-def search_curves(
-    history: pd.DataFrame,
-    trials: pd.DataFrame,
-    architectures: Mapping[str, str],
-    chosen: Mapping[str, str] | None = None,
-    columns: int = 2,
-) -> Figure:
-    """Validation accuracy against epoch, a panel an architecture, a line a trial.
-
-    Args:
-        history: a row an epoch of a trial: trial_id, epoch, val_accuracy in [0, 1]. May be empty.
-        trials: a row a trial: trial_id, arch, status, is_baseline. May be empty.
-        architectures: name to title, one panel each.
-        chosen: the trial_id to stress, by architecture.
+    Attributes:
+        title: its two sides, "A minus B".
+        by_seed: the difference of each pair of runs, by its seed.
+        interval: of the mean; None with one seed.
+        margin: the difference that matters in practice.
     """
-    figure, axes = panels(len(architectures), columns, height=2.6)
-    curves = {str(name): curve for name, curve in history.groupby("trial_id")} if len(history) else {}
-    nothing = pd.DataFrame({"epoch": [], "val_accuracy": []})
-    for index, (ax, (arch, title)) in enumerate(zip(axes, architectures.items(), strict=False)):
-        colour, stressed = COLOURS[index % len(COLOURS)], (chosen or {}).get(arch)
-        ax.set_title(label(title, 36))
-        of_arch = trials[trials["arch"] == arch] if len(trials) else trials
-        for trial in of_arch.to_dict("records"):
-            curve = curves.get(trial["trial_id"], nothing)
-            curve = curve[np.isfinite(curve["val_accuracy"])]
-            x, y = curve["epoch"].to_numpy(), 100 * curve["val_accuracy"].to_numpy()
-            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v"}.get(trial["status"], "")
-            ax.plot(x, y, color=colour, alpha=0.45, linewidth=0.8)
-            ax.plot(x[-1:], y[-1:], color=colour, marker=marker, markersize=4.5, alpha=0.9, linestyle="")
-            if trial["is_baseline"]:
-                ax.plot(x, y, color="black", linestyle=_DASHED, linewidth=1.5, zorder=4)
-            if trial["trial_id"] == stressed:
-                ax.plot(x, y, color=colour, linewidth=2.4, zorder=3)
-        if not len(of_arch):
-            say(ax, "no trials")
-        epoch_axis(ax, "validation accuracy (%)")
-    share_limits(axes)
-    figure.legend(
-        handles=[
-            Line2D([], [], color="black", linestyle=_DASHED, linewidth=1.5, label="baseline"),
-            Line2D([], [], color=FAINT, linewidth=2.4, label="configuration chosen"),
-            Line2D([], [], color=FAINT, linewidth=0.8, label="trial"),
-            Line2D([], [], color=FAINT, marker="x", linestyle="", label="stopped at a rung"),
-            Line2D([], [], color=FAINT, marker="v", linestyle="", label="diverged or failed"),
-        ],
-        loc="outside lower center",
-        ncols=5 if columns > 1 else 2,
-    )
-    return figure
+
+    title: str
+    by_seed: Mapping[int, float]
+    mean: float
+    interval: tuple[float, float] | None
+    margin: float
 
 
 @mpl.rc_context(STYLE)
-def final_curves(histories: Mapping[str, Sequence[pd.DataFrame]], columns: int = 2) -> Figure:
-    """Loss and validation accuracy against epoch of final runs, two panels a group.
-
-    A seed is a faint line; the mean is drawn as far as at least half of the runs were still training, and is theirs.
-
-    Args:
-        histories: for each group's title a table a seed: epoch, train_loss, val_loss, val_accuracy in [0, 1].
-    """
-    figure, axes = panels(2 * len(histories), columns, height=2.1)
-    for index, (title, tables) in enumerate(histories.items()):
-        loss, accuracy = axes[2 * index], axes[2 * index + 1]
-        _runs(loss, tables, "train_loss", 1, COLOURS[0], _DASHED)
-        _runs(loss, tables, "val_loss", 1, COLOURS[1], "-")
-        _runs(accuracy, tables, "val_accuracy", 100, COLOURS[1], "-")
-        for ax, unit in ((loss, "cross-entropy (nats)"), (accuracy, "validation accuracy (%)")):
-            ax.set_title(label(title, 36))
-            epoch_axis(ax, unit)
-    share_limits(axes[0::2], log=True)
-    share_limits(axes[1::2])
-    figure.legend(
-        handles=[
-            Line2D([], [], color=COLOURS[0], linestyle=_DASHED, linewidth=1.8, label="training"),
-            Line2D([], [], color=COLOURS[1], linewidth=1.8, label="validation"),
-            Line2D([], [], color=FAINT, linewidth=0.7, label="one seed"),
-        ],
-        loc="outside lower center",
-        ncols=3,
-    )
-    return figure
-
-
-@mpl.rc_context(STYLE)
-def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
-    """Share of each true class (row, so that rows sum to 1) that was taken for each class, mean over seeds.
-
-    Args:
-        predictions: predicted classes, int64 [seeds, n_test].
-        labels: true classes, int64 [n_test]; the row of a class that does not occur stays empty.
-        classes: their names. Up to 12 have their shares in the cells in percent, up to 40 their names on the axes.
-    """
-    n = len(classes)
-    counts = np.zeros((n, n))
-    np.add.at(counts, (np.broadcast_to(labels, predictions.shape), predictions), 1)
-    total = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
-    figure = Figure(figsize=(3.6, 3.7) if n <= 12 else (5.4, 4.8))
-    ax = figure.subplots()
-    image = ax.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
-    ax.grid(False)
-    figure.suptitle(label(title, 40), x=0.02, ha="left", fontsize=9, fontweight="bold")
-    ax.set(xlabel="predicted class", ylabel="true class")
-    if n <= 40:
-        names, small = [label(name, 14) for name in classes], 7.5 if n <= 20 else 5.5
-        ax.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=small)
-        ax.set_yticks(range(n), names, fontsize=small)
-    else:
-        ax.set(xlabel="number of the predicted class", ylabel="number of the true class")
-    if n > 12:
-        figure.colorbar(image, ax=ax, shrink=0.7, label="share of the true class (%)")
-        return figure
-    for (row, column), share in np.ndenumerate(shares):
-        if share > 0:
-            text = "<1" if share < 0.01 else ">99" if 0.99 < share < 1 else f"{100 * share:.0f}"
-            colour = "white" if share > 0.55 else INK if share >= 0.01 else FAINT
-            ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=6.5 if n > 8 else 8)
-    return figure
-
-
-@mpl.rc_context(STYLE)
-def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], columns: int = 2) -> Figure:
+def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], columns: int = 2) -> Figure:
     """Test accuracy: every seed as an open point, the mean as a filled one, its 95 % interval as a bar.
 
     Args:
         groups: those of summary.json: each with title, arch and accuracy {mean, ci95, values} in [0, 1]; a mean or
             limits that are None are left out.
+        order: the architectures of the study.
     """
     figure = Figure(figsize=(width(columns), 0.8 + 0.42 * max(1, len(groups))))
     ax = figure.subplots()
-    order = {arch: index for index, arch in enumerate(dict.fromkeys(group["arch"] for group in groups.values()))}
     for row, group in enumerate(groups.values()):
-        index = order[group["arch"]]
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        colour, marker = look(order.index(group["arch"]))
         accuracy = {key: 100 * np.array(group["accuracy"][key], dtype=float) for key in ("mean", "ci95", "values")}
         values = np.atleast_1d(accuracy["values"])
         ax.plot(values, np.full(len(values), row + 0.2), marker, mfc="none", color=colour, markersize=5, alpha=0.8)
@@ -184,34 +80,120 @@ def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], columns: int = 2)
 
 
 @mpl.rc_context(STYLE)
-def sample_predictions(
-    images: np.ndarray,
-    truths: Sequence[str],
-    said: Mapping[str, Sequence[tuple[str, float]]],
-    columns: int = 2,
-) -> Figure:
-    """Test images, each with its true class and what every network takes it for, and how surely.
+def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figure:
+    """Difference in test accuracy of each pair of runs, and their mean with its interval, a panel a comparison."""
+    figure, axes = panels(len(comparisons), columns, height=2.3)
+    for ax, paired in zip(axes, comparisons, strict=True):
+        n, band = len(paired.by_seed), 100 * paired.margin
+        ax.set_title(label(paired.title, 60), fontsize=8)
+        ax.axhspan(-band, band, facecolor="#e9e9e9", edgecolor="#c4c4c4", linewidth=0.6, zorder=0)
+        ax.axhline(0, color=INK, linewidth=0.8)
+        ax.plot(range(n), [100 * value for value in paired.by_seed.values()], "o", mfc="none", color=COLOURS[0])
+        ax.plot([n + 0.5], [100 * paired.mean], "D", color=INK, markersize=5.5)
+        if paired.interval:
+            ax.plot([n + 0.5] * 2, [100 * limit for limit in paired.interval], color=INK, linewidth=2)
+        step = -(-n // (12 if columns > 1 else 9))
+        places = [*range(0, n, step), n + 0.5]
+        ax.set_xticks(places, [*map(str, list(paired.by_seed)[::step]), "mean"])
+        ax.set_xlim(-0.7, n + 1.2)
+        ax.grid(False, axis="x")
+        ax.set(xlabel="seed", ylabel="percentage points")
+    figure.legend(
+        handles=[
+            Line2D([], [], color=COLOURS[0], marker="o", mfc="none", linestyle="", label="one seed"),
+            Line2D([], [], color=INK, marker="D", linewidth=2, markersize=5.5, label="mean and 95 % interval"),
+            Patch(facecolor="#e9e9e9", edgecolor="#c4c4c4", label="too small to matter"),
+        ],
+        loc="outside lower center",
+        ncols=3 if columns > 1 else 2,
+    )
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def trade_offs(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], columns: int = 2) -> Figure:
+    """Test accuracy against what a prediction costs, a panel a kind of cost, with the Pareto front.
 
     Args:
-        images: uint8 [k, height, width, 3].
-        truths: true class names [k].
-        said: for each network's title its class name and probability in [0, 1] for each image [k].
+        groups: as of summary.json: each with title, arch, variant, accuracy {mean, ci95}, latency_ms {p50},
+            parameters and macs; costs may be None.
+        order: the architectures of the study.
     """
-    across = 2 * columns
-    rows = max(1, -(-len(images) // across))
-    figure = Figure(figsize=(width(columns), rows * (1.4 + 0.3 * len(said))))
-    axes = figure.subplots(rows, across, squeeze=False).ravel()
-    for ax in axes:
-        ax.set_axis_off()
-    for index, (ax, image, truth) in enumerate(zip(axes, images, truths, strict=False)):
-        ax.imshow(image, interpolation="none")
-        ax.set_title(label(truth, 18), loc="center", fontsize=8.5)
-        for line, (title, answers) in enumerate(said.items()):
-            name, probability = answers[index]
-            right = name == truth
-            text = f"{'✓' if right else '✗'} {label(title, 16)}:\n{label(name, 14)}, {100 * probability:.0f} %"
-            style = {"ha": "center", "va": "top", "fontsize": 7, "color": RIGHT if right else WRONG}
-            ax.annotate(text, (0.5, 0), (0, -3 - 21 * line), "axes fraction", "offset points", **style)
+    figure, axes = panels(3, 3 if columns > 1 else 1, height=2.6)
+    costs = {
+        "median latency (ms)": [group["latency_ms"]["p50"] for group in groups.values()],
+        "parameters": [group["parameters"] for group in groups.values()],
+        "multiply-accumulates an image": [group["macs"] for group in groups.values()],
+    }
+    front_style: dict[str, Any] = {"color": INK, "lw": 1, "ls": DASHED, "marker": "o", "mfc": "none", "markersize": 12}
+    handles = {}
+    for ax, (unit, values) in zip(axes, costs.items(), strict=True):
+        ax.set(xlabel=unit, ylabel="test accuracy (%)")
+        known = [(cost, group) for cost, group in zip(values, groups.values(), strict=True) if cost]
+        for cost, group in known:
+            mean = 100 * group["accuracy"]["mean"]
+            colour, marker = look(order.index(group["arch"]))
+            low, high = (np.nan if limit is None else 100 * limit for limit in group["accuracy"]["ci95"])
+            ax.plot([cost, cost], [low, high], color=colour, marker="_", markersize=7, linewidth=1, alpha=0.7)
+            face = colour if group["variant"] == "tuned" else "white"
+            style: dict[str, Any] = {"marker": marker, "ls": "", "color": colour, "mfc": face, "markersize": 7}
+            ax.plot([cost], [mean], zorder=3, **style)
+            handles[group["title"]] = Line2D([], [], label=label(group["title"], 34), **style)
+        front = pareto_front([(cost, group["accuracy"]["mean"]) for cost, group in known])
+        x, y = [known[index][0] for index in front], [100 * known[index][1]["accuracy"]["mean"] for index in front]
+        ax.plot(x, y, zorder=2, **front_style)
+        if known:
+            log_axis(ax, [cost for cost, _ in known])
+        else:
+            say(ax, "not measured")
+            ax.set(xticks=[], yticks=[])
+    handles["front"] = Line2D([], [], label="Pareto front", **front_style)
+    figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3 if columns > 1 else 1)
+    return figure
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Which points (cost, value) no other beats: none costs less or as little and is worth more, nor the reverse.
+
+    Returns:
+        Their positions, by ascending cost; of equal points the first.
+    """
+    front: list[int] = []
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if not front or points[index][1] > points[front[-1]][1]:
+            front.append(index)
+    return front
+
+
+@mpl.rc_context(STYLE)
+def final_curves(histories: Mapping[str, Sequence[pd.DataFrame]], columns: int = 2) -> Figure:
+    """Loss and validation accuracy against epoch of final runs, two panels a group.
+
+    A seed is a faint line; the mean is drawn as far as at least half of the runs were still training, and is theirs.
+
+    Args:
+        histories: for each group's title a table a seed: epoch, train_loss, val_loss, val_accuracy in [0, 1].
+    """
+    figure, axes = panels(2 * len(histories), columns, height=2.1)
+    for index, (title, tables) in enumerate(histories.items()):
+        loss, accuracy = axes[2 * index], axes[2 * index + 1]
+        _runs(loss, tables, "train_loss", 1, COLOURS[0], DASHED)
+        _runs(loss, tables, "val_loss", 1, COLOURS[1], "-")
+        _runs(accuracy, tables, "val_accuracy", 100, COLOURS[1], "-")
+        for ax, unit in ((loss, "cross-entropy (nats)"), (accuracy, "validation accuracy (%)")):
+            ax.set_title(label(title, 36))
+            epoch_axis(ax, unit)
+    share_limits(axes[0::2], log=True)
+    share_limits(axes[1::2])
+    figure.legend(
+        handles=[
+            Line2D([], [], color=COLOURS[0], linestyle=DASHED, linewidth=1.8, label="training"),
+            Line2D([], [], color=COLOURS[1], linewidth=1.8, label="validation"),
+            Line2D([], [], color=FAINT, linewidth=0.7, label="one seed"),
+        ],
+        loc="outside lower center",
+        ncols=3,
+    )
     return figure
 
 

@@ -7,9 +7,25 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis import figures
+from analysis import figures, prediction_figures, search_figures
 from analysis.results import StudyResults
 from analysis.samples import choose_positions, judged_networks, judged_probabilities
+from analysis.search_path import best_scores, rung_epochs
+
+# The parts of the page that show figures.
+PARTS = (
+    "accuracy",
+    "differences",
+    "costs",
+    "classes",
+    "confusion",
+    "samples",
+    "final",
+    "space",
+    "rungs",
+    "search",
+    "best",
+)
 
 
 @dataclass(frozen=True)
@@ -25,28 +41,110 @@ class Picture:
 
 def study_pictures(results: StudyResults, summary: dict[str, Any]) -> dict[str, list[Picture]]:
     """The figures of each part of the page; a part without data has none."""
-    titles = listed(list(results.architectures.values()))
+    return {
+        **{part: [] for part in PARTS},
+        **_of_final_runs(results, summary),
+        **_of_predictions(results),
+        **_of_search(results),
+        "samples": _samples(results),
+    }
+
+
+def _of_final_runs(results: StudyResults, summary: dict[str, Any]) -> dict[str, list[Picture]]:
     trained = {name: group for name, group in results.groups.items() if not group.same_as}
-    pictures: dict[str, list[Picture]] = {"accuracy": [], "search": [], "final": [], "samples": _samples(results)}
-    if trained:
-        alt = f"Test accuracy of every seed of every group, with means and intervals: {titles}."
-        pictures["accuracy"] = [_both("accuracy-by-group", alt, figures.accuracy_by_group, summary["groups"])]
-        alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."
-        histories = {group.title: [run.history for run in group.runs] for group in trained.values()}
-        pictures["final"] = [_both("final-curves", alt, figures.final_curves, histories)]
-    if len(results.trials):
-        alt = f"Validation accuracy against epoch of every trial of the search: {titles}."
-        arguments = (results.history, results.trials, results.architectures, chosen_trials(results))
-        pictures["search"] = [_both("search-curves", alt, figures.search_curves, *arguments)]
-    pictures["confusion"] = [
+    if not trained:
+        return {}
+    titles, order = listed(list(results.architectures.values())), list(results.architectures)
+    histories = {group.title: [run.history for run in group.runs] for group in trained.values()}
+    alt = f"Test accuracy of every seed of every group, with means and intervals: {titles}."
+    pictures = {"accuracy": [_both("accuracy-by-group", alt, figures.accuracy_by_group, summary["groups"], order)]}
+    if paired := paired_differences(results, summary):
+        alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
+        pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
+    groups = {name: summary["groups"][name] for name in trained}
+    alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
+    pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
+    alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."
+    pictures["final"] = [_both("final-curves", alt, figures.final_curves, histories)]
+    return pictures
+
+
+def _of_predictions(results: StudyResults) -> dict[str, list[Picture]]:
+    if not results.groups:
+        return {}
+    n_classes, order = len(results.classes), list(results.architectures)
+    judged = judged_networks(results.groups)
+    scores = {
+        group.title: prediction_figures.f1_by_class(group.predictions(), group.labels, n_classes)
+        for group in judged.values()
+    }
+    places = [order.index(arch) for arch in judged]
+    alt = f"F1 of each class, the mean and the range over seeds: {listed(list(scores))}."
+    confusion = [
         Picture(
             f"confusion-{name}",
             f"Confusion matrix of {group.title}: true classes against predicted ones.",
-            figures.confusion_matrix(group.predictions(), group.labels, results.classes, group.title),
+            prediction_figures.confusion_matrix(group.predictions(), group.labels, results.classes, group.title),
         )
-        for name, group in trained.items()
+        for name, group in results.groups.items()
+        if not group.same_as
     ]
-    return pictures
+    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, results.classes, places)
+    return {"classes": [f1], "confusion": confusion}
+
+
+def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
+    if not len(results.trials):
+        return {}
+    trials, archs, search = results.trials, results.architectures, results.study["search"]
+    titles, chosen = listed(list(archs.values())), chosen_trials(results)
+    curves = {}
+    for arch, title in archs.items():
+        own = trials[trials["arch"] == arch]
+        history = results.history[results.history["arch"] == arch] if len(results.history) else results.history
+        if len(own):
+            curves[title] = best_scores(own, history)
+    epochs = rung_epochs(search["grace_period"], search["reduction_factor"], results.study["config"]["max_epochs"])
+    space, best = search_figures.search_space, search_figures.best_score_against_budget
+    alt_space = f"Dropout against learning rate of every trial, coloured by its score: {titles}."
+    alt_rungs = f"How many epochs every trial was trained, with the rungs that could stop it: {titles}."
+    alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
+    alt_best = f"The best score of the search against trials and against epochs: {titles}."
+    return {
+        "space": [_both("search-space", alt_space, space, trials, archs, search["space"], chosen)],
+        "rungs": [_both("search-rungs", alt_rungs, search_figures.trial_lengths, trials, archs, epochs)],
+        "search": [
+            _both("search-curves", alt_curves, search_figures.search_curves, results.history, trials, archs, chosen)
+        ],
+        "best": [_both("best-score", alt_best, best, curves)],
+    }
+
+
+def paired_differences(results: StudyResults, summary: dict[str, Any]) -> list[figures.Paired]:
+    """The differences in accuracy of the pairs of runs of each comparison of a summary."""
+    paired = []
+    for row in summary["comparisons"]:
+        accuracy = [
+            dict(zip(summary["groups"][name]["seeds"], summary["groups"][name]["accuracy"]["values"], strict=True))
+            for name in (row["a"], row["b"])
+        ]
+        low, high = row["difference"]["ci95"]
+        paired.append(
+            figures.Paired(
+                " \N{MINUS SIGN} ".join(side_title(results, row[side]) for side in ("a", "b")),
+                {seed: accuracy[0][seed] - accuracy[1][seed] for seed in row["seeds"]},
+                row["difference"]["mean"],
+                None if low is None else (low, high),
+                row["margin"],
+            )
+        )
+    return paired
+
+
+def side_title(results: StudyResults, name: str) -> str:
+    """A group as one side of a comparison: "AlexNet (tuned)"."""
+    group = results.groups[name]
+    return f"{results.architectures[group.arch]} ({group.variant})"
 
 
 def _samples(results: StudyResults) -> list[Picture]:
@@ -72,7 +170,7 @@ def _samples(results: StudyResults) -> list[Picture]:
         judged = listed([group.title for group in judged_networks(results.groups).values()])
         alt = f"{kind.capitalize()}: {len(positions)} test images with their true class and the answers of {judged}."
         name = f"samples-{kind.replace(' ', '-')}"
-        pictures.append(_both(name, alt, figures.sample_predictions, images, truths, said))
+        pictures.append(_both(name, alt, prediction_figures.sample_predictions, images, truths, said))
     return pictures
 
 

@@ -7,28 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import digest
 from analysis.drawing import render
-from analysis.pictures import Picture, chosen_trials, listed, study_pictures
-from analysis.results import VARIANTS, StudyResults, load_results
+from analysis.importance import read_importances
+from analysis.page import render_page
+from analysis.pictures import Picture, study_pictures
+from analysis.results import StudyResults, load_results
+from analysis.shipping import weights_to_ship
+from analysis.study_json import check_study
 from analysis.summary import comparison_table, summarise
 from study.errors import BadInput
 from study.files import DamagedFile, write_atomically, write_json, write_text
 from study.folder import StudyFolder
 
-_STATUSES = ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")
-_SI = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
-_MISSING = "\N{EN DASH}"
-# Fewer test images than this do not carry a second decimal of a percentage.
-_TWO_DECIMALS_FROM = 1000
-
 
 def build_report(folder: StudyFolder) -> Path:
     """Writes report/ of a study, finished or not, from what else lies in its folder; the same each time.
+
+    Beside it, final/best.json names the weights to ship if there is a winner, and is removed if there is none.
 
     Returns:
         The path of report.html.
@@ -37,50 +36,43 @@ def build_report(folder: StudyFolder) -> Path:
         BadInput: if its groups were judged on different test images.
         DamagedFile: if a file cannot be read; the message names it.
     """
+    check_study(folder)
     results = load_results(folder)
     _refuse_different_test_sets(results)
     summary = summarise(results)
     table = comparison_table(summary)
-    pictures = study_pictures(results, summary)
+    best = weights_to_ship(results, summary, folder)
+    folder.write_best(best)
     write_json(folder.report / "summary.json", summary)
     write_text(folder.report / "comparison.csv", table.to_csv(index=False, lineterminator="\n"))
+    pictures = study_pictures(results, summary)
     shown = {part: [_save(folder.report, picture) for picture in members] for part, members in pictures.items()}
-    page = (
-        _environment(results)
-        .get_template("report.html.j2")
-        .render(
-            results=results,
-            study=results.study,
-            config=results.study["config"],
-            summary=summary,
-            rows=table.to_dict("records"),
-            pictures=shown,
-            missing=missing_parts(results),
-            diverged=_diverged_runs(results),
-            search=_search_digest(results),
-            trials=results.trials.to_dict("records"),
-        )
+    _remove_others(folder.report, {picture.name for members in pictures.values() for picture in members})
+    page = render_page(
+        n_test=results.study["data"]["n_test"],
+        results=results,
+        study=results.study,
+        config=results.study["config"],
+        summary=summary,
+        rows=table.to_dict("records"),
+        pictures=shown,
+        best=best,
+        missing=digest.missing_parts(results),
+        diverged=digest.diverged_runs(results),
+        verdict=digest.verdict_digest(results, summary),
+        comparisons=digest.comparison_digest(results, summary),
+        caveats=digest.caveats(results),
+        search=digest.search_digest(results, _importances(folder, results)),
+        confirmed=digest.confirmation_digest(results),
+        fairness=digest.fairness_digest(results, summary),
+        trials=results.trials.to_dict("records"),
     )
     write_text(folder.report / "report.html", page)
     return folder.report / "report.html"
 
 
-def missing_parts(results: StudyResults) -> list[str]:
-    """What a finished study of this configuration would hold and this one does not, a sentence each."""
-    config, missing = results.study["config"], []
-    for arch, title in results.architectures.items():
-        done = int((results.trials["arch"] == arch).sum()) if len(results.trials) else 0
-        if not config["baseline"] and done < config["trials"]:
-            missing.append(f"{title}: {done} of {config['trials']} trials of the search are there.")
-        for variant in VARIANTS[:1] if config["baseline"] else VARIANTS:
-            group = results.groups.get(f"{arch}-{variant}")
-            if group is None:
-                missing.append(f"{title}, {variant}: no final run is there.")
-            elif absent := sorted(set(range(config["seeds"])) - set(group.seeds)):
-                missing.append(f"{group.title}: seeds without a final run: {listed(absent)}.")
-    if not results.latency:
-        missing.append("The time of a prediction was not measured.")
-    return missing
+def _importances(folder: StudyFolder, results: StudyResults) -> dict[str, Any]:
+    return read_importances(folder.optuna, results.architectures) if len(results.trials) else {}
 
 
 def _refuse_different_test_sets(results: StudyResults) -> None:
@@ -91,28 +83,6 @@ def _refuse_different_test_sets(results: StudyResults) -> None:
                 f"{run.group} (seed {run.seed}) and {runs[0].group} (seed {runs[0].seed}) were judged on different"
                 " test images: they cannot be compared"
             )
-
-
-def _diverged_runs(results: StudyResults) -> list[str]:
-    return [
-        f"{group.title}, seed {run.seed}"
-        for group in results.groups.values()
-        for run in group.runs
-        if run.metrics["status"] == "DIVERGED" and not group.same_as
-    ]
-
-
-def _search_digest(results: StudyResults) -> list[dict[str, Any]]:
-    """A row an architecture: how its trials ended, and which of them gave its tuned configuration."""
-    if not len(results.trials):
-        return []
-    chosen, digest = chosen_trials(results), []
-    for arch, title in results.architectures.items():
-        trials = results.trials[results.trials["arch"] == arch]
-        row = trials[trials["trial_id"] == chosen.get(arch)].to_dict("records")
-        ended = [int((trials["status"] == status).sum()) for status in _STATUSES]
-        digest.append({"title": title, "trials": len(trials), "ended": ended, "chosen": row[0] if row else None})
-    return digest
 
 
 def _save(directory: Path, picture: Picture) -> dict[str, Any]:
@@ -129,45 +99,16 @@ def _save(directory: Path, picture: Picture) -> dict[str, Any]:
     }
 
 
+def _remove_others(directory: Path, names: set[str]) -> None:
+    """Removes the figures of an earlier report that this one does not have."""
+    for path in directory.iterdir():
+        if path.suffix in (".svg", ".png") and path.stem not in names:
+            path.unlink()
+
+
 def _embedded(svg: bytes, figure: Figure) -> dict[str, Any]:
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return {"src": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}", "width": width, "height": height}
-
-
-def _environment(results: StudyResults) -> jinja2.Environment:
-    """Templates with the formats of the page; whatever is missing is a dash."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    digits = 2 if results.study["data"]["n_test"] >= _TWO_DECIMALS_FROM else 1
-
-    def percent(value: Any) -> str:
-        return _MISSING if pd.isna(value) else f"{100 * value:.{digits}f}"
-
-    def accuracy(row: dict[str, Any]) -> str:
-        deviation = "" if pd.isna(row["accuracy_sd"]) else f" ± {percent(row['accuracy_sd'])}"
-        return percent(row["accuracy"]) + deviation
-
-    def interval(row: dict[str, Any]) -> str:
-        low, high = row["accuracy_low"], row["accuracy_high"]
-        return _MISSING if pd.isna(low) else f"[{percent(low)}, {percent(high)}]"
-
-    def number(value: Any, form: str = ",.3g") -> str:
-        return _MISSING if pd.isna(value) else format(value, form)
-
-    def si(value: Any) -> str:
-        if pd.isna(value):
-            return _MISSING
-        prefix, unit = next(((prefix, unit) for prefix, unit in _SI if value >= unit), ("", 1))
-        return f"{value / unit:.3g} {prefix}".strip()
-
-    filters = {"percent": percent, "accuracy": accuracy, "interval": interval, "number": number, "si": si}
-    environment.filters.update(filters, listed=listed)
-    return environment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """A small synthetic study, written through StudyFolder: what the report of a real one is made of, without training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.metrics import metric_values
 from analysis.results import load_results
 from analysis.samples import choose_positions
-from study.folder import EPOCH_COLUMNS, HISTORY_COLUMNS, TRIAL_COLUMNS, FinalRun, Samples, StudyFolder
+from study.folder import EPOCH_COLUMNS, HISTORY_COLUMNS, TRIAL_COLUMNS, CompletedRun, FinalRun, Samples, StudyFolder
 
 TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
 STATUSES = ("COMPLETE", "PRUNED", "STOPPED_EARLY", "PRUNED", "DIVERGED")
@@ -28,6 +28,8 @@ def write_example(
     epochs: int = 8,
     search: bool = True,
     same_as: Sequence[str] = (),
+    failed: Sequence[str] = (),
+    confirm: bool = False,
     diverged: tuple[str, int] | None = None,
     skip: Sequence[str | tuple[str, int]] = (),
     n_test: int = N_TEST,
@@ -40,6 +42,8 @@ def write_example(
         seeds: final runs a group.
         search: without one, the study is of the baselines alone.
         same_as: architectures whose tuned configuration is the baseline.
+        failed: architectures of which every trial failed, so that they have no final runs.
+        confirm: whether trials 0 and 2 of each architecture were run again twice, with scores 0.9 and None, and 0.6.
         diverged: group and seed of a final run that diverged.
         skip: groups, or groups and seeds, that are left out, as in a study that is not finished.
     """
@@ -50,7 +54,9 @@ def write_example(
     tuned = {arch: dict(baselines[arch]) for arch in titles}
     folder.write_study(_study(path.name, titles, baselines, classes, seeds, trials, epochs, search, n_test))
     if search:
-        configs = _write_search(folder, rng, baselines, trials, epochs)
+        configs = _write_search(folder, rng, baselines, trials, epochs, failed)
+        if confirm:
+            _write_confirmations(folder, rng, titles)
         tuned = {arch: baselines[arch] if arch in same_as else configs[arch] for arch in titles}
 
     labels = np.sort(rng.integers(0, len(classes), n_test)).astype(np.int64)
@@ -59,7 +65,7 @@ def write_example(
         for variant in ("baseline", "tuned") if search and arch not in same_as else ("baseline",):
             for seed in range(seeds):
                 group = f"{arch}-{variant}"
-                if group in skip or (group, seed) in skip:
+                if arch in failed or group in skip or (group, seed) in skip:
                     continue
                 skill = 1.4 + 0.3 * (variant == "tuned") - 0.25 * index + 0.1 * rng.normal()
                 has_diverged = diverged == (group, seed)
@@ -165,10 +171,18 @@ def _write_search(
     baselines: Mapping[str, Mapping[str, float]],
     trials: int,
     epochs: int,
+    failed: Sequence[str],
 ) -> dict[str, dict[str, float]]:
     """Writes the search's two tables; returns the configuration of the best unpruned trial of each network."""
-    rows, epoch_rows, best = [], [], {}
+    rows: list[dict[str, Any]] = []
+    epoch_rows, best = [pd.DataFrame(columns=list(HISTORY_COLUMNS))], {}
     for arch, baseline in baselines.items():
+        if arch in failed:
+            best[arch] = dict(baseline)
+            for number in range(trials):
+                trial = {"trial_id": f"{arch}-{number}", "arch": arch, **baseline, "status": "FAILED"}
+                rows.append(trial | {"epochs": 0, "seconds": 0.0, "is_baseline": number == 0})
+            continue
         for number in range(trials):
             status = STATUSES[number % len(STATUSES)]
             drawn = {"lr": float(10 ** rng.uniform(-4, -2)), "dropout": float(rng.uniform(0, 0.7))}
@@ -196,8 +210,16 @@ def _write_search(
         top = max((row for row in own if row["status"] != "PRUNED"), key=lambda row: row["val_accuracy"])
         best[arch] = {"lr": top["lr"], "dropout": top["dropout"]}
     folder.write_trials(pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)))
-    folder.write_history(pd.concat(epoch_rows)[list(HISTORY_COLUMNS)])
+    folder.write_history(pd.concat(epoch_rows[1:] or epoch_rows)[list(HISTORY_COLUMNS)])
     return best
+
+
+def _write_confirmations(folder: StudyFolder, rng: np.random.Generator, archs: Iterable[str]) -> None:
+    for arch in archs:
+        for number, scores in ((0, (0.9, None)), (2, (0.6, 0.6))):
+            for seed, score in enumerate(scores):
+                metrics = {"arch": arch, "val_accuracy": score, "val_loss": None if score is None else 0.5}
+                folder.write_confirmation(CompletedRun(f"{arch}-{number}", seed, metrics, _history(rng, 8, 1.0)))
 
 
 def _history(rng: np.random.Generator, epochs: int, skill: float) -> pd.DataFrame:

@@ -1,0 +1,104 @@
+"""What weakens a verdict though no interval shows it: pure functions of a study's tables, giving small values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.results import Group
+
+# Share of a search range, on its own scale, that counts as its edge.
+EDGE = 0.05
+
+
+@dataclass(frozen=True)
+class CapShare:
+    """Of the runs of a group, how many the cap on epochs ended while they could still have improved."""
+
+    title: str
+    runs: int
+    capped: int
+
+
+@dataclass(frozen=True)
+class AtEdge:
+    """A hyperparameter of a tuned configuration that lies at an edge of its search range."""
+
+    arch: str
+    name: str
+    value: float
+    edge: Literal["low", "high"]
+    limit: float
+
+
+@dataclass(frozen=True)
+class BelowBaseline:
+    """Of an architecture's other trials that have a score, how many scored below the baseline trial."""
+
+    arch: str
+    trials: int
+    below: int
+
+
+def capped_runs(groups: Mapping[str, Group], max_epochs: int, patience: int) -> list[CapShare]:
+    """For each group that was trained, the runs whose best epoch lies within the patience of the cap.
+
+    Such a run had no chance to run out of patience, so the cap decided when it ended. One that diverged was ended
+    by that.
+    """
+    return [
+        CapShare(
+            group.title,
+            len(group.runs),
+            sum(
+                run.metrics["status"] != "DIVERGED" and max_epochs - run.metrics["best_epoch"] < patience
+                for run in group.runs
+            ),
+        )
+        for group in groups.values()
+        if not group.same_as
+    ]
+
+
+def at_edges(groups: Mapping[str, Group], space: Mapping[str, Mapping[str, Any]]) -> list[AtEdge]:
+    """Where a tuned configuration lies within EDGE of an end of its range, or beyond it.
+
+    The end at dropout 0 is left out: nothing lies behind it that a wider range could have found.
+
+    Args:
+        space: for each hyperparameter low, high and log; with log the share is one of the logarithm's range.
+    """
+    found = []
+    for group in groups.values():
+        if group.variant != "tuned":
+            continue
+        for name, bounds in space.items():
+            value = group.config[name]
+            scale = np.log if bounds["log"] else np.asarray
+            # A dropout of 0 has no place on a logarithmic range, but then lies below it.
+            with np.errstate(divide="ignore"):
+                low, high, at = (float(scale(number)) for number in (bounds["low"], bounds["high"], value))
+            share = (at - low) / (high - low)
+            if share <= EDGE and not (name == "dropout" and bounds["low"] == 0):
+                found.append(AtEdge(group.arch, name, value, "low", bounds["low"]))
+            elif share >= 1 - EDGE:
+                found.append(AtEdge(group.arch, name, value, "high", bounds["high"]))
+    return found
+
+
+def trials_below_baseline(trials: pd.DataFrame, architectures: Sequence[str]) -> list[BelowBaseline]:
+    """How many trials did worse than the baseline trial, of those architectures whose baseline trial has a score.
+
+    A pruned or diverged trial counts with the score that it had, one without a score not at all.
+    """
+    found = []
+    for arch in architectures:
+        scored = trials[(trials["arch"] == arch) & trials["val_accuracy"].notna()] if len(trials) else trials
+        if not len(scored) or not scored["is_baseline"].any():
+            continue
+        baseline = float(scored.loc[scored["is_baseline"], "val_accuracy"].iloc[0])
+        others = scored.loc[~scored["is_baseline"], "val_accuracy"]
+        found.append(BelowBaseline(arch, len(others), int((others < baseline).sum())))
+    return found

@@ -1,0 +1,164 @@
+"""What the tables and lists of a report's page say: rows and sentences from a study's results."""
+
+from typing import Any
+
+from analysis.caveats import at_edges, capped_runs, trials_below_baseline
+from analysis.importance import Importance
+from analysis.pictures import chosen_trials, listed, side_title
+from analysis.results import VARIANTS, StudyResults
+from analysis.search_path import rung_counts, rung_epochs
+from analysis.verdict import TUNED_FAMILY, TUNING_FAMILY, best_score_within
+
+_STATUSES = ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")
+_NAMES = {"lr": "learning rate"}
+
+
+def missing_parts(results: StudyResults) -> list[str]:
+    """What a finished study of this configuration would hold and this one does not, a sentence each."""
+    config, missing = results.study["config"], []
+    for arch, title in results.architectures.items():
+        done = int((results.trials["arch"] == arch).sum()) if len(results.trials) else 0
+        if not config["baseline"] and done < config["trials"]:
+            missing.append(f"{title}: {done} of {config['trials']} trials of the search are there.")
+        for variant in VARIANTS[:1] if config["baseline"] else VARIANTS:
+            group = results.groups.get(f"{arch}-{variant}")
+            if group is None:
+                missing.append(f"{title}, {variant}: no final run is there.")
+            elif absent := sorted(set(range(config["seeds"])) - set(group.seeds)):
+                missing.append(f"{group.title}: seeds without a final run: {listed(absent)}.")
+    if not results.latency:
+        missing.append("The time of a prediction was not measured.")
+    return missing
+
+
+def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:
+    """What stands in the box at the top: the `call`, None if there is no verdict, and the `text`."""
+    if summary["verdict"]:
+        return {"call": summary["verdict"]["call"], "text": summary["verdict"]["text"]}
+    if results.study["config"]["baseline"]:
+        text = "There is no verdict: nothing was tuned."
+    elif len(results.architectures) != 2:
+        text = f"There is no single verdict with {len(results.architectures)} network"
+        text += "." if len(results.architectures) == 1 else "s: every pair is compared below."
+    else:
+        text = "There is no verdict: final runs of both tuned networks are needed."
+    return {"call": None, "text": text}
+
+
+def comparison_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:
+    """Every comparison as `rows`, its sides by their titles, and as sentences: `pairs` where no verdict says it,
+    `tuning` (did it help each network), and `left_out` (seeds that only one side has)."""
+    rows = [row | {side: side_title(results, row[side]) for side in ("a", "b")} for row in summary["comparisons"]]
+    pairs = [row["text"] for row in rows if row["family"] == TUNED_FAMILY]
+    unchanged = [
+        f"{results.architectures[group.arch]}: the documented baseline came out of the search as the best"
+        " configuration, so nothing was gained."
+        for group in results.groups.values()
+        if group.same_as
+    ]
+    return {
+        "rows": rows,
+        "pairs": [] if summary["verdict"] else pairs,
+        "tuning": [row["text"] for row in rows if row["family"] == TUNING_FAMILY] + unchanged,
+        "left_out": [
+            f"{row['a']} against {row['b']}: seed{'s' * (len(row['seeds_left_out']) > 1)}"
+            f" {listed(row['seeds_left_out'])} left out, since only one of them has"
+            f" {'them' if len(row['seeds_left_out']) > 1 else 'it'}."
+            for row in rows
+            if row["seeds_left_out"]
+        ],
+    }
+
+
+def caveats(results: StudyResults) -> list[str]:
+    """What weakens the verdict, a sentence each."""
+    cap, patience = results.study["config"]["max_epochs"], results.study["search"]["patience"]
+    sentences = []
+    shares = capped_runs(results.groups, cap, patience)
+    if capped := sum(share.capped for share in shares):
+        runs = sum(share.runs for share in shares)
+        where = "; ".join(f"{share.title}: {share.capped} of {share.runs}" for share in shares if share.capped)
+        sentences.append(
+            f"In {_share(capped, runs)} final runs the best epoch lies within the patience of {patience} epochs of the"
+            f" cap of {cap} ({where}): there the cap decided, and longer training may give another result."
+        )
+    elif shares:
+        sentences.append(f"In no final run did the cap of {cap} epochs decide when it ended.")
+    for edge in at_edges(results.groups, results.study["search"]["space"]):
+        side = "lower" if edge.edge == "low" else "upper"
+        sentences.append(
+            f"The tuned {_NAMES.get(edge.name, edge.name)} of {results.architectures[edge.arch]}, {edge.value:.3g},"
+            f" lies at the {side} edge of the range searched, {edge.limit:g}: a better one may lie beyond."
+        )
+    below = [
+        f"{_share(found.below, found.trials)} of {results.architectures[found.arch]}"
+        for found in trials_below_baseline(results.trials, list(results.architectures))
+        if found.trials
+    ]
+    if below:
+        sentences.append(
+            f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}; pruned ones count"
+            " with their last score."
+        )
+    return sentences
+
+
+def diverged_runs(results: StudyResults) -> list[str]:
+    """The final runs that diverged, by group and seed."""
+    return [
+        f"{group.title}, seed {run.seed}"
+        for group in results.groups.values()
+        for run in group.runs
+        if run.metrics["status"] == "DIVERGED" and not group.same_as
+    ]
+
+
+def search_digest(results: StudyResults, importances: dict[str, Importance]) -> dict[str, Any]:
+    """The search as `rows`, one an architecture, with the epochs of the `rungs`; no rows if nothing was searched."""
+    search, chosen = results.study["search"], chosen_trials(results)
+    epochs = rung_epochs(search["grace_period"], search["reduction_factor"], results.study["config"]["max_epochs"])
+    rows = []
+    for arch, title in results.architectures.items() if len(results.trials) else ():
+        trials = results.trials[results.trials["arch"] == arch]
+        row = trials[trials["trial_id"] == chosen.get(arch)].to_dict("records")
+        rows.append(
+            {
+                "title": title,
+                "trials": len(trials),
+                "ended": [int((trials["status"] == status).sum()) for status in _STATUSES],
+                "chosen": row[0] if row else None,
+                "rungs": rung_counts(trials, epochs),
+                "importance": importances[arch],
+            }
+        )
+    return {"rows": rows, "rungs": epochs, "parameters": {name: _NAMES.get(name, name) for name in search["space"]}}
+
+
+def confirmation_digest(results: StudyResults) -> list[dict[str, Any]]:
+    """A row a trial that was confirmed, the highest mean of its network first: its score in the search and those of
+    its fresh runs, in which one without a score counts as 0."""
+    chosen, rows = chosen_trials(results), []
+    for trial in results.trials.to_dict("records"):
+        scores = [run.metrics["val_accuracy"] or 0.0 for run in results.confirmations if run.group == trial["trial_id"]]
+        if scores:
+            row = {"trial_id": trial["trial_id"], "score": trial["val_accuracy"], "scores": scores}
+            is_chosen = trial["trial_id"] == chosen.get(trial["arch"])
+            rows.append(row | {"arch": trial["arch"], "mean": sum(scores) / len(scores), "chosen": is_chosen})
+    order = list(results.architectures)
+    return sorted(rows, key=lambda row: (order.index(row["arch"]), -row["mean"]))
+
+
+def fairness_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:
+    """What the search spent on each architecture as `rows`, with its best score in the end and at `epochs`: the total
+    of the one that had the fewest, of those that had any."""
+    totals = results.history.groupby("arch").size() if len(results.history) else None
+    epochs = None if totals is None else int(totals.min())
+    rows = []
+    for arch, spent in summary["budget"].items():
+        best, equal = (best_score_within(results, arch, cut) if epochs else None for cut in (None, epochs))
+        rows.append({"title": results.architectures[arch], **spent, "best": best, "best_equal": equal})
+    return {"rows": rows, "epochs": epochs}
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({100 * part / whole:.0f} %)"

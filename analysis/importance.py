@@ -1,0 +1,73 @@
+"""How much each hyperparameter mattered in a search, by Optuna."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState
+
+# Fewer completed trials than this say nothing of two hyperparameters.
+LEAST_TRIALS = 4
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What one search says of its hyperparameters.
+
+    Attributes:
+        trials: completed trials, the only ones that Optuna looks at.
+        shares: of the variance of the score between them, by hyperparameter, summing to 1; empty if unknown.
+        reason: why they are unknown.
+    """
+
+    trials: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, Importance]:
+    """Importance by fANOVA (Hutter, Hoos and Leyton-Brown, 2014), for the Optuna study of each architecture.
+
+    The database is not touched, and the same one gives the same numbers. Whatever is wrong with it becomes a reason.
+    """
+    names = list(architectures)
+    if not database.is_file():
+        return dict.fromkeys(names, Importance(reason="optuna.db is not there"))
+    storage = None
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            # Optuna opens nothing read-only: even to look at a database it may write to it.
+            copy = shutil.copy(database, Path(directory) / "optuna.db")
+            storage = optuna.storages.RDBStorage(f"sqlite:///{copy}")
+            known = {study.study_name for study in storage.get_all_studies()}
+            return {
+                name: importance(optuna.load_study(study_name=name, storage=storage))
+                if name in known
+                else Importance(reason="optuna.db does not hold its search")
+                for name in names
+            }
+        # A damaged database can fail anywhere in SQLite, SQLAlchemy, Alembic or Optuna, and the report can do without.
+        except Exception:
+            return dict.fromkeys(names, Importance(reason="optuna.db cannot be read"))
+        finally:
+            if storage is not None:
+                storage.remove_session()
+                storage.engine.dispose()
+
+
+def importance(study: optuna.Study) -> Importance:
+    """Importance of the hyperparameters of one Optuna study."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(trials) < LEAST_TRIALS:
+        return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} completed trials")
+    if len({trial.value for trial in trials}) == 1:
+        return Importance(len(trials), reason="all completed trials have the same score")
+    try:
+        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    except RuntimeError:  # every resampled forest can miss the one score that differs
+        return Importance(len(trials), reason="the completed trials hardly differ in score")
+    return Importance(len(trials), {name: float(shares[name]) for name in sorted(shares)})

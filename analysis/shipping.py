@@ -1,0 +1,37 @@
+"""Which weights to ship: those of one run of the winner, chosen without looking at the test set."""
+
+from typing import Any
+
+import numpy as np
+
+from analysis.results import StudyResults
+from study.folder import StudyFolder
+
+
+def weights_to_ship(results: StudyResults, summary: dict[str, Any], folder: StudyFolder) -> dict[str, Any] | None:
+    """Of the winner's tuned runs the one with the lowest validation loss; None unless the verdict is "better".
+
+    What is to be expected of it on new images is the accuracy of its group: its own is one draw from that.
+
+    Returns:
+        The contents of best.json: `group`, `seed`, `weights` (their path in the folder), `val_loss` in nats, and
+        `group_accuracy` with mean and ci95 in [0, 1].
+    """
+    verdict = summary["verdict"]
+    if verdict is None or verdict["call"] != "better":
+        return None
+    group = results.groups[f"{verdict['winner']}-tuned"]
+    # A run that diverged kept its best weights, but is chosen only where every run did.
+    runs = [run for run in group.runs if run.metrics["val_loss"] is not None and np.isfinite(run.metrics["val_loss"])]
+    sound = [run for run in runs if run.metrics["status"] != "DIVERGED"] or runs
+    if not sound:
+        return None
+    best = min(sound, key=lambda run: (run.metrics["val_loss"], run.seed))
+    accuracy = summary["groups"][group.name]["accuracy"]
+    return {
+        "group": group.name,
+        "seed": best.seed,
+        "weights": folder.weights_path(group.same_as or group.name, best.seed),
+        "val_loss": best.metrics["val_loss"],
+        "group_accuracy": {"mean": accuracy["mean"], "ci95": accuracy["ci95"]},
+    }

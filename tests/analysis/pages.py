@@ -1,0 +1,17 @@
+"""What the page of a report says, read back from it."""
+
+import html
+import re
+
+
+def table(page: str, name: str) -> list[list[str]]:
+    """The body of a table of the page, cell by cell."""
+    found = re.search(rf'<table id="{name}"[^>]*>.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
+    assert found, f"there is no table {name}"
+    rows = re.findall(r"<tr>(.*?)</tr>", found[1], re.DOTALL)
+    return [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def words(page: str) -> str:
+    """The page's text, in which white space is one blank."""
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)))

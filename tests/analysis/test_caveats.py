@@ -1,0 +1,78 @@
+"""Caveats are counted as they are said."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.caveats import AtEdge, BelowBaseline, CapShare, at_edges, capped_runs, trials_below_baseline
+from analysis.results import Group
+from study.folder import FinalRun
+
+SPACE = {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "dropout": {"low": 0.0, "high": 0.7, "log": False}}
+
+
+def group(
+    variant: str = "tuned",
+    lr: float = 1e-3,
+    dropout: float = 0.3,
+    runs: tuple[tuple[str, int], ...] = (),
+    same_as: str | None = None,
+) -> dict[str, Group]:
+    """One group with a run for each status and best epoch."""
+    made = []
+    for seed, (status, best_epoch) in enumerate(runs):
+        metrics: dict[str, Any] = {"status": status, "best_epoch": best_epoch}
+        made.append(FinalRun(f"a-{variant}", seed, metrics, pd.DataFrame(), np.empty(0), np.empty(0)))
+    return {
+        f"a-{variant}": Group(f"a-{variant}", "A", "a", variant, {"lr": lr, "dropout": dropout}, tuple(made), same_as)
+    }
+
+
+def test_a_run_is_capped_whose_best_epoch_lies_within_the_patience_of_the_cap() -> None:
+    runs = (("COMPLETE", 50), ("COMPLETE", 46), ("COMPLETE", 45), ("STOPPED_EARLY", 12), ("DIVERGED", 49))
+    assert capped_runs(group(runs=runs), max_epochs=50, patience=5) == [CapShare("A", 5, 2)]
+    assert capped_runs(group(runs=runs, same_as="a-baseline"), 50, 5) == [], "runs are counted once"
+    assert capped_runs({}, 50, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("lr", "dropout", "found"),
+    [
+        (1e-3, 0.3, []),
+        # 5 % of the two decades from 1e-4 to 1e-2 are 0.1 of a decade.
+        (10**-3.91, 0.3, [("lr", "low")]),
+        (10**-3.89, 0.3, []),
+        (10**-2.09, 0.3, [("lr", "high")]),
+        (10**-2.11, 0.3, []),
+        (0.02, 0.3, [("lr", "high")]),
+        (0.0, 0.3, [("lr", "low")]),
+        (1e-3, 0.67, [("dropout", "high")]),
+        (1e-3, 0.66, []),
+        (1e-3, 0.01, []),
+        (1e-3, 0.0, []),
+        (1e-2, 0.7, [("lr", "high"), ("dropout", "high")]),
+    ],
+)
+def test_edges_of_the_range_on_its_own_scale(lr: float, dropout: float, found: list[tuple[str, str]]) -> None:
+    assert [(edge.name, edge.edge) for edge in at_edges(group(lr=lr, dropout=dropout), SPACE)] == found
+
+
+def test_an_edge_names_its_value_and_limit() -> None:
+    assert at_edges(group(lr=9e-3), SPACE) == [AtEdge("a", "lr", 9e-3, "high", 1e-2)]
+    assert at_edges(group("baseline", lr=9e-3), SPACE) == [], "nothing was chosen for a baseline"
+    positive = {"lr": SPACE["lr"], "dropout": {"low": 0.1, "high": 0.7, "log": False}}
+    assert at_edges(group(dropout=0.1), positive) == [AtEdge("a", "dropout", 0.1, "low", 0.1)]
+
+
+def test_trials_below_the_baseline_trial() -> None:
+    trials = pd.DataFrame(
+        {
+            "arch": ["a"] * 5 + ["b"] * 2 + ["c"],
+            "val_accuracy": [0.5, 0.4, 0.5, 0.6, np.nan, np.nan, 0.9, 0.7],
+            "is_baseline": [True, False, False, False, False, True, False, True],
+        }
+    )
+    assert trials_below_baseline(trials, ["a", "b", "c", "d"]) == [BelowBaseline("a", 3, 1), BelowBaseline("c", 0, 0)]
+    assert trials_below_baseline(pd.DataFrame(), ["a"]) == []

@@ -1,0 +1,114 @@
+"""The report of a study that is not finished, or not of two networks and ten classes."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from analysis.pictures import PARTS
+from analysis.report import build_report, main
+from analysis.results import load_results
+from study.errors import BadInput
+from study.folder import FinalRun
+from tests.analysis.example_study import write_example
+from tests.analysis.pages import table, words
+
+BASELINES = ["alexnet-baseline", "mobilenet-baseline"]
+NASTY = "<script>alert(1)</script>"
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    titles = {"one": NASTY, "two": "$x_1$ & co", "three": "Three"}
+    folder = write_example(
+        tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫"], same_as=["two"], seeds=2, trials=3
+    )
+    page = build_report(folder).read_text()
+    assert "<script" not in page
+    assert [row[0] for row in table(page, "cost")] == list(titles.values())
+    assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
+    assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
+    shown = words(page)
+    assert "There is no single verdict with 3 networks: every pair is compared below." in shown
+    assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
+    assert shown.count("2 seeds cannot show one") == 5
+    assert "$x_1$ & co: the documented baseline came out of the search as the best configuration" in shown
+
+
+def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_example(tmp_path / "s", titles={"alexnet": "AlexNet"}, search=False, seeds=1)
+    assert main([str(folder.path)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder.report / "report.html")
+    page = (folder.report / "report.html").read_text()
+    ((title, accuracy, interval, *_),) = table(page, "quality")
+    assert (title, interval) == ("AlexNet, baseline", "\N{EN DASH}")
+    assert re.fullmatch(r"\d+\.\d", accuracy)
+    assert "Nothing was tuned" in words(page)
+    assert "There is no verdict: nothing was tuned." in words(page)
+    assert "The search" not in words(page)
+    assert "This study is not complete" not in words(page)
+
+
+def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
+    folder = write_example(
+        tmp_path / "s",
+        classes=["cat", "dog"],
+        n_test=40,
+        skip=["mobilenet-tuned", ("alexnet-tuned", 0), ("alexnet-tuned", 2)],
+        latency=False,
+    )
+    trials = folder.read_trials()
+    assert trials is not None
+    folder.write_trials(trials.iloc[:-2])
+    shown = words(build_report(folder).read_text())
+    assert "This study is not complete" in shown
+    assert "MobileNet-like: 4 of 6 trials of the search are there." in shown
+    assert "MobileNet-like, tuned: no final run is there." in shown
+    assert "AlexNet, tuned: seeds without a final run: 0 and 2." in shown
+    assert "The time of a prediction was not measured." in shown
+    assert "There is no verdict: final runs of both tuned networks are needed." in shown
+    assert (
+        "AlexNet (tuned) against AlexNet (baseline): seeds 0 and 2 left out, since only one of them has them." in shown
+    )
+
+
+def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.report.study_pictures", lambda *_: {part: [] for part in PARTS})
+    folder = write_example(tmp_path / "s", seeds=8, n_test=3000, skip=BASELINES)
+    page = build_report(folder).read_text()
+    best = json.loads((folder.path / "final" / "best.json").read_text())
+    assert best["group"] == "alexnet-tuned" and (folder.path / best["weights"]).is_file()
+    losses = [run.metrics["val_loss"] for run in load_results(folder).groups["alexnet-tuned"].runs]
+    assert best["val_loss"] == min(losses) == losses[best["seed"]]
+    shown = words(page)
+    assert "Verdict: better" in shown and best["weights"] in shown
+    assert f"{100 * best['group_accuracy']['mean']:.2f} %" in shown
+
+
+def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", failed=["alexnet"], seeds=2, classes=["cat", "dog"])
+    page = build_report(folder).read_text()
+    dash = "\N{EN DASH}"
+    assert table(page, "search-digest")[0] == ["AlexNet", "6", "0", "0", "0", "0", "6", dash, dash]
+    assert table(page, "budget-table")[0][5:] == [dash, dash]
+    assert table(page, "rungs-table")[0] == ["AlexNet", "0 of 0", "0 of 0"]
+    (compared,) = table(page, "comparisons-table")
+    assert compared[0] == "MobileNet-like (tuned) against MobileNet-like (baseline)"
+    assert "There is no verdict" in words(page)
+
+
+def test_study_that_only_began(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s")
+    shutil.rmtree(folder.path / "final")
+    (folder.path / "trials.csv").unlink()
+    (folder.path / "history.csv").unlink()
+    assert "No final run is there yet." in words(build_report(folder).read_text())
+
+
+def test_different_test_images_are_refused(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", search=False, seeds=1)
+    run = folder.read_final_run("mobilenet-baseline", 0)
+    folder.write_final_run(FinalRun(run.group, 0, run.metrics, run.history, run.logits, run.labels[::-1]))
+    with pytest.raises(BadInput, match=r"mobilenet-baseline \(seed 0\).*different test images"):
+        build_report(folder)
