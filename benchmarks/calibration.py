@@ -12,15 +12,20 @@ The model is a probit one. Network g with seed s classifies image i rightly if
 with normal terms: the image effects of the two networks are correlated, since both find the same images hard.
 Their variances are set so that a setting has the accuracy, the deviation between seeds, and the per-image deviation
 of the difference that it states. Equal networks have equal expected accuracy.
+
+    python -m benchmarks.calibration --real
+
+runs 20 small real studies instead, of one network under two names (benchmarks/twins.py).
 """
 
 import argparse
 import json
 import math
+import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +34,16 @@ from rich.table import Table
 from scipy import optimize, stats
 
 from analysis.statistics import compare, proportion_interval
+from benchmarks.twins import run_twin_study
+from study.config import StudyConfig
+from study.files import without_nan
 
 SEEDS = (3, 5, 10, 20)
 # True differences in accuracy; 0.005 is the margin.
 DIFFERENCES = (0.0, 0.005, 0.01, 0.02)
 STUDIES = 4000
 STUDIES_A_TASK = 250
+TWIN_STUDIES = 20
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies", type=int, default=STUDIES, help="simulated studies a cell")
     parser.add_argument("--quick", action="store_true", help="a short form: 40 studies a cell, 3 and 5 seeds")
     parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--real", action="store_true", help="run real studies of one network under two names")
     options = parser.parse_args(arguments)
+    if options.real:
+        return _run_twins(options.quick, options.json)
     studies, seed_counts = (40, SEEDS[:2]) if options.quick else (options.studies, SEEDS)
     cells = [
         (setting, n_seeds, difference)
@@ -176,6 +188,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print(rows)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
+    return 0
+
+
+def _run_twins(quick: bool, target: Path | None) -> int:
+    config = StudyConfig(
+        dataset="digits",
+        train_size=200 if quick else 500,
+        trials=2 if quick else 5,
+        max_epochs=2 if quick else 8,
+        seeds=5,
+    )
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        studies = range(2 if quick else TWIN_STUDIES)
+        results = list(pool.map(run_twin_study, studies, [replace(config, seed=seed) for seed in studies]))
+    better = sum(result.comparison.call == "better" for result in results)
+    low, high = stats.binomtest(better, len(results)).proportion_ci(0.95, "exact")
+    differences = np.array([first - second for first, second in (result.accuracies for result in results)])
+    accuracies = np.array([result.accuracies for result in results])
+    print(
+        f"{len(results)} studies of one network under two names: {better} called better"
+        f" ({100 * better / len(results):.0f} %, exact 95 % interval {100 * low:.0f} to {100 * high:.0f} %),"
+        f" {sum(result.comparison.call == 'equivalent' for result in results)} equivalent."
+    )
+    print(
+        f"Mean tuned accuracy {100 * accuracies.mean():.1f} %; between two searches of the same study it deviates by"
+        f" {100 * np.sqrt(np.mean(differences**2) / 2):.2f} percentage points (standard deviation)."
+    )
+    if target:
+        rows = [asdict(result) for result in results]
+        target.write_text(json.dumps(without_nan(rows), indent=2))
     return 0
 
 
