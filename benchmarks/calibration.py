@@ -192,13 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_twins(quick: bool, target: Path | None) -> int:
-    config = StudyConfig(
-        dataset="digits",
-        train_size=200 if quick else 500,
-        trials=2 if quick else 5,
-        max_epochs=2 if quick else 8,
-        seeds=5,
-    )
+    config = StudyConfig(dataset="digits", train_size=500, trials=5, max_epochs=8, seeds=5)
+    if quick:
+        config = replace(config, train_size=200, trials=2, max_epochs=2)
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=multiprocessing.get_context("spawn")) as pool:
         studies = range(2 if quick else TWIN_STUDIES)
         results = list(pool.map(run_twin_study, studies, [replace(config, seed=seed) for seed in studies]))
