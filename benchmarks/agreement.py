@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def train_plainly(architecture: Architecture, data: TrainingData, epochs: int, s
     model.eval()
     with torch.no_grad():
         hits = sum((model(inputs).argmax(1) == targets).sum().item() for inputs, targets in DataLoader(validation, 500))
-    return hits / len(validation)
+    return float(hits / len(validation))
 
 
 def train_with_project(architecture: Architecture, data: TrainingData, epochs: int, seed: int) -> float:
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     dataset = datasets.load("folder" if options.data_dir else "digits", options.data_dir)
     source = stratified_subset(dataset.train, min(options.train_size, len(dataset.train)), seed=0)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, architecture in ARCHITECTURES.items():
         for seed in range(options.seeds):
             split = stratified_split(source.labels, seed)

@@ -1,0 +1,64 @@
+"""Imports point one way, and no files import each other in a circle."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("models", "study", "analysis", "benchmarks")
+# What each package may import; study/run.py, which puts everything together, may import all but the benchmarks.
+ALLOWED = {
+    "models": {"models"},
+    "study": {"models", "study"},
+    "analysis": {"models", "study", "analysis"},
+    "benchmarks": {"models", "study", "analysis", "benchmarks"},
+    "study.run": {"models", "study", "analysis"},
+}
+
+
+def modules() -> dict[str, set[str]]:
+    """Each module's imports of this project's modules."""
+    found = {}
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = {target for target in _imports(path) if target.split(".")[0] in PACKAGES}
+    return found
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            within = {f"{node.module}.{alias.name}" for alias in node.names}
+            files = {name for name in within if (ROOT / f"{name.replace('.', '/')}.py").exists()}
+            names |= files or {node.module}
+    return names
+
+
+def test_packages_import_one_way() -> None:
+    for name, targets in modules().items():
+        allowed = ALLOWED.get(name, ALLOWED[name.split(".")[0]])
+        assert {target.split(".")[0] for target in targets} <= allowed, name
+        assert "study.run" not in targets, name
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = modules()
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+    assert "study.files" in graph["study.folder"]
+
+
+def test_ray_stays_out_of_the_networks_and_out_of_the_report() -> None:
+    graph = modules()
+    reached, waiting = set(), ["analysis.report", *(name for name in graph if name.startswith("models"))]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and name in graph:
+            reached.add(name)
+            waiting += graph[name]
+    for name in reached:
+        path = ROOT / (name.replace(".", "/") + ".py")
+        if path.exists():
+            assert not {target for target in _imports(path) if target.split(".")[0] == "ray"}, name
