@@ -211,7 +211,10 @@ def _is_finished(request: Request) -> bool:
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
     """Builds the report and says where it is."""
     report = build_report(folder)
-    console.print(comparison(summarise(load_results(folder))))
+    summary = summarise(load_results(folder))
+    console.print(comparison(summary))
+    if summary["verdict"]:
+        _say(console, summary["verdict"]["text"])
     for failure in failures:
         _fail(f"the run {failure.plan.name} failed: {failure.reason}", 1)
     if folder.optuna.exists():

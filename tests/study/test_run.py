@@ -79,6 +79,7 @@ def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], folder: 
     assert dashboard.endswith(f"optuna-dashboard sqlite:///{folder / 'optuna.db'}")
     assert "Search: AlexNet 3/3" in finished.stdout
     assert "MobileNet-like" in finished.stdout
+    assert "No difference is shown between AlexNet (tuned) and MobileNet-like (tuned): 2 seeds" in finished.stdout
     assert "\x1b" not in finished.stdout
     assert max(len(line) for line in finished.stdout.splitlines() if "ms/image" in line) <= 80
 
