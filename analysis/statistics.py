@@ -65,14 +65,19 @@ class TwoWayLayout:
         ms_image = self.ms_residual + n_seeds * image_variance
         return TwoWayLayout(n_seeds, self.n_images, self.mean, self.ms_seed, ms_image, self.ms_residual)
 
-    def variance_of_mean(self) -> tuple[float, float]:
+    def variance_of_mean(self, image_kurtosis: float = 0.0) -> tuple[float, float]:
         """Variance of the mean and its degrees of freedom.
 
         The larger of both sources together and of either alone, since an estimate of both may fall below that.
+
+        Args:
+            image_kurtosis: excess kurtosis of the images' means, at least 0. The variance of a sample variance grows
+                with it, so its degrees of freedom shrink.
         """
-        df_seed, df_image = self.n_seeds - 1, self.n_images - 1
+        df_seed, df_residual = self.n_seeds - 1, (self.n_seeds - 1) * (self.n_images - 1)
+        df_image = 1 / (1 / (self.n_images - 1) + image_kurtosis / (2 * self.n_images))
         both = self.ms_seed + self.ms_image - self.ms_residual
-        spread = self.ms_seed**2 / df_seed + self.ms_image**2 / df_image + self.ms_residual**2 / (df_seed * df_image)
+        spread = self.ms_seed**2 / df_seed + self.ms_image**2 / df_image + self.ms_residual**2 / df_residual
         df_both = max(1.0, both**2 / spread) if spread > 0 else 1.0
         candidates = ((self.ms_seed, float(df_seed)), (self.ms_image, float(df_image)), (both, df_both))
         variance = max(value for value, _ in candidates)
@@ -100,8 +105,10 @@ class TwoWayLayout:
 def proportion_interval(values: np.ndarray) -> tuple[float, float]:
     """95 % interval of the mean of values [seeds, images] that is a proportion, computed on the logit scale.
 
-    The scale keeps it inside [0, 1] and its coverage near 0 and 1, where the plain interval fails. Where nothing
-    varies it reaches 3 / images to either side (the rule of three, Hanley and Lippman-Hand 1983).
+    The scale keeps it inside [0, 1] and its coverage near 0 and 1, where the plain interval fails. There a few images
+    make up the variance between images, so that it is known less well than their number says: half the kurtosis of
+    the images' means lowers its degrees of freedom (the scale sees to the rest, as the calibration shows). Where
+    nothing varies it reaches 3 / images to either side (the rule of three, Hanley and Lippman-Hand 1983).
 
     Returns:
         Lower and upper limit in [0, 1]; both NaN with one seed.
@@ -110,10 +117,12 @@ def proportion_interval(values: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     layout = TwoWayLayout.of(values)
     mean = layout.mean
-    variance, df = layout.variance_of_mean()
-    if variance <= 0 or not 0 < mean < 1:
+    if layout.variance_of_mean()[0] <= 0 or not 0 < mean < 1:
         reach = 3 / layout.n_images
         return max(0.0, mean - reach), min(1.0, mean + reach)
+    by_image = values.mean(axis=0)
+    kurtosis = max(0.0, float(stats.kurtosis(by_image))) if np.ptp(by_image) > 1e-12 else 0.0
+    variance, df = layout.variance_of_mean(image_kurtosis=kurtosis / 2)
     half_width = stats.t.ppf((1 + CONFIDENCE) / 2, df) * np.sqrt(variance) / (mean * (1 - mean))
     centre = special.logit(mean)
     return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))

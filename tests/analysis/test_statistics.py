@@ -55,11 +55,15 @@ def test_other_arrays_are_refused(shape: tuple[int, ...]) -> None:
         TwoWayLayout.of(np.zeros(shape))
 
 
-def test_an_interval_is_one_of_t_on_the_logit_scale() -> None:
-    values = np.random.default_rng(0).random((5, 40)) < 0.8
-    mean = values.mean()
-    variance, df = TwoWayLayout.of(values).variance_of_mean()
-    half_width = stats.t.ppf(0.975, df) * np.sqrt(variance) / (mean * (1 - mean))
+@pytest.mark.parametrize("level", [0.5, 3.0])
+def test_an_interval_is_one_of_t_on_the_logit_scale(level: float) -> None:
+    values = _correct(np.random.default_rng(5), 5, 40, level)
+    mean, layout = values.mean(), TwoWayLayout.of(values)
+    total = layout.ms_seed + layout.ms_image - layout.ms_residual
+    assert total > max(layout.ms_seed, layout.ms_image)
+    df_image = 1 / (1 / 39 + max(0, stats.kurtosis(values.mean(axis=0))) / 2 / 80)
+    df = total**2 / (layout.ms_seed**2 / 4 + layout.ms_image**2 / df_image + layout.ms_residual**2 / (4 * 39))
+    half_width = stats.t.ppf(0.975, df) * np.sqrt(total / 200) / (mean * (1 - mean))
     low, high = proportion_interval(values)
     assert special.logit([low, high]) == pytest.approx(special.logit(mean) + half_width * np.array([-1, 1]))
 
