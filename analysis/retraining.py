@@ -15,6 +15,8 @@ from models.precision import training_device
 from models.randomness import RunSeeds, integer, stream
 from models.registry import Architecture
 from models.training import EpochResult, TrainingConfig, TrainingRun, best_epoch
+from study.errors import StorageFailed
+from study.failures import explain
 from study.folder import EPOCH_COLUMNS, CompletedRun, FinalRun
 from study.resources import Resources
 from study.trainable import WorkerSettings, train_with_checkpoints
@@ -73,6 +75,9 @@ def retrain(
 
     Yields:
         Each plan as its run finishes: a FinalRun, or a CompletedRun where the purpose is another; or why it failed.
+
+    Raises:
+        StorageFailed: if a checkpoint cannot be written.
     """
     task = ray.remote(_train_run).options(
         num_cpus=resources.cpus_per_trial,
@@ -94,9 +99,11 @@ def retrain(
         except StopIteration:
             del under_way[ready]
             continue
+        except StorageFailed as error:
+            raise StorageFailed(explain(error)) from error
         except ray.exceptions.RayError as error:
             del under_way[ready]
-            yield plan, FailedRun(plan, _last_line(error))
+            yield plan, FailedRun(plan, explain(error))
             continue
         if isinstance(result, CompletedRun):
             yield plan, result
@@ -155,7 +162,3 @@ def _judge(done: CompletedRun, run: TrainingRun, data: TrainingData, test: Label
         labels=test.labels.copy(),
         weights={name: value.cpu().contiguous().numpy() for name, value in run.best_weights().items()},
     )
-
-
-def _last_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[-1]

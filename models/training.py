@@ -151,6 +151,7 @@ class TrainingRun:
         Its tensors are the run's own: save it before training on.
         """
         return {
+            "config": asdict(self._config),
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "best_weights": self._best_weights,
@@ -158,7 +159,12 @@ class TrainingRun:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up a state of a run of the same architecture, configuration, data and seeds."""
+        """Takes up a state of a run of the same architecture, configuration, data and seeds.
+
+        Raises ValueError if it is of another configuration.
+        """
+        if state["config"] != asdict(self._config):
+            raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._best_weights = {name: value.to(self._device) for name, value in state["best_weights"].items()}

@@ -10,6 +10,10 @@ os.environ.update(
             # A local Ray listens on the loopback interface only.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
+            # A task that memory runs out on would be tried again without end.
+            "RAY_task_oom_retries": "2",
+            # What becomes of a worker is told in the study's own words.
+            "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
             # CUDA_VISIBLE_DEVICES is left as it is for tasks that take no GPU.
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             # The driver draws its own progress and handles its own signals.

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pyarrow import fs
 
+from study.errors import StorageFailed
 from study.files import DamagedFile
 
 _MAGIC = b"netverdict checkpoint 1\n"
@@ -32,7 +33,7 @@ class CheckpointStore:
         self._within = within
 
     def save(self, run: str, state: dict[str, Any]) -> None:
-        """Replaces the checkpoint of the run of this name, a relative path."""
+        """Replaces the checkpoint of the run of this name, a relative path. Raises StorageFailed if it cannot."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getbuffer()
@@ -40,12 +41,15 @@ class CheckpointStore:
         # An object store shows an object once it is complete; a file system needs the rename.
         local = isinstance(filesystem, fs.LocalFileSystem)
         target = f"{path}.tmp" if local else path
-        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-        with filesystem.open_output_stream(target) as file:
-            file.write(_MAGIC + zlib.crc32(payload).to_bytes(4, "big"))
-            file.write(payload)
-        if local:
-            filesystem.move(target, path)
+        try:
+            filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+            with filesystem.open_output_stream(target) as file:
+                file.write(_MAGIC + zlib.crc32(payload).to_bytes(4, "big"))
+                file.write(payload)
+            if local:
+                filesystem.move(target, path)
+        except OSError as error:
+            raise StorageFailed(f"the checkpoint {path} cannot be written: {error}") from error
 
     def load(self, run: str) -> dict[str, Any] | None:
         """The newest state of the run, or None if there is none. Raises DamagedFile, which names the file."""

@@ -13,10 +13,11 @@ from ray.tune.search import Searcher
 from models.data import TrainingData
 from models.registry import Architecture
 from models.training import EpochResult
-from study.errors import StudyFailed
+from study.errors import StorageFailed, StudyFailed
+from study.failures import explain
 from study.resources import Resources
 from study.search import Search
-from study.trainable import WorkerSettings, train_trial
+from study.trainable import STORAGE_FAILED, WorkerSettings, train_trial
 
 RETRIES = 2
 
@@ -45,11 +46,13 @@ def run_search(
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
 
     Raises:
+        StorageFailed: if a checkpoint cannot be written.
         StudyFailed: if Ray ended the search before every trial had ended.
     """
     if search.is_done():
         return
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # Tune logs the traceback of every failed attempt; the ledger keeps the last.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(
         train_trial, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
     )
@@ -126,10 +129,13 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         self._listener = listener
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if STORAGE_FAILED in result:
+            raise StorageFailed(result[STORAGE_FAILED])
         row = EpochResult(**{name: result[name] for name in EpochResult.__dataclass_fields__})
         stops = self._search.report(_trial_id(trial), row)
         self._listener.on_change(self._search)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._search.ledger.note_error(_trial_id(trial), str(trial.get_error()))
+        if (error := trial.get_error()) is not None:
+            self._search.ledger.note_error(_trial_id(trial), f"{explain(error)}\n{error}")

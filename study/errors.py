@@ -7,3 +7,7 @@ class BadInput(Exception):
 
 class StudyFailed(Exception):
     """The study cannot be finished. The message is one line that says why."""
+
+
+class StorageFailed(StudyFailed):
+    """What a run needs to keep cannot be kept: no fault of the run, so it is not counted against it."""

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and read back with an error that names them."""
 
+import hashlib
 import io
 import json
 import math
@@ -18,6 +19,8 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+
+CHECKSUMS = "SHA256SUMS"
 
 
 class DamagedFile(Exception):
@@ -72,7 +75,7 @@ def without_nan(value: Any) -> Any:
 def appearing_whole(path: Path) -> Iterator[Path]:
     """A temporary folder that takes the place of `path` at the end of the block, or vanishes if it is not reached."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
         temporary.chmod(0o755)
         yield temporary
@@ -84,9 +87,48 @@ def appearing_whole(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Removes what a writer that was killed has left anywhere below the folder. Nobody may be writing there."""
+    for path in sorted(folder.rglob(".*.tmp")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def write_checksums(folder: Path, *names: str) -> None:
+    """Adds the SHA-256 of files in the folder to SHA256SUMS there, which `sha256sum --check` reads."""
+    sums = _checksums(folder) | {name: _sha256(folder / name) for name in names}
+    write_text(folder / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
+
+
+def verify(path: Path) -> None:
+    """Raises DamagedFile unless the file is the one that SHA256SUMS beside it tells of."""
+    if not path.is_file():
+        raise DamagedFile(f"{path} is missing")
+    if _checksums(path.parent).get(path.name) != _sha256(path):
+        raise DamagedFile(f"{path} is damaged: its checksum is not the one in {CHECKSUMS}")
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    path = folder / CHECKSUMS
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Writes a table without its index."""
-    write_atomically(path, lambda file: file.write(table.to_csv(index=False).encode()))
+    write_atomically(path, lambda file: file.write(csv_bytes(table)))
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """What `write_csv` writes."""
+    return table.to_csv(index=False).encode()
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
@@ -112,12 +154,7 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Reads the arrays of these names, unpickling nothing. Raises DamagedFile."""
     try:
-        content = io.BytesIO(path.read_bytes())
-        with zipfile.ZipFile(content) as archive:  # numpy alone does not always read as far as the checksum
-            if (damaged := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise DamagedFile(f"{path} is not readable as arrays {', '.join(names)}: {error}") from error

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,20 @@ from study.errors import BadInput
 from study.files import (
     DamagedFile,
     appearing_whole,
+    csv_bytes,
     read_csv,
     read_json,
     read_npz,
     read_safetensors,
+    remove_temporaries,
+    verify,
+    write_checksums,
     write_csv,
     write_json,
     write_npz,
     write_safetensors,
 )
+from study.lock import Locked, exclusive
 
 TRIAL_COLUMNS = (
     "trial_id",
@@ -42,7 +49,9 @@ EPOCH_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
 HISTORY_COLUMNS = ("trial_id", "arch", *EPOCH_COLUMNS)
 
 _OWN_ENTRIES = {"study.json", "trials.csv", "history.csv", "optuna.db", "tune", "final", "confirm", "report"}
-_RUN_FILES = ("metrics.json", "history.csv", "predictions.npz", "model.safetensors")
+_TABLES = ("metrics.json", "history.csv")
+# By stage, in the order in which they are checked.
+_RUN_FILES = {"final": (*_TABLES, "predictions.npz", "model.safetensors"), "confirm": _TABLES}
 
 
 @dataclass(frozen=True)
@@ -155,6 +164,48 @@ class StudyFolder:
             raise BadInput(f"there is no study in {results_dir}")
         return cls(max(begun, key=lambda file: file.stat().st_mtime_ns).parent)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other drivers away from the folder, which is made if it is not there.
+
+        Raises BadInput if one is at work in it, or if it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"the folder {self.path} cannot be written: {error.strerror}") from error
+        try:
+            with exclusive(self.path):
+                yield
+        except Locked:
+            raise BadInput(f"another process is at work on the study {self.path}: wait for it, or end it") from None
+
+    def mend(self) -> list[str]:
+        """Removes what a killed driver left half-written, and what is damaged and can be made again.
+
+        Returns:
+            A line for each damaged thing, which names it.
+        """
+        remove_temporaries(self.path)
+        lines = []
+        for stage, names in _RUN_FILES.items():
+            for group, seeds in _numbered_runs(self.path / stage).items():
+                for path in (self.path / stage / group / f"seed-{seed}" for seed in seeds):
+                    try:
+                        for name in names:
+                            verify(path / name)
+                    except DamagedFile as error:
+                        shutil.rmtree(path)
+                        lines.append(f"{error}; the run is made again")
+        for path in (self._latency, self._samples):
+            try:
+                if path.exists():
+                    verify(path)
+            except DamagedFile as error:
+                path.unlink()
+                lines.append(f"{error}; it is made again")
+        return lines
+
     # The study as a whole.
 
     def write_study(self, study: dict[str, Any]) -> None:
@@ -206,6 +257,11 @@ class StudyFolder:
         """The epochs of the search, or None if there was none. Raises DamagedFile."""
         return read_csv(self.path / "history.csv", HISTORY_COLUMNS)
 
+    def holds_tables(self, trials: pd.DataFrame, history: pd.DataFrame) -> bool:
+        """Whether trials.csv and history.csv are these tables, to the byte."""
+        kept = ((self.path / "trials.csv", trials), (self.path / "history.csv", history))
+        return all(path.is_file() and path.read_bytes() == csv_bytes(table) for path, table in kept)
+
     # The final runs.
 
     def run_path(self, group: str, seed: int) -> Path:
@@ -217,12 +273,15 @@ class StudyFolder:
             self._write_run_tables(path, run)
             write_npz(path / "predictions.npz", logits=run.logits, labels=run.labels)
             write_safetensors(path / "model.safetensors", run.weights)
+            write_checksums(path, *_RUN_FILES["final"])
 
     def read_final_run(self, group: str, seed: int, *, weights: bool = False) -> FinalRun:
         """Reads one run, its weights only if asked for. Raises DamagedFile, which names the file."""
         path = self.run_path(group, seed)
-        for name in _RUN_FILES:
-            if not (path / name).is_file():
+        for name in _RUN_FILES["final"]:
+            if weights or name != "model.safetensors":
+                verify(path / name)
+            elif not (path / name).is_file():
                 raise DamagedFile(f"{path / name} is missing")
         predictions = read_npz(path / "predictions.npz", ("logits", "labels"))
         history = read_csv(path / "history.csv", EPOCH_COLUMNS)
@@ -247,6 +306,7 @@ class StudyFolder:
         """Writes the folder of one run of a trial to be confirmed, as a final run's without the test set."""
         with appearing_whole(self.path / "confirm" / run.group / f"seed-{run.seed}") as path:
             self._write_run_tables(path, run)
+            write_checksums(path, *_RUN_FILES["confirm"])
 
     def read_confirmations(self) -> list[CompletedRun]:
         """Every run of a trial to be confirmed. Raises DamagedFile."""
@@ -254,21 +314,25 @@ class StudyFolder:
         for trial_id, seeds in _numbered_runs(self.path / "confirm").items():
             for seed in seeds:
                 path = self.path / "confirm" / trial_id / f"seed-{seed}"
+                for name in _RUN_FILES["confirm"]:
+                    verify(path / name)
                 history = read_csv(path / "history.csv", EPOCH_COLUMNS)
-                if history is None or not (path / "metrics.json").is_file():
-                    raise DamagedFile(f"{path} lacks its metrics or its history")
+                assert history is not None
                 runs.append(CompletedRun(trial_id, seed, read_json(path / "metrics.json"), history))
         return runs
 
     # What is measured and kept after all training.
 
     def write_latency(self, latency: dict[str, Any]) -> None:
-        write_json(self.path / "final" / "latency.json", latency)
+        write_json(self._latency, latency)
+        write_checksums(self._latency.parent, self._latency.name)
 
     def read_latency(self) -> dict[str, Any] | None:
-        """What was measured of inference time, by architecture; None if it was not."""
-        path = self.path / "final" / "latency.json"
-        return dict(read_json(path)) if path.exists() else None
+        """What was measured of inference time, by architecture; None if it was not. Raises DamagedFile."""
+        if not self._latency.exists():
+            return None
+        verify(self._latency)
+        return dict(read_json(self._latency))
 
     def weights_path(self, group: str, seed: int) -> str:
         """Where the weights of a final run lie, relative to this folder."""
@@ -283,12 +347,23 @@ class StudyFolder:
             write_json(path, best)
 
     def write_samples(self, samples: Samples) -> None:
-        write_npz(self.path / "final" / "samples.npz", images=samples.images, positions=samples.positions)
+        write_npz(self._samples, images=samples.images, positions=samples.positions)
+        write_checksums(self._samples.parent, self._samples.name)
 
     def read_samples(self) -> Samples | None:
         """The test images kept for the report; None if none were. Raises DamagedFile."""
-        path = self.path / "final" / "samples.npz"
-        return Samples(**read_npz(path, ("images", "positions"))) if path.exists() else None
+        if not self._samples.exists():
+            return None
+        verify(self._samples)
+        return Samples(**read_npz(self._samples, ("images", "positions")))
+
+    @property
+    def _latency(self) -> Path:
+        return self.path / "final" / "latency.json"
+
+    @property
+    def _samples(self) -> Path:
+        return self.path / "final" / "samples.npz"
 
     def _write_run_tables(self, path: Path, run: CompletedRun) -> None:
         write_json(path / "metrics.json", run.metrics)

@@ -4,9 +4,10 @@ Everything that the searcher, the rungs and the tables need is a function of it.
 journal of JSON lines, so a driver that is killed loses nothing but the line it was writing.
 """
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +15,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from models.training import EpochResult, best_epoch
-from study.files import DamagedFile, without_nan
+from study.files import without_nan
 from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 
 Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
@@ -62,17 +63,17 @@ class Ledger:
 
     Args:
         journal: file that is read, if it is there, and appended to.
+
+    Attributes:
+        damage: a line that names the journal, if a part of it was damaged. What was written from there on is cut off:
+            it happens again, from the checkpoints where they have it.
     """
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
         self._trials: dict[str, Trial] = {}
         self._arrivals: list[tuple[Trial, EpochResult]] = []
-        for event in _read_journal(journal):
-            try:
-                self._apply(event)
-            except (KeyError, TypeError) as error:
-                raise DamagedFile(f"{journal} holds an event that does not fit: {event}") from error
+        self.damage = self._replay()
 
     def trials(self, arch: str | None = None) -> list[Trial]:
         """All trials, or those of an architecture, in the order in which they were asked for."""
@@ -140,10 +141,16 @@ class Ledger:
 
     def _record(self, event: dict[str, Any]) -> None:
         self._journal.parent.mkdir(parents=True, exist_ok=True)
-        with self._journal.open("ab") as file:
-            file.write(json.dumps(event).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with self._journal.open("ab", buffering=0) as file:
+            whole = file.tell()
+            line = _line(event)
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._journal))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)
+                raise
         self._apply(event)
 
     def _apply(self, event: dict[str, Any]) -> None:
@@ -160,19 +167,39 @@ class Ledger:
             case {"event": "end", "trial_id": trial_id, "status": status} if status in get_args(Status):
                 self._trials[trial_id].status = status
             case _:
-                raise DamagedFile(f"{self._journal} holds an unknown event: {event}")
+                raise ValueError(f"no event of a search: {event}")
+
+    def _replay(self) -> str | None:
+        """Takes up the journal; cuts off a last line that was not finished, and all from a damaged line on."""
+        if not self._journal.exists():
+            return None
+        content = self._journal.read_bytes()
+        lines = content.split(b"\n")[:-1]  # what follows the last line end was not finished
+        taken, damage = 0, None
+        for number, line in enumerate(lines, start=1):
+            try:
+                self._apply(_event(line))
+            except (ValueError, KeyError, TypeError) as error:
+                damage = f"{self._journal} is damaged at line {number} ({error}); what came after it is made again"
+                break
+            taken += len(line) + 1
+        if taken < len(content):
+            os.truncate(self._journal, taken)
+        return damage
 
 
-def _read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the events; a last line that was cut short is removed from the file."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        os.truncate(path, len(whole))
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise DamagedFile(f"{path} is damaged at line {number}: {error}") from error
+def _line(event: dict[str, Any]) -> bytes:
+    """An event as a line of JSON that ends with a checksum of the rest."""
+    checksum = zlib.crc32(json.dumps(event).encode())
+    return json.dumps({**event, "crc32": checksum}).encode() + b"\n"
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """The event of a line. Raises ValueError, KeyError or TypeError if it is not as it was written."""
+    event = json.loads(line)
+    if not isinstance(event, dict):
+        raise ValueError("no event")
+    checksum = event.pop("crc32")
+    if zlib.crc32(json.dumps(event).encode()) != checksum:
+        raise ValueError("wrong checksum")
+    return event

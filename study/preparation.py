@@ -1,6 +1,7 @@
 """From a command line to a study that can run: its settings, its data, its folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -115,11 +116,19 @@ def load_dataset(config: StudyConfig) -> Dataset:
     return dataset
 
 
-def create_folder(request: Request, config: StudyConfig, dataset: Dataset) -> None:
-    """Makes the folder of a new study, study.json in it. Raises BadInput if a network cannot predict an image."""
+@contextmanager
+def created_folder(request: Request, config: StudyConfig, dataset: Dataset) -> Iterator[None]:
+    """Makes the folder of a new study, study.json in it, and keeps others away from it.
+
+    Raises BadInput if a network cannot predict an image, or the folder cannot be made.
+    """
     networks = {arch: _describe_network(arch, config, len(dataset.classes)) for arch in config.archs}
-    folder = StudyFolder.create(request.folder.path.parent, request.folder.path.name)
-    folder.write_study(describe_study(folder.path.name, request.arguments, config, networks, dataset))
+    path = request.folder.path
+    StudyFolder.check_free(path.parent, path.name)
+    with request.folder.held():
+        StudyFolder.create(path.parent, path.name)
+        request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
+        yield
 
 
 def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import torch
@@ -38,6 +39,7 @@ def describe_study(
     return {
         "format": FORMAT,
         "name": name,
+        "id": uuid4().hex,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "study.run", *arguments]),
         "config": config.to_json(),

@@ -5,9 +5,9 @@ The composition root: it alone knows every part, and the parts know nothing of i
 
 import logging
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,9 +33,12 @@ from study import cluster, preparation
 from study.checkpoints import CheckpointStore
 from study.config import StudyConfig
 from study.driver import run_search
-from study.errors import BadInput, StudyFailed
+from study.endings import ending_of, parting, say_error
+from study.errors import StudyFailed
+from study.failures import explain
 from study.files import DamagedFile
 from study.folder import Samples, StudyFolder
+from study.interrupts import Interrupts
 from study.ledger import Ledger
 from study.preparation import Request, read_request
 from study.progress import Progress
@@ -50,28 +53,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     request: Request | None = None
+    interrupts = Interrupts(lambda: parting(request))
     try:
-        _interrupt_on_signals()
+        interrupts.listen()
         request = read_request(sys.argv[1:] if arguments is None else arguments)
-        return _run(request)
-    except BadInput as error:
-        return _fail(f"error: {error}", 2)
-    except (StudyFailed, DamagedFile) as error:
-        return _fail(f"the study failed: {error}", 1)
-    except KeyboardInterrupt:
-        if request is None or not (request.folder.path / "study.json").exists():
-            return _fail("interrupted before the study began", 130)
-        return _fail(f"interrupted; go on with: {_resume_line(request.folder)}", 130)
+        return _run(request, interrupts)
+    except (Exception, KeyboardInterrupt) as error:
+        ending = ending_of(error, request)
+        if ending is None:
+            raise
+        line, status = ending
+        say_error(line)
+        return status
 
 
-def _run(request: Request) -> int:
+def _run(request: Request, interrupts: Interrupts) -> int:
     console = Console()
-    if request.is_resumed and _is_finished(request):
-        _say(console, f"The study is finished. Report: {(request.folder.report / 'report.html').absolute()}")
-        return 0
-    dataset = preparation.load_dataset(request.config)
+    with ExitStack() as stack:
+        if request.is_resumed:
+            stack.enter_context(request.folder.held())
+            for line in request.folder.mend():
+                say_error(line)
+            if _is_finished(request):
+                _say(console, f"The study is finished. Report: {(request.folder.report / 'report.html').absolute()}")
+                return 0
+        dataset = preparation.load_dataset(request.config)
+        failures = _do(request, dataset, console, interrupts, stack)
+        return _conclude(request.folder, console, failures)
+
+
+def _do(
+    request: Request, dataset: Dataset, console: Console, interrupts: Interrupts, stack: ExitStack
+) -> Sequence[FailedRun]:
+    """Does on Ray all that is not done yet."""
     with cluster.ray_session(request.config.address) as capacity:
-        _interrupt_on_signals()  # Ray has put handlers of its own there
+        interrupts.listen()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)
         config = replace(
             request.config,
@@ -83,7 +99,7 @@ def _run(request: Request) -> int:
         if request.is_resumed:
             preparation.take_up_folder(request, dataset)
         else:
-            preparation.create_folder(request, config, dataset)
+            stack.enter_context(preparation.created_folder(request, config, dataset))
         settings = WorkerSettings(
             dataset=ray.put(dataset),
             seed=config.seed,
@@ -94,14 +110,14 @@ def _run(request: Request) -> int:
         with Progress(console) as progress:
             study = _Study(request.folder, config, dataset, resources, progress, settings)
             search = None if config.baseline else study.search()
-            failures = []
+            failures: list[FailedRun] = []
             if search is not None:
                 failures += study.runs("Confirmation", plan_confirmations(config, search))
             plans = plan_final_runs(config, search, request.folder.read_confirmations())
             failures += study.runs("Final runs", plans)
             study.measure_latency()
             study.keep_samples()
-    return _conclude(request.folder, console, failures)
+    return failures
 
 
 @dataclass(frozen=True)
@@ -122,10 +138,12 @@ class _Study:
     def search(self) -> Search:
         """Searches every architecture, and writes its tables whatever happens."""
         search = _open_search(self.folder, self.config)
-        if search.is_done() and self.folder.optuna.exists():
-            return search
         titles = {arch: entry.title for arch, entry in self.architectures.items()}
         recorder = SearchRecorder(self.folder, self.progress, titles, self.config.trials)
+        if search.is_done():
+            recorder.flush(search)
+            return search
+        self._drop_damaged_checkpoints([trial.trial_id for trial in search.ledger.trials() if trial.status is None])
         split = stratified_split(self.dataset.train.labels, integer(stream(self.config.seed, "search", "split")))
         data = TrainingData.from_split(self.dataset.train, split, len(self.dataset.classes))
         recorder.begin(search)
@@ -136,6 +154,9 @@ class _Study:
         finally:
             recorder.flush(search)
         recorder.finish(search)
+        for trial in search.ledger.trials():
+            if trial.status == "FAILED":
+                say_error(f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}")
         return search
 
     def runs(self, stage: str, plans: Sequence[RunPlan]) -> list[FailedRun]:
@@ -143,6 +164,7 @@ class _Study:
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []
+        self._drop_damaged_checkpoints([plan.name for plan in missing])
         recorder = RunsRecorder(self.folder, self.progress, stage, plans)
         failures = []
         for plan, run in retrain(missing, self.architectures, self.settings, self.resources, recorder.on_epoch):
@@ -154,6 +176,15 @@ class _Study:
         recorder.finish()
         return failures
 
+    def _drop_damaged_checkpoints(self, names: Sequence[str]) -> None:
+        """A worker would begin anew, too, but could not tell the user."""
+        for name in names:
+            try:
+                self.settings.checkpoints.load(name)
+            except DamagedFile as error:
+                self.progress.say(f"{error}; {name} begins anew")
+                self.settings.checkpoints.delete(name)
+
     def measure_latency(self) -> None:
         """Times the networks in a task of their own, when nothing else runs."""
         latency = self.folder.read_latency() or {}
@@ -163,9 +194,11 @@ class _Study:
             num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
         )
         self.progress.say("Measuring inference time")
-        self.folder.write_latency(
-            ray.get(task.remote(self.architectures, len(self.dataset.classes), self.resources.threads))
-        )
+        try:
+            measured = ray.get(task.remote(self.architectures, len(self.dataset.classes), self.resources.threads))
+        except ray.exceptions.RayError as error:
+            raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error
+        self.folder.write_latency(measured)
 
     def keep_samples(self) -> None:
         """Keeps the test images that the report shows."""
@@ -178,7 +211,7 @@ class _Study:
 def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
     """Beside the study, or in a storage that studies may share."""
     if config.storage:
-        return CheckpointStore(config.storage, within=folder.path.name)
+        return CheckpointStore(config.storage, within=f"{folder.path.name}-{folder.read_study()['id'][:8]}")
     return CheckpointStore(str(folder.checkpoints.absolute()))
 
 
@@ -199,10 +232,17 @@ def _resolve_precision(config: StudyConfig, resources: Resources) -> str:
 
 def _is_finished(request: Request) -> bool:
     folder, config = request.folder, request.config
-    if not (folder.report / "report.html").exists():
-        return False
     search = None if config.baseline else _open_search(folder, config)
-    if search is not None and not search.is_done():
+    if search is not None:
+        ledger = search.ledger
+        if ledger.damage:
+            say_error(ledger.damage)
+        if not search.is_done():
+            return False
+        if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
+            say_error(f"the tables in {folder.path} are not what {folder.journal} holds; they are made again")
+            return False
+    if not (folder.report / "report.html").exists():
         return False
     plans = plan_final_runs(config, search, folder.read_confirmations())
     return not missing_runs([*(plan_confirmations(config, search) if search else ()), *plans], folder)
@@ -216,7 +256,7 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
     if summary["verdict"]:
         _say(console, summary["verdict"]["text"])
     for failure in failures:
-        _fail(f"the run {failure.plan.name} failed: {failure.reason}", 1)
+        say_error(f"the run {failure.plan.name} failed: {failure.reason}")
     if folder.optuna.exists():
         database = f"sqlite:///{folder.optuna.absolute()}"
         _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")
@@ -226,22 +266,6 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
 
 def _say(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def _fail(message: str, status: int) -> int:
-    print(message, file=sys.stderr)
-    return status
-
-
-def _resume_line(folder: StudyFolder) -> str:
-    path = folder.path
-    return shlex.join(["python", "-m", "study.run", "--resume", "--results-dir", str(path.parent), "--name", path.name])
-
-
-def _interrupt_on_signals() -> None:
-    """SIGTERM, as a pre-empted machine sends it, ends the study as Ctrl-C does, in the background too."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ from models.randomness import RunSeeds
 from models.registry import Architecture
 from models.training import EpochResult, TrainingConfig, TrainingRun
 from study.checkpoints import CheckpointStore
+from study.errors import StorageFailed
 from study.files import DamagedFile
+
+# In place of an epoch's result: what could not be kept.
+STORAGE_FAILED = "storage_failed"
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,12 @@ def train_trial(
         training_device(),
         settings.precision,
     )
-    for result in train_with_checkpoints(run, settings.checkpoints, config["trial_id"]):
-        tune.report(asdict(result))
+    try:
+        for result in train_with_checkpoints(run, settings.checkpoints, config["trial_id"]):
+            tune.report(asdict(result))
+    except StorageFailed as error:
+        # Told as a result, since Tune would count an exception against the trial.
+        tune.report({STORAGE_FAILED: str(error)})
 
 
 def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:
@@ -75,8 +83,8 @@ def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) 
     try:
         if (state := store.load(name)) is not None:
             run.load_state_dict(state)
-    except DamagedFile as error:
-        logging.getLogger(__name__).warning("%s: the run begins anew", error)
+    except (DamagedFile, ValueError) as error:
+        logging.getLogger(__name__).warning("%s: the run %s begins anew", error, name)
     yield from list(run.history)
     while run.outcome is None:
         result = run.train_epoch()

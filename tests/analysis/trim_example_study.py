@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from study.files import write_safetensors
+from study.files import write_checksums, write_safetensors
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "example-study"
 LARGE = 1_000_000
@@ -28,6 +28,7 @@ def trim(study: Path) -> None:
             biases = {name: array for name, array in load_file(path).items() if name.endswith("bias")}
             last = min(biases, key=lambda name: biases[name].size)
             write_safetensors(path, {last: biases[last]})
+            write_checksums(path.parent, path.name)
 
 
 if __name__ == "__main__":

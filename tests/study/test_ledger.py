@@ -1,7 +1,9 @@
 """The ledger: what the journal keeps, and the tables made of it."""
 
+import json
 import math
 import os
+import zlib
 from itertools import accumulate
 from pathlib import Path
 
@@ -9,7 +11,6 @@ import pandas as pd
 import pytest
 
 from models.training import EpochResult
-from study.files import DamagedFile
 from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from study.ledger import Ledger, Trial
 from tests.builders import epoch
@@ -94,27 +95,45 @@ def test_a_cut_journal_can_be_written_on(journal: Path) -> None:
     assert Ledger(journal).trial("alexnet-1").status == "FAILED"
 
 
+def _signed(event: dict[str, object]) -> bytes:
+    return json.dumps({**event, "crc32": zlib.crc32(json.dumps(event).encode())}).encode()
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        b"",
         b"\x00\x00\x00",
         b"{",
         b"\xff\xfe",
         b"3",
         b"[]",
-        b'{"event": "dance"}',
-        b'{"event": "end", "trial_id": "alexnet-0", "status": "GONE"}',
-        b'{"event": "end", "trial_id": "alexnet-77", "status": "FAILED"}',
-        b'{"event": "epoch", "trial_id": "alexnet-0", "epoch": 4}',
-        b'{"event": "ask", "arch": "alexnet"}',
+        b'{"event": "end", "trial_id": "alexnet-1", "status": "FAILED"}',
+        b'{"event": "end", "trial_id": "alexnet-1", "status": "FAILED", "crc32": 1}',
+        _signed({"event": "dance"}),
+        _signed({"event": "end", "trial_id": "alexnet-0", "status": "GONE"}),
+        _signed({"event": "end", "trial_id": "alexnet-77", "status": "FAILED"}),
+        _signed({"event": "epoch", "trial_id": "alexnet-0", "epoch": 4}),
+        _signed({"event": "ask", "arch": "alexnet"}),
     ],
 )
-def test_a_damaged_journal_is_named(journal: Path, line: bytes) -> None:
+def test_a_damaged_journal_is_named_and_cut_off_there(journal: Path, line: bytes) -> None:
     _filled(journal)
     lines = journal.read_bytes().splitlines()
     journal.write_bytes(b"\n".join([*lines[:6], line, *lines[6:]]) + b"\n")
-    with pytest.raises(DamagedFile, match=r"journal\.jsonl"):
-        Ledger(journal)
+    damage = Ledger(journal).damage
+    assert damage is not None
+    assert "journal.jsonl is damaged at line 7 " in damage
+    assert journal.read_bytes() == b"".join(line + b"\n" for line in lines[:6])
+    assert Ledger(journal).damage is None
+
+
+def test_one_changed_digit_is_damage(journal: Path) -> None:
+    _filled(journal)
+    content = journal.read_bytes()
+    assert content.count(b"0.75") == 1
+    journal.write_bytes(content.replace(b"0.75", b"0.25"))
+    assert "wrong checksum" in (Ledger(journal).damage or "")
 
 
 def test_no_journal_is_an_empty_ledger(journal: Path) -> None:

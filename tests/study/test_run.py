@@ -1,7 +1,6 @@
 """The command line from end to end: real processes, real Ray, on the digits that come with scikit-learn."""
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pandas as pd
-import psutil
 import pytest
 from optuna.trial import TrialState
 from safetensors.torch import load_file
@@ -21,62 +19,18 @@ from safetensors.torch import load_file
 from models.registry import ARCHITECTURES
 from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from study.run import main
+from tests.processes import SMALL, Study, assert_same_results, run
 
-SMALL = ["--dataset", "digits", "--train-size", "150", "--trials", "3", "--max-epochs", "3", "--seeds", "2"]
-# One trial at a time makes the search repeatable, so that an interrupted study can be compared with this one.
-SMALL = [*SMALL, "--concurrency", "1", "--confirm", "0"]
 ARCHS = ("alexnet", "mobilenet")
 
 
-def start(arguments: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
-    """Starts `python -m study.run` as a user would, in a folder that is not the project's."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "study.run", *arguments],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "COLUMNS": "80"},
-    )
-
-
-def run(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    process = start(arguments, cwd)
-    out, err = process.communicate(timeout=240)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def leftovers() -> list[str]:
-    """Ray's processes and temporary folders on this machine."""
-    processes = [p.info["name"] for p in psutil.process_iter(["name"]) if p.info["name"] in ("raylet", "gcs_server")]
-    return processes + [str(path) for path in Path("/tmp").glob("nv-*")]
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workplace")
-
-
-@pytest.fixture(scope="module")
-def finished(workplace: Path) -> subprocess.CompletedProcess[str]:
-    """A study that was left alone, in workplace/results/whole."""
-    done = run([*SMALL, "--name", "whole"], workplace)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def folder(workplace: Path, finished: subprocess.CompletedProcess[str]) -> Path:
-    return workplace / "results" / "whole"
-
-
-def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], folder: Path) -> None:
+def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], whole: Path) -> None:
     assert finished.stderr == ""
     assert "warning" not in finished.stdout.lower()
     assert "Traceback" not in finished.stdout
     *_, dashboard, report = finished.stdout.splitlines()
-    assert report == f"Report: {folder / 'report' / 'report.html'}"
-    assert dashboard.endswith(f"optuna-dashboard sqlite:///{folder / 'optuna.db'}")
+    assert report == f"Report: {whole / 'report' / 'report.html'}"
+    assert dashboard.endswith(f"optuna-dashboard sqlite:///{whole / 'optuna.db'}")
     assert "Search: AlexNet 3/3" in finished.stdout
     assert "MobileNet-like" in finished.stdout
     assert "No difference is shown between AlexNet (tuned) and MobileNet-like (tuned): 2 seeds" in finished.stdout
@@ -84,12 +38,8 @@ def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], folder: 
     assert max(len(line) for line in finished.stdout.splitlines() if "ms/image" in line) <= 80
 
 
-def test_nothing_of_ray_is_left(finished: subprocess.CompletedProcess[str]) -> None:
-    assert leftovers() == []
-
-
-def test_every_architecture_gets_the_same_trials_the_baseline_first(folder: Path) -> None:
-    trials = pd.read_csv(folder / "trials.csv")
+def test_every_architecture_gets_the_same_trials_the_baseline_first(whole: Path) -> None:
+    trials = pd.read_csv(whole / "trials.csv")
     assert tuple(trials.columns) == TRIAL_COLUMNS
     assert list(trials["trial_id"]) == [f"{arch}-{number}" for arch in ARCHS for number in range(3)]
     assert list(trials["is_baseline"]) == [True, False, False] * 2
@@ -100,9 +50,9 @@ def test_every_architecture_gets_the_same_trials_the_baseline_first(folder: Path
     assert (trials["epochs"][trials["status"] == "PRUNED"] == 2).all()
 
 
-def test_history_holds_every_epoch_once_and_agrees_with_the_trials(folder: Path) -> None:
-    trials = pd.read_csv(folder / "trials.csv").set_index("trial_id")
-    history = pd.read_csv(folder / "history.csv")
+def test_history_holds_every_epoch_once_and_agrees_with_the_trials(whole: Path) -> None:
+    trials = pd.read_csv(whole / "trials.csv").set_index("trial_id")
+    history = pd.read_csv(whole / "history.csv")
     assert tuple(history.columns) == HISTORY_COLUMNS
     assert set(history["trial_id"]) == set(trials.index)
     for trial_id, epochs in history.groupby("trial_id"):
@@ -115,10 +65,10 @@ def test_history_holds_every_epoch_once_and_agrees_with_the_trials(folder: Path)
     assert (history["seconds"] > 0).all()
 
 
-def test_optuna_holds_both_searches(folder: Path) -> None:
-    trials = pd.read_csv(folder / "trials.csv")
+def test_optuna_holds_both_searches(whole: Path) -> None:
+    trials = pd.read_csv(whole / "trials.csv")
     for arch in ARCHS:
-        study = optuna.load_study(study_name=arch, storage=f"sqlite:///{folder / 'optuna.db'}")
+        study = optuna.load_study(study_name=arch, storage=f"sqlite:///{whole / 'optuna.db'}")
         rows = trials[trials["arch"] == arch]
         for trial, row in zip(study.trials, rows.itertuples(), strict=True):
             assert trial.params == {"lr": row.lr, "dropout": row.dropout}
@@ -128,13 +78,13 @@ def test_optuna_holds_both_searches(folder: Path) -> None:
         study._storage.remove_session()  # else its connections outlive the test
 
 
-def test_final_runs_are_whole_and_paired(folder: Path) -> None:
-    groups = sorted(path.name for path in (folder / "final").iterdir() if path.is_dir())
+def test_final_runs_are_whole_and_paired(whole: Path) -> None:
+    groups = sorted(path.name for path in (whole / "final").iterdir() if path.is_dir())
     assert set(groups) >= {"alexnet-baseline", "mobilenet-baseline"}
     labels = []
     for group in groups:
         for seed in range(2):
-            path = folder / "final" / group / f"seed-{seed}"
+            path = whole / "final" / group / f"seed-{seed}"
             metrics = json.loads((path / "metrics.json").read_text())
             with np.load(path / "predictions.npz", allow_pickle=False) as predictions:
                 logits, truth = predictions["logits"], predictions["labels"]
@@ -148,16 +98,16 @@ def test_final_runs_are_whole_and_paired(folder: Path) -> None:
     assert all((other == labels[0]).all() for other in labels)
 
 
-def test_seeds_of_a_group_differ(folder: Path) -> None:
+def test_seeds_of_a_group_differ(whole: Path) -> None:
     first, second = (
-        np.load(folder / "final" / "mobilenet-baseline" / f"seed-{seed}" / "predictions.npz")["logits"]
+        np.load(whole / "final" / "mobilenet-baseline" / f"seed-{seed}" / "predictions.npz")["logits"]
         for seed in range(2)
     )
     assert not np.array_equal(first, second)
 
 
-def test_summary_holds_every_group(folder: Path) -> None:
-    summary = json.loads((folder / "report" / "summary.json").read_text())
+def test_summary_holds_every_group(whole: Path) -> None:
+    summary = json.loads((whole / "report" / "summary.json").read_text())
     assert set(summary["groups"]) == {f"{arch}-{variant}" for arch in ARCHS for variant in ("baseline", "tuned")}
     for group in summary["groups"].values():
         assert len(group["accuracy"]["values"]) == len(group["seeds"]) == 2
@@ -165,15 +115,15 @@ def test_summary_holds_every_group(folder: Path) -> None:
         assert 0 < group["latency_ms"]["p50"] <= group["latency_ms"]["p90"] <= group["latency_ms"]["p99"]
         assert group["images_per_s"] > 0
     assert summary["groups"]["alexnet-tuned"]["parameters"] == 6_387_658
-    history = pd.read_csv(folder / "history.csv")
+    history = pd.read_csv(whole / "history.csv")
     for arch in ARCHS:
         assert summary["budget"][arch]["trials"] == 3
         assert summary["budget"][arch]["epochs"] == (history["arch"] == arch).sum()
-    assert {path.suffix for path in (folder / "report").iterdir()} == {".html", ".json", ".csv", ".png", ".svg"}
+    assert {path.suffix for path in (whole / "report").iterdir()} == {".html", ".json", ".csv", ".png", ".svg"}
 
 
-def test_study_json_says_how_it_came_about(folder: Path) -> None:
-    study = json.loads((folder / "study.json").read_text())
+def test_study_json_says_how_it_came_about(whole: Path) -> None:
+    study = json.loads((whole / "study.json").read_text())
     assert study["command"] == shlex.join(["python", "-m", "study.run", *SMALL, "--name", "whole"])
     assert study["config"]["precision"] in ("fp32", "bf16")
     assert study["config"]["concurrency"] == 1
@@ -182,42 +132,34 @@ def test_study_json_says_how_it_came_about(folder: Path) -> None:
     assert study["environment"]["packages"]["ray"]
 
 
-def test_a_finished_study_is_only_named(folder: Path, workplace: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+def test_a_finished_study_is_only_named(whole: Path, workplace: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
     done = run(["--resume"], workplace)
     assert done.returncode == 0, done.stderr
-    assert str(folder / "report" / "report.html") in done.stdout
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert str(whole / "report" / "report.html") in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
 
-def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(folder: Path, workplace: Path) -> None:
-    process = start([*SMALL, "--name", "cut"], workplace)
+def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(whole: Path, workplace: Path) -> None:
+    study = Study([*SMALL, "--name", "cut"], workplace)
     cut = workplace / "results" / "cut"
     journal = cut / "tune" / "journal.jsonl"
-    deadline = time.monotonic() + 120
-    while not journal.exists() or journal.read_text().count('"epoch"') < 7:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    study.wait_for(lambda: journal.exists() and journal.read_text().count('"epoch"') >= 7)
+    study.process.send_signal(signal.SIGTERM)
     interrupted = time.monotonic()
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    done = study.finish(timeout=60)
+    assert done.returncode == 130
     assert time.monotonic() - interrupted < 20
-    assert leftovers() == []
+    assert study.processes() == []
+    assert study.session_directories() == []
+    err = done.stderr
     line = err.strip().splitlines()[-1]
     assert "go on with: python -m study.run --resume" in line
     assert (cut / "trials.csv").exists()
 
     done = run(shlex.split(line.partition("study.run ")[2]), workplace)
     assert done.returncode == 0, done.stderr
-    for name in ("trials.csv", "history.csv"):
-        whole, resumed = (pd.read_csv(path / name).drop(columns="seconds") for path in (folder, cut))
-        pd.testing.assert_frame_equal(whole, resumed)
-    predictions = [path.relative_to(folder) for path in folder.glob("final/*/*/predictions.npz")]
-    assert predictions
-    for path in predictions:
-        assert np.array_equal(np.load(folder / path)["logits"], np.load(cut / path)["logits"])
+    assert_same_results(whole, cut)
 
 
 def test_more_seeds_train_the_new_ones_only(workplace: Path) -> None:
@@ -232,22 +174,24 @@ def test_more_seeds_train_the_new_ones_only(workplace: Path) -> None:
     assert all(group["seeds"] == [0, 1, 2] for group in summary["groups"].values())
 
 
-def test_baseline_rerun(workplace: Path) -> None:
-    arguments = [*SMALL, "--name", "baseline", "--baseline", "--archs", "mobilenet", "--seeds", "1"]
+def test_baseline_rerun(whole: Path, workplace: Path) -> None:
+    """Two runs at a time give the same weights as one."""
+    arguments = [*SMALL, "--name", "baseline", "--baseline", "--archs", "mobilenet", "--concurrency", "2"]
     done = run(arguments, workplace)
     assert done.returncode == 0, done.stderr
     folder = workplace / "results" / "baseline"
     assert {path.name for path in folder.iterdir()} == {"study.json", "tune", "final", "report"}
     summary = json.loads((folder / "report" / "summary.json").read_text())
     assert list(summary["groups"]) == ["mobilenet-baseline"]
-    group = summary["groups"]["mobilenet-baseline"]
-    assert group["accuracy"]["ci95"] == [None, None]
-    assert group["accuracy"]["sd"] is None
     assert "optuna-dashboard" not in done.stdout
+    for seed in range(2):
+        path = Path("final", "mobilenet-baseline", f"seed-{seed}", "predictions.npz")
+        assert np.array_equal(np.load(folder / path)["logits"], np.load(whole / path)["logits"])
 
 
 MORE_NETWORKS = """
 import sys
+import torch
 from torch import nn
 from models.registry import Architecture, register
 from study.run import main
@@ -267,12 +211,19 @@ class Broken(Tiny):
             raise ArithmeticError("this network cannot count")
         return super().forward(images)
 
+class Greedy(Tiny):
+    def forward(self, images):
+        if self.training:
+            torch.empty(10**15)
+        return super().forward(images)
+
 class Misshapen(Tiny):
     def forward(self, images):
         return super().forward(images[:, :2])
 
 register(Architecture("tiny", "Tiny", Tiny, baseline_dropout=0.1))
 register(Architecture("broken", "Broken", Broken, baseline_dropout=0.1))
+register(Architecture("greedy", "Greedy", Greedy, baseline_dropout=0.1))
 register(Architecture("misshapen", "Misshapen", Misshapen, baseline_dropout=0.1))
 register(Architecture("diverging", "Diverging", lambda n, d: Tiny(n, d, float("nan")), baseline_dropout=0.1))
 sys.exit(main(sys.argv[1:]))
@@ -295,15 +246,20 @@ def test_a_network_that_cannot_predict_is_refused(workplace: Path) -> None:
 
 def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace: Path) -> None:
     arguments = [*SMALL, "--trials", "2", "--concurrency", "2", "--confirm", "2", "--name", "three"]
-    done = run_with_more_networks([*arguments, "--archs", "tiny", "broken", "diverging"], workplace)
+    done = run_with_more_networks([*arguments, "--archs", "tiny", "broken", "diverging", "greedy"], workplace)
     assert done.returncode == 0, done.stderr
     folder = workplace / "results" / "three"
     trials = pd.read_csv(folder / "trials.csv").set_index("trial_id")
-    assert list(trials["arch"]) == ["tiny"] * 2 + ["broken"] * 2 + ["diverging"] * 2
-    assert (trials["status"][trials["arch"] == "broken"] == "FAILED").all()
+    assert list(trials["arch"]) == ["tiny"] * 2 + ["broken"] * 2 + ["diverging"] * 2 + ["greedy"] * 2
+    assert (trials["status"][trials["arch"].isin(["broken", "greedy"])] == "FAILED").all()
     assert (trials["status"][trials["arch"] == "diverging"] == "DIVERGED").all()
     assert (trials["epochs"][trials["arch"] == "tiny"] >= 2).all()
-    assert "this network cannot count" in (folder / "tune" / "journal.jsonl").read_text()
+    journal = (folder / "tune" / "journal.jsonl").read_text()
+    assert "ArithmeticError: this network cannot count" in journal
+    assert "tried to allocate 4000000000000000 bytes" in journal
+    assert "lower --concurrency" in journal
+    for trial_id, reason in (("broken-0", "this network cannot count"), ("greedy-1", "lower --concurrency")):
+        assert any(f"the trial {trial_id} failed" in line and reason in line for line in done.stderr.splitlines())
     summary = json.loads((folder / "report" / "summary.json").read_text())
     assert set(summary["groups"]) == {"tiny-baseline", "tiny-tuned", "diverging-baseline"}
     assert summary["groups"]["diverging-baseline"]["diverged_seeds"] == [0, 1]

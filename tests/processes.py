@@ -1,0 +1,94 @@
+"""Studies as real processes: started as a user starts them, and watched from outside."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+import psutil
+
+# One trial at a time makes the search repeatable, so that a disturbed study can be compared with one left alone.
+SMALL = ["--dataset", "digits", "--train-size", "150", "--trials", "3", "--max-epochs", "3", "--seeds", "2"]
+SMALL = [*SMALL, "--concurrency", "1", "--confirm", "0"]
+_MARK = "NETVERDICT_TEST"
+TEMPORARY = Path("/tmp")
+
+
+class Study:
+    """One `python -m study.run` and all processes that it starts, which inherit a mark in their environment."""
+
+    def __init__(self, arguments: Sequence[str], cwd: Path, program: Sequence[str] = ("-m", "study.run")) -> None:
+        self._mark = uuid4().hex
+        self.process = subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "COLUMNS": "80", _MARK: self._mark},
+        )
+
+    def finish(self, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+        """Waits for its end."""
+        out, err = self.process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(self.process.args, self.process.returncode, out, err)
+
+    def wait_for(self, condition: Callable[[], object], timeout: float = 180) -> None:
+        """Waits until the condition holds, the study being under way."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """kill -9 of the driver alone."""
+        self.process.kill()
+        self.process.communicate()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything of it that lives, the driver included."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def workers(self, name: str) -> list[psutil.Process]:
+        """Its Ray workers whose title holds the name."""
+        return [process for process in self.processes() if name in " ".join(process.cmdline())]
+
+    def wait_until_gone(self, timeout: float) -> None:
+        """Waits until none of its processes is left."""
+        deadline = time.monotonic() + timeout
+        while left := self.processes():
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
+
+    def session_directories(self) -> list[Path]:
+        """Its temporary folders, which its Ray uses."""
+        return list(TEMPORARY.glob(f"netverdict-{self.process.pid}-*"))
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+def assert_same_results(one: Path, other: Path) -> None:
+    """The tables of both study folders, times aside, and every prediction are equal to the bit."""
+    for name in ("trials.csv", "history.csv"):
+        tables = [pd.read_csv(path / name).drop(columns="seconds") for path in (one, other)]
+        pd.testing.assert_frame_equal(*tables, check_exact=True)
+    predictions = sorted(path.relative_to(one) for path in one.glob("final/*/*/predictions.npz"))
+    assert predictions == sorted(path.relative_to(other) for path in other.glob("final/*/*/predictions.npz"))
+    assert predictions
+    for path in predictions:
+        assert np.array_equal(np.load(one / path)["logits"], np.load(other / path)["logits"])
+
+
+def run(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a study to its end."""
+    return Study(arguments, cwd).finish()
