@@ -1,5 +1,6 @@
 # make demo: set everything up and run a whole study on handwritten digits.
 # make test: lint, type check and every test.
+# make soak: one study killed twenty times; minutes.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test
+.PHONY: setup demo test soak
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -18,6 +19,9 @@ test: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest
+
+soak: setup
+	@$(BIN)/python -m benchmarks.soak
 
 setup: $(INSTALLED)
 

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_type_hints
 
 from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
@@ -87,10 +88,13 @@ class StudyConfig:
     def from_json(cls, values: dict[str, Any]) -> "StudyConfig":
         """Raises BadInput if the values are not those of a configuration."""
         try:
-            data_dir = values["data_dir"]
-            return cls(
-                **{**values, "data_dir": None if data_dir is None else Path(data_dir), "archs": tuple(values["archs"])}
-            )
+            data_dir, archs = values["data_dir"], tuple(values["archs"])
+            config = cls(**{**values, "data_dir": None if data_dir is None else Path(data_dir), "archs": archs})
+            for name, kind in get_type_hints(cls).items():
+                is_plain = isinstance(kind, type | UnionType)
+                if is_plain and not isinstance(value := getattr(config, name), kind):
+                    raise TypeError(f"{name} is {value!r}")
+            return config
         except (KeyError, TypeError) as error:
             raise BadInput(f"study.json holds no configuration of this version: {error}") from error
 

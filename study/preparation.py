@@ -41,7 +41,12 @@ class Request:
 
 def read_request(arguments: Sequence[str]) -> Request:
     """Reads and checks all that can be checked without reading data. Raises BadInput."""
+    for argument in arguments:
+        if not _is_text(argument):
+            raise BadInput(f"the argument {argument!a} is not text in UTF-8")
     options = parse(arguments)
+    _check_path("--results-dir", options.results_dir)
+    _check_path("--data-dir", options.data_dir)
     if options.resume:
         return _read_resume(options, arguments)
     config = options.config()
@@ -54,6 +59,24 @@ def read_request(arguments: Sequence[str]) -> Request:
     if config.address is None:
         divide(cluster.machine_capacity(), config)
     return Request(config, StudyFolder(options.results_dir / name), is_resumed=False, arguments=tuple(arguments))
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        return b"\0" not in argument.encode()
+    except UnicodeEncodeError:  # bytes that were no text arrive as lone surrogates
+        return False
+
+
+def _check_path(flag: str, path: Path | None) -> None:
+    """Raises BadInput for what no file system takes as a path. That nothing is there yet is no fault."""
+    try:
+        if path is not None:
+            path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except OSError as error:
+        raise BadInput(f"{flag} {str(path)!r}: {error.strerror}") from error
 
 
 def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
@@ -70,7 +93,10 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     study = folder.read_study()
     if study.get("format") != FORMAT:
         raise BadInput(f"{folder.path} is of format {study.get('format')!r}; this version reads format {FORMAT}")
-    stored = StudyConfig.from_json(study["config"])
+    try:
+        stored = StudyConfig.from_json(study.get("config", {}))
+    except BadInput as error:
+        raise BadInput(f"{folder.path}: {error}") from error
     asked = _absolute(parse(arguments, base=stored).config())
     for field in fields(StudyConfig):
         before, now = getattr(stored, field.name), getattr(asked, field.name)

@@ -85,7 +85,9 @@ def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) 
             run.load_state_dict(state)
     except (DamagedFile, ValueError) as error:
         logging.getLogger(__name__).warning("%s: the run %s begins anew", error, name)
-    yield from list(run.history)
+    # Not "yield from": Ray sends values into its generators, which a list's iterator does not take.
+    for result in list(run.history):
+        yield result
     while run.outcome is None:
         result = run.train_epoch()
         store.save(name, run.state_dict())

@@ -46,10 +46,10 @@ class Study:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def kill(self) -> None:
-        """kill -9 of the driver alone."""
+    def kill(self) -> str:
+        """kill -9 of the driver alone. Returns what it had printed."""
         self.process.kill()
-        self.process.communicate()
+        return self.process.communicate()[0]
 
     def processes(self) -> list[psutil.Process]:
         """Everything of it that lives, the driver included."""

@@ -185,6 +185,21 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
             read()
 
 
+def test_tables_that_are_not_to_the_byte_what_they_should_be(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    trials, history = (pd.DataFrame([range(len(names))], columns=names) for names in (TRIAL_COLUMNS, HISTORY_COLUMNS))
+    assert not folder.holds_tables(trials, history)
+    folder.write_trials(trials)
+    folder.write_history(history)
+    assert folder.holds_tables(trials, history)
+    assert not folder.holds_tables(trials, history + 1)
+    for name in ("trials.csv", "history.csv"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[:-1])
+        assert not folder.holds_tables(trials, history)
+        (tmp_path / name).write_bytes(content)
+
+
 # --- final runs
 
 

@@ -1,0 +1,95 @@
+"""What a study may go on with, and what is refused with the difference named."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study import preparation
+from study.errors import BadInput
+from study.folder import StudyFolder
+from study.preparation import read_request
+from study.run import main
+
+BEGUN = ["--dataset", "digits", "--train-size", "150", "--seeds", "3", "--archs", "mobilenet", "--name", "begun"]
+RESUME = ["--resume", "--name", "begun"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFolder]:
+    """A study that was begun, and in which nothing has happened yet."""
+    monkeypatch.chdir(tmp_path)
+    request = read_request(BEGUN)
+    with preparation.created_folder(request, request.config, preparation.load_dataset(request.config)):
+        pass
+    yield request.folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "difference"),
+    [
+        (["--trials", "5"], "was begun with --trials 32, not 5"),
+        (["--max-epochs", "9"], "was begun with --max-epochs 50, not 9"),
+        (["--train-size", "200"], "was begun with --train-size 150, not 200"),
+        (["--seed", "1"], "was begun with --seed 0, not 1"),
+        (["--confirm", "0"], "was begun with --confirm 3, not 0"),
+        (["--archs", "alexnet"], "was begun with --archs"),
+        (["--precision", "fp32"], "was begun with --precision auto, not fp32"),
+        (["--cpus-per-trial", "2"], "was begun with --cpus-per-trial"),
+        (["--baseline"], "was begun with --baseline False, not True"),
+        (["--dataset", "folder"], "was begun with --dataset digits, not folder"),
+        (["--data-dir", "elsewhere"], "was begun with --data-dir None, not"),
+        (["--storage", "elsewhere"], "was begun with --storage None, not"),
+        (["--seeds", "2"], "has --seeds 3: a study can be given more, not fewer"),
+    ],
+)
+def test_another_configuration_is_refused(
+    arguments: list[str], difference: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RESUME, *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert difference in line
+
+
+def test_more_seeds_and_another_pace_are_not() -> None:
+    request = read_request([*RESUME, "--seeds", "5", "--concurrency", "1"])
+    assert request.is_resumed
+    assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
+
+
+def test_other_data_are_refused(folder: StudyFolder) -> None:
+    request = read_request(RESUME)
+    dataset = preparation.load_dataset(request.config)
+    preparation.take_up_folder(request, dataset)
+    images = dataset.train.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    with pytest.raises(BadInput, match=r"the data are not those that .*begun was begun with: their fingerprint is"):
+        preparation.take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
+
+
+def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write_study(folder.read_study() | {"format": 99})
+    assert main(RESUME) == 2
+    assert "begun is of format 99; this version reads format 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "random", "empty", "list", "keys", "values"])
+def test_a_damaged_study_file_is_named(folder: StudyFolder, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder.path / "study.json"
+    content = file.read_bytes()
+    study = json.loads(content)
+    damaged = {
+        "cut": content[: len(content) // 2],
+        "random": content[:100] + bytes(range(128, 160)) + content[132:],
+        "empty": b"",
+        "list": b"[1, 2]",
+        "keys": json.dumps({key: value for key, value in study.items() if key != "config"}).encode(),
+        "values": json.dumps(study | {"config": study["config"] | {"trials": "many"}}).encode(),
+    }
+    file.write_bytes(damaged[damage])
+    assert main(RESUME) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "study.json" in line
+    assert "begun" in line
