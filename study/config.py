@@ -27,8 +27,17 @@ class Rungs:
     reduction_factor: int = 3
 
 
+@dataclass(frozen=True)
+class Tpe:
+    """Optuna's TPE: `startup_trials` are drawn at random, `multivariate` models learning rate and dropout jointly."""
+
+    startup_trials: int = 10
+    multivariate: bool = True
+
+
 SEARCH_SPACE = SearchSpace()
 RUNGS = Rungs()
+TPE = Tpe()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from models.randomness import integer, stream
-from study.config import SearchSpace
+from study.config import TPE, SearchSpace, Tpe
 from study.files import write_atomically
 from study.ledger import Trial
 
@@ -25,11 +25,13 @@ class Sampler:
         arch: name of the architecture, and of its Optuna study.
         space: ranges to sample from.
         seed: the study's seed.
+        tpe: its settings.
     """
 
-    def __init__(self, arch: str, space: SearchSpace, seed: int) -> None:
+    def __init__(self, arch: str, space: SearchSpace, seed: int, tpe: Tpe = TPE) -> None:
         self.study = optuna.create_study(study_name=arch, direction="maximize")
         self._seed = seed
+        self._tpe = tpe
         self._running: dict[int, optuna.Trial] = {}
         self._distributions: dict[str, BaseDistribution] = {
             "lr": FloatDistribution(*space.lr, log=True),
@@ -39,7 +41,11 @@ class Sampler:
     def suggest(self, number: int) -> tuple[float, float]:
         """Learning rate and dropout for the trial of this number, which counts as running from now on."""
         purpose = ("sampler", self.study.study_name, number)
-        self.study.sampler = optuna.samplers.TPESampler(seed=integer(stream(self._seed, *purpose)))
+        self.study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=self._tpe.startup_trials,
+            multivariate=self._tpe.multivariate,
+            seed=integer(stream(self._seed, *purpose)),
+        )
         trial = self.study.ask(self._distributions)
         self._running[number] = trial
         return trial.params["lr"], trial.params["dropout"]

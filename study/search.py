@@ -7,7 +7,7 @@ its own kind and given the same chances.
 from collections.abc import Mapping
 
 from models.training import EpochResult, TrainingConfig, outcome_of
-from study.config import RUNGS, SEARCH_SPACE, StudyConfig
+from study.config import RUNGS, SEARCH_SPACE, TPE, Rungs, StudyConfig, Tpe
 from study.ledger import Ledger, Status, Trial
 from study.rungs import SuccessiveHalving
 from study.sampler import Sampler
@@ -22,12 +22,21 @@ class Search:
         config: the study's configuration.
         baselines: the recipe of trial 0 of each architecture, in the order of the study.
         ledger: what is known of the search.
+        rungs: where trials are stopped.
+        tpe: how configurations are sampled.
     """
 
-    def __init__(self, config: StudyConfig, baselines: Mapping[str, TrainingConfig], ledger: Ledger) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        baselines: Mapping[str, TrainingConfig],
+        ledger: Ledger,
+        rungs: Rungs = RUNGS,
+        tpe: Tpe = TPE,
+    ) -> None:
         self.ledger = ledger
-        self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed) for arch in baselines}
-        self._rungs = {arch: SuccessiveHalving(RUNGS, config.max_epochs) for arch in baselines}
+        self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed, tpe) for arch in baselines}
+        self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs) for arch in baselines}
         self._baselines = baselines
         self._config = config
         self._running: set[str] = set()

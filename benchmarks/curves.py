@@ -1,0 +1,146 @@
+"""Records learning curves, once, for `benchmarks.search` to replay.
+
+    python -m benchmarks.curves --data-dir PATH --output FILE
+
+trains each network with the project's own loop at its documented baseline and at points of a Halton sequence over the
+search space, and writes a row an epoch: arch, lr, dropout, epoch, train_loss, val_loss, val_accuracy, seconds. The file
+is written anew after every configuration; the same command goes on with those that are missing.
+
+A run ends at the cap or out of patience, as every side of a replay would end it, so no replay asks for more epochs.
+Validation images are more than a tenth here: on 200 of them one image is 0.5 points, which is the margin of the replay.
+Each run has one thread, and seconds are CPU seconds of the training pass, so other load on the machine matters little.
+"""
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import qmc
+from sklearn.model_selection import train_test_split
+
+from benchmarks.replay import Curve
+from models.data import Split, TrainingData, stratified_subset
+from models.precision import resolve
+from models.randomness import RunSeeds
+from models.registry import ARCHITECTURES
+from models.training import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig, TrainingRun
+from study import datasets
+from study.config import SEARCH_SPACE
+from study.files import write_text
+
+COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One configuration to record; the number names its random streams."""
+
+    number: int
+    arch: str
+    lr: float
+    dropout: float
+    max_epochs: int
+
+
+def tasks(configurations: int, max_epochs: int) -> list[Task]:
+    """The baseline and so many Halton points for each network, the networks in turn; more points keep the first."""
+    points = qmc.Halton(2, rng=np.random.default_rng(0)).random(configurations)
+    low, high = np.log10(SEARCH_SPACE.lr)
+    # Rounded, so that the table names exactly what was trained.
+    lrs = [float(f"{10 ** (low + u * (high - low)):.4g}") for u in points[:, 0]]
+    dropouts = [round(float(np.interp(u, (0, 1), SEARCH_SPACE.dropout)), 4) for u in points[:, 1]]
+    designs = {
+        arch: [(BASELINE_LEARNING_RATE, architecture.baseline_dropout), *zip(lrs, dropouts, strict=True)]
+        for arch, architecture in ARCHITECTURES.items()
+    }
+    return [
+        Task(number, arch, *designs[arch][number], max_epochs)
+        for number in range(configurations + 1)
+        for arch in ARCHITECTURES
+    ]
+
+
+def record(task: Task, data: TrainingData) -> pd.DataFrame:
+    """Trains one configuration to its end on one thread."""
+    torch.set_num_threads(1)
+    config = TrainingConfig(task.lr, task.dropout, task.max_epochs)
+    results = train(data, task.arch, config, RunSeeds.of(0, "curves", task.arch, task.number))
+    rows = [[task.arch, task.lr, task.dropout, *vars(result).values()] for result in results]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def train(data: TrainingData, arch: str, config: TrainingConfig, seeds: RunSeeds) -> Iterator[EpochResult]:
+    """The epochs of a run to its end, as they are asked for; their seconds are CPU seconds."""
+    run = TrainingRun(ARCHITECTURES[arch], config, data, seeds, CPU, resolve("auto", CPU))
+    while run.outcome is None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = run.train_epoch()
+        training_share = result.seconds / (time.perf_counter() - wall)
+        yield replace(result, seconds=(time.process_time() - cpu) * training_share)
+
+
+class Live:
+    """Curves of one network that are trained as a search asks for them, each configuration once a seed."""
+
+    def __init__(self, data: TrainingData, arch: str, max_epochs: int) -> None:
+        self.max_epochs = max_epochs
+        self._data = data
+        self._arch = arch
+        self._curves: dict[tuple[float, float, int], Curve] = {}
+
+    def __call__(self, lr: float, dropout: float, seed: int) -> Curve:
+        config = TrainingConfig(lr, dropout, self.max_epochs)
+        if (lr, dropout, seed) not in self._curves:
+            rows = train(self._data, self._arch, config, RunSeeds.of(seed, "live", self._arch))
+            self._curves[lr, dropout, seed] = Curve((lr, dropout), rows, config)
+        return self._curves[lr, dropout, seed]
+
+
+def load(data_dir: Path | None, train_images: int, validation_images: int) -> TrainingData:
+    """A stratified part of a folder's training images, or of scikit-learn's digits."""
+    dataset = datasets.load("folder" if data_dir else "digits", data_dir)
+    source = stratified_subset(dataset.train, train_images + validation_images, seed=0)
+    train, validation = train_test_split(
+        np.arange(len(source)), test_size=validation_images, stratify=source.labels, random_state=0
+    )
+    return TrainingData.from_split(source, Split(np.sort(train), np.sort(validation)), len(dataset.classes))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
+    parser.add_argument("--output", type=Path, required=True, help="the table, as CSV")
+    parser.add_argument("--configurations", type=int, default=48, help="of each network, besides its baseline")
+    parser.add_argument("--train-images", type=int, default=1_800)
+    parser.add_argument("--validation-images", type=int, default=1_000)
+    parser.add_argument("--max-epochs", type=int, default=30)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args(arguments)
+    data = load(options.data_dir, options.train_images, options.validation_images)
+    table = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame(columns=COLUMNS)
+    recorded = set(table[["arch", "lr", "dropout"]].itertuples(index=False, name=None))
+    missing = [
+        task
+        for task in tasks(options.configurations, options.max_epochs)
+        if (task.arch, task.lr, task.dropout) not in recorded
+    ]
+    with ProcessPoolExecutor(options.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(record, task, data) for task in missing]):
+            curve = future.result()
+            table = curve if table.empty else pd.concat([table, curve], ignore_index=True)
+            write_text(options.output, table.to_csv(index=False, float_format="%.6g"))
+            last = curve.iloc[-1]
+            print(f"{last.arch} lr {last.lr:g} dropout {last.dropout:g}: {last.epoch} epochs", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

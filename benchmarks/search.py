@@ -1,0 +1,189 @@
+"""How soon does a search find a good configuration, beside what users would run instead?
+
+    python -m benchmarks.search --curves FILE
+
+replays each side on learning curves that `benchmarks.curves` recorded (those of this repository if no FILE is given): a
+configuration has the curve of the nearest recorded one, in log learning rate and dropout scaled to their ranges. Every
+side has as many trials, workers, and repetitions, the same cap and patience, and a seed a repetition.
+
+A chosen configuration is judged by the score of its full curve. The target of a network is 0.5 points below the best
+that random search at full length finds, the median over its repetitions. A side has reached it at the epoch, over all
+trials, from which its chosen configuration stays there until the end.
+
+    python -m benchmarks.search --rules
+
+replays this project's search with other rules than its own, and
+
+    python -m benchmarks.search --data-dir PATH
+
+trains real images in place of the replay: the clock runs on CPU seconds of training, on one thread a trial.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+from benchmarks import curves
+from benchmarks.replay import Played, Recorded, Source, play
+from benchmarks.sides import SIDES, MakeSide, ThisProject
+from models.registry import ARCHITECTURES
+from study.config import RUNGS, TPE, Rungs, Tpe
+from study.files import without_nan
+
+RECORDED = Path(__file__).with_name("curves.csv")
+REFERENCE = "random search, full length"
+MARGIN = 0.005
+
+RULES: dict[str, MakeSide] = {
+    f"first rung {rungs.grace_period}, factor {rungs.reduction_factor}, {tpe.startup_trials} at random"
+    + ("" if tpe.multivariate else ", univariate"): partial(ThisProject, rungs=rungs, tpe=tpe)
+    for rungs, tpe in [
+        *((Rungs(first, factor), TPE) for factor in (2, 3, 4) for first in (1, 2, 3, 4, 6, 8)),
+        (Rungs(1_000, 2), TPE),
+        *((RUNGS, Tpe(startup)) for startup in (5, 15)),
+        (RUNGS, Tpe(multivariate=False)),
+    ]
+}
+
+
+def play_all(
+    arch: str, seed: int, sides: Mapping[str, MakeSide], source: Source, trials: int, workers: int
+) -> dict[str, Played]:
+    """One repetition of every side on one network."""
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    curve_of = partial(source, seed=seed)
+    return {name: play(make(arch, trials, source.max_epochs, seed), curve_of, workers) for name, make in sides.items()}
+
+
+def summarise(arch: str, played: Mapping[str, Sequence[Played]]) -> list[dict[str, Any]]:
+    """A row a side: how often and how soon it reached the target, and what it chose in the end."""
+    target = float(np.median([one.best_tried for one in played[REFERENCE]])) - MARGIN
+    return [_summary(arch, side, target, repetitions) for side, repetitions in played.items()]
+
+
+def _summary(arch: str, side: str, target: float, repetitions: Sequence[Played]) -> dict[str, Any]:
+    reached = [one.reached(target) for one in repetitions]
+    hits = sum(choice is not None for choice in reached)
+    share = stats.binomtest(hits, len(reached)).proportion_ci(method="wilson")
+    return {
+        "arch": arch,
+        "side": side,
+        "repetitions": len(repetitions),
+        "target": target,
+        "reached": hits / len(reached),
+        "reached_ci95": [share.low, share.high],
+        **_median("epochs_until", [choice.epochs if choice else math.inf for choice in reached]),
+        **_median("seconds_until", [choice.seconds if choice else math.inf for choice in reached]),
+        **_median("epochs", [one.epochs for one in repetitions]),
+        **_median("seconds", [one.seconds for one in repetitions]),
+        **_median("score", [one.score for one in repetitions]),
+        "best_stopped": float(np.mean([one.is_best_stopped for one in repetitions])),
+        "lost_points": float(np.mean([100 * (one.best_tried - one.score) for one in repetitions])),
+    }
+
+
+def _median(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """The median and its distribution-free 95 % interval from order statistics; infinite where it was not reached."""
+    ordered = np.sort(values)
+    low, high = stats.binom.interval(0.95, len(ordered), 0.5)
+    ends = ordered[max(0, int(low) - 1)], ordered[min(len(ordered) - 1, int(high))]
+    # Infinite values have no mean: the median is the lower of the two in the middle.
+    return {name: float(ordered[(len(ordered) - 1) // 2]), f"{name}_ci95": [float(end) for end in ends]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--curves", type=Path, default=RECORDED, help="table of recorded learning curves, as CSV")
+    parser.add_argument("--data-dir", type=Path, help="folder of images to train on instead")
+    parser.add_argument("--train-images", type=int, default=1_000, help="with --data-dir")
+    parser.add_argument("--validation-images", type=int, default=1_000, help="with --data-dir")
+    parser.add_argument("--max-epochs", type=int, default=12, help="with --data-dir; else the longest curve's")
+    parser.add_argument("--rules", action="store_true", help="this project's search with other rules than its own")
+    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=32, help="of each network")
+    parser.add_argument("--workers", type=int, default=2, help="trials at a time on the simulated clock")
+    parser.add_argument("--quick", action="store_true", help="4 repetitions of 8 trials")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.repetitions, options.trials = 4, 8
+    sides = {REFERENCE: SIDES[REFERENCE], "this project": SIDES["this project"]} | RULES if options.rules else SIDES
+    if options.data_dir:
+        data = curves.load(options.data_dir, options.train_images, options.validation_images)
+        sources: dict[str, Source] = {arch: curves.Live(data, arch, options.max_epochs) for arch in ARCHITECTURES}
+    else:
+        table = pd.read_csv(options.curves)
+        sources = {arch: Recorded(table, arch) for arch in dict.fromkeys(table.arch)}
+    rows = []
+    processes = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {
+            arch: [
+                pool.submit(play_all, arch, seed, sides, source, options.trials, options.workers)
+                for seed in range(options.repetitions)
+            ]
+            for arch, source in sources.items()
+        }
+        for arch, repetitions in futures.items():
+            results = [future.result() for future in repetitions]
+            rows += summarise(arch, {side: [result[side] for result in results] for side in sides})
+    _print(rows)
+    if options.json:
+        options.json.write_text(json.dumps(without_nan(rows), indent=2))
+    return 0
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    for arch in dict.fromkeys(row["arch"] for row in rows):
+        here = [row for row in rows if row["arch"] == arch]
+        title = f"{arch}: target {100 * here[0]['target']:.1f} %, {here[0]['repetitions']} repetitions, medians"
+        table = Table(title=title)
+        table.add_column("side")
+        for heading in (
+            "reached, %",
+            "epochs until",
+            "seconds until",
+            "epochs in all",
+            "seconds in all",
+            "chosen, %",
+            "best tried was stopped, %",
+            "points lost to it",
+        ):
+            table.add_column(heading, justify="right")
+        for row in here:
+            low, high = row["reached_ci95"]
+            table.add_row(
+                row["side"],
+                f"{100 * row['reached']:.0f} ({100 * low:.0f} to {100 * high:.0f})",
+                *(_cell(row, name, 1) for name in ("epochs_until", "seconds_until", "epochs", "seconds")),
+                _cell(row, "score", 100),
+                f"{100 * row['best_stopped']:.0f}",
+                f"{row['lost_points']:.2f}",
+            )
+        Console(width=180).print(table)
+
+
+def _cell(row: dict[str, Any], name: str, factor: float) -> str:
+    values = [factor * value for value in (row[name], *row[f"{name}_ci95"])]
+    middle, low, high = ("never" if math.isinf(value) else f"{value:.{0 if factor == 1 else 1}f}" for value in values)
+    return f"{middle} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,186 @@
+"""What `benchmarks.search` compares: this project's search and what users would run instead.
+
+Every side trains with the same cap and patience and keeps the weights of the lowest validation loss, so each is told
+the validation accuracy, or the loss, of the weights that a trial would keep.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+from benchmarks.replay import Side
+from models.registry import ARCHITECTURES
+from models.training import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig
+from study.config import RUNGS, SEARCH_SPACE, TPE, Rungs, StudyConfig, Tpe
+from study.ledger import Ledger, Status, Trial
+from study.search import Search
+
+MakeSide = Callable[[str, int, int, int], Side]
+"""Makes a side from the network's name, the number of trials, the cap on epochs, and a seed."""
+
+
+class _CurvesEndTrials(Search):
+    """A search whose trials end by themselves where their curves end, whatever ended those."""
+
+    over: frozenset[str] = frozenset()
+
+    def _outcome(self, trial: Trial) -> Status | None:
+        return super()._outcome(trial) or ("STOPPED_EARLY" if trial.trial_id in self.over else None)
+
+
+class ThisProject:
+    """The project's own search: Optuna's TPE, ASHA's rungs, the documented baseline first."""
+
+    def __init__(
+        self, arch: str, trials: int, max_epochs: int, seed: int, rungs: Rungs = RUNGS, tpe: Tpe = TPE
+    ) -> None:
+        # The journal is flushed to the disk at every event; in memory where there is such a folder.
+        memory = Path("/dev/shm")
+        self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed)
+        baseline = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout, max_epochs)
+        ledger = Ledger(Path(self._folder.name) / "journal.jsonl")
+        self._search = _CurvesEndTrials(config, {arch: baseline}, ledger, rungs, tpe)
+        self._arch = arch
+
+    def next_trial(self) -> Trial | None:
+        return self._search.next_trial()
+
+    def report(self, trial: Trial, row: EpochResult) -> bool:
+        return self._search.report(trial.trial_id, row)
+
+    def end(self, trial: Trial, *, is_stopped: bool) -> None:
+        if not is_stopped:
+            self._search.over |= {trial.trial_id}
+        self._search.end(trial.trial_id)
+
+    def chosen(self) -> Trial | None:
+        return next(iter(self._search.leaders(self._arch)), None)
+
+
+class RandomSearch:
+    """Uniform draws, each trained to its end; the highest score is chosen."""
+
+    def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
+        self._arch = arch
+        self._left = trials
+        self._rng = np.random.default_rng(seed)
+        self.trials: list[Trial] = []
+        self.ended: list[Trial] = []
+
+    def next_trial(self) -> Trial | None:
+        if not self._left:
+            return None
+        self._left -= 1
+        self.trials.append(Trial(self._arch, len(self.trials), *self.suggest()))
+        return self.trials[-1]
+
+    def suggest(self) -> tuple[float, float]:
+        low, high = np.log(SEARCH_SPACE.lr)
+        return float(np.exp(self._rng.uniform(low, high))), float(self._rng.uniform(*SEARCH_SPACE.dropout))
+
+    def report(self, trial: Trial, row: EpochResult) -> bool:
+        trial.history.append(row)
+        return False
+
+    def end(self, trial: Trial, *, is_stopped: bool) -> None:
+        if trial.best:
+            self.ended.append(trial)
+
+    def chosen(self) -> Trial | None:
+        return max(self.ended, key=lambda trial: trial.scores()[-1], default=None)
+
+
+class RayTutorial(RandomSearch):
+    """Ray Tune as its CIFAR tutorial sets it up: random draws, ASHA on the loss from epoch 1 with factor 2.
+
+    As there, what has the lowest last loss is chosen, stopped or not.
+    """
+
+    def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
+        super().__init__(arch, trials, max_epochs, seed)
+        self._scheduler = ASHAScheduler(metric="loss", mode="min", max_t=max_epochs, grace_period=1, reduction_factor=2)
+
+    def next_trial(self) -> Trial | None:
+        trial = super().next_trial()
+        if trial:
+            self._scheduler.on_trial_add(cast(Any, None), _as_ray(trial))
+        return trial
+
+    def report(self, trial: Trial, row: EpochResult) -> bool:
+        trial.history.append(row)
+        if not trial.best:
+            return False
+        decision = self._scheduler.on_trial_result(cast(Any, None), _as_ray(trial), self._result(trial))
+        return bool(decision == TrialScheduler.STOP)
+
+    def end(self, trial: Trial, *, is_stopped: bool) -> None:
+        if not is_stopped and trial.best:
+            self._scheduler.on_trial_complete(cast(Any, None), _as_ray(trial), self._result(trial))
+
+    def chosen(self) -> Trial | None:
+        return min((t for t in self.trials if t.best), key=lambda trial: self._result(trial)["loss"], default=None)
+
+    def _result(self, trial: Trial) -> dict[str, float]:
+        assert trial.best
+        return {"training_iteration": len(trial.history), "loss": trial.best.val_loss}
+
+
+def _as_ray(trial: Trial) -> Any:
+    """What ASHA reads of a trial."""
+    return SimpleNamespace(trial_id=trial.trial_id)
+
+
+class OptunaAlone(RandomSearch):
+    """Optuna with its default sampler (TPE) and its default pruner (the median rule)."""
+
+    def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
+        super().__init__(arch, trials, max_epochs, seed)
+        self._study = optuna.create_study(
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            pruner=optuna.pruners.MedianPruner(),
+        )
+        self._running: dict[str, optuna.Trial] = {}
+
+    def suggest(self) -> tuple[float, float]:
+        running = self._study.ask(
+            {
+                "lr": FloatDistribution(*SEARCH_SPACE.lr, log=True),
+                "dropout": FloatDistribution(*SEARCH_SPACE.dropout),
+            }
+        )
+        self._running[f"{self._arch}-{len(self.trials)}"] = running
+        return running.params["lr"], running.params["dropout"]
+
+    def report(self, trial: Trial, row: EpochResult) -> bool:
+        trial.history.append(row)
+        if not row.is_finite:
+            return False
+        running = self._running[trial.trial_id]
+        running.report(trial.scores()[-1], row.epoch)
+        return running.should_prune()
+
+    def end(self, trial: Trial, *, is_stopped: bool) -> None:
+        running = self._running.pop(trial.trial_id)
+        if is_stopped or not trial.best:
+            self._study.tell(running, state=TrialState.PRUNED)
+        else:
+            self._study.tell(running, trial.scores()[-1])
+            self.ended.append(trial)
+
+
+SIDES: dict[str, MakeSide] = {
+    "this project": ThisProject,
+    "random search, full length": RandomSearch,
+    "Ray Tune, its tutorial": RayTutorial,
+    "Optuna alone": OptunaAlone,
+}

@@ -1,0 +1,294 @@
+"""How long is one training step on the CPU, beside what users would run instead, and beside the machine's limit?
+
+    python -m benchmarks.throughput --data-dir PATH
+
+trains each network at batch 128 with Adam, in a process a side, the sides in turn round after round:
+
+- this project: its own training pass;
+- plain PyTorch: a float32 loop as tutorials write it, ImageFolder, ToTensor, Normalize and two loader workers;
+- Keras 3 on TensorFlow: model.fit on normalised arrays. Left out unless installed: `pip install -e .[keras]`.
+
+Starting loader workers is not counted, nor is the first round, in which all are warmed up. Without a folder the images
+are scikit-learn's digits, written as JPEG.
+
+The limit of AlexNet is its multiply-adds over the measured peak of a matrix product in the project's number format. The
+limit of the MobileNet-like net, which multiplies little, is the bytes that its layers must read and write, each
+activation once a pass over it and batch normalisation in two, over the measured bandwidth of a copy.
+"""
+
+import argparse
+import importlib.util
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from models.data import LabelledImages, Split, TrainingData
+from models.precision import Precision, resolve
+from models.randomness import RunSeeds
+from models.registry import ARCHITECTURES
+from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from study import datasets
+
+CPU = torch.device("cpu")
+LOADER_WORKERS = 2
+MATRIX_SIDE = 2048
+COPY_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a side trains on.
+
+    Attributes:
+        folder: holds a folder of images a class.
+        images: of them used, a multiple of the batch size.
+    """
+
+    arch: str
+    folder: Path
+    images: int
+    threads: int
+
+    @property
+    def steps(self) -> int:
+        return self.images // BATCH_SIZE
+
+
+Round = Callable[[], float]
+"""Trains one epoch and returns the seconds of one step."""
+
+
+def project(setting: Setting) -> Round:
+    torch.set_num_threads(setting.threads)
+    images = _decoded(setting)
+    split = Split(np.arange(setting.images), np.arange(10))
+    config = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[setting.arch].baseline_dropout, 10_000, 10_000)
+    data = TrainingData.from_split(images, split, 10)
+    run = TrainingRun(ARCHITECTURES[setting.arch], config, data, RunSeeds.of(0), CPU, resolve("auto", CPU))
+    return lambda: run.train_epoch().seconds / setting.steps
+
+
+def plain(setting: Setting) -> Round:
+    torch.set_num_threads(setting.threads)
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
+    dataset = Subset(ImageFolder(setting.folder, transform), _chosen(setting))
+    loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
+    architecture = ARCHITECTURES[setting.arch]
+    model = architecture.build(10, architecture.baseline_dropout).train()
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
+
+    def epoch() -> float:
+        start, running_loss = 0.0, 0.0
+        for step, (inputs, labels) in enumerate(loader):
+            if step == 1:
+                start = time.perf_counter()
+            optimizer.zero_grad()
+            loss = criterion(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            running_loss += loss.item()
+        return (time.perf_counter() - start) / (setting.steps - 1)
+
+    return epoch
+
+
+def keras(setting: Setting) -> Round:
+    from benchmarks.keras_networks import compiled
+
+    images = _decoded(setting)
+    inputs = (images.images.astype(np.float32) / 255 - 0.5) / 0.5
+    model = compiled(setting.arch, setting.threads)
+
+    def epoch() -> float:
+        start = time.perf_counter()
+        model.fit(inputs, images.labels, batch_size=BATCH_SIZE, verbose=0)
+        return (time.perf_counter() - start) / setting.steps
+
+    return epoch
+
+
+SIDES: dict[str, Callable[[Setting], Round]] = {"this project": project, "plain PyTorch": plain}
+if importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
+    SIDES["Keras on TensorFlow"] = keras
+
+
+@cache
+def _prepared(side: str, setting: Setting) -> Round:
+    return SIDES[side](setting)
+
+
+def _round(side: str, setting: Setting) -> float:
+    """What the process of a side does, again and again."""
+    return _prepared(side, setting)()
+
+
+def _chosen(setting: Setting) -> list[int]:
+    """Indices of the images used, drawn from all classes."""
+    order: list[int] = np.random.default_rng(0).permutation(len(ImageFolder(setting.folder))).tolist()
+    return order[: setting.images]
+
+
+def _decoded(setting: Setting) -> LabelledImages:
+    folder = ImageFolder(setting.folder)
+    pairs = [folder[index] for index in _chosen(setting)]
+    images = np.stack([np.asarray(image, dtype=np.uint8) for image, _ in pairs])
+    return LabelledImages(images, np.array([label for _, label in pairs]))
+
+
+def flops(arch: str) -> int:
+    """Floating-point operations of the products of one training step."""
+    model = ARCHITECTURES[arch].build(10, 0.0).train()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(BATCH_SIZE, 3, 32, 32)).sum().backward()
+    return int(counter.get_total_flops())
+
+
+def bytes_moved(arch: str, precision: Precision) -> int:
+    """Bytes of activations and their gradients that the layers of one training step must read and write.
+
+    A convolution reads its input and writes its output three times over: forward, for the weights' gradient and for
+    the input's, which the first needs not. Batch normalisation with its ReLU reads its input for the statistics, then
+    again to write its output; backward it reads input and gradient for two sums, then again to write a gradient. A pool
+    reads and writes once each way.
+    """
+    values = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal values
+        read, written = inputs[0].numel(), output.numel()
+        if isinstance(layer, nn.Conv2d):
+            values += (2 if layer.in_channels == 3 else 3) * (read + written)
+        elif isinstance(layer, nn.BatchNorm2d):
+            values += 8 * written
+        elif isinstance(layer, nn.MaxPool2d | nn.AdaptiveAvgPool2d):
+            values += 2 * (read + written)
+
+    model = ARCHITECTURES[arch].build(10, 0.0)
+    for layer in model.modules():
+        layer.register_forward_hook(count)
+    model(torch.zeros(BATCH_SIZE, 3, 32, 32))
+    return values * (2 if precision == "bf16" else 4)
+
+
+def _limit(arch: str, threads: int) -> float:
+    """Seconds of a step at the limit that binds the network."""
+    torch.set_num_threads(threads)
+    precision = resolve("auto", CPU)
+    if arch == "alexnet":
+        side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+        return flops(arch) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
+    source = torch.ones(COPY_BYTES, dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return bytes_moved(arch, precision) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)
+
+
+def _best(work: Callable[[], object], times: int = 5) -> float:
+    """Seconds of the fastest of some calls."""
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """A row a network, side and round: seconds of one step; the limit is measured in every round too."""
+    rows = []
+    with ExitStack() as stack:
+        spawn = multiprocessing.get_context("spawn")
+        pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in (*SIDES, "the limit")}
+        for number in range(rounds + 1):
+            for arch in ARCHITECTURES:
+                setting = Setting(arch, folder, images, threads)
+                for side, pool in pools.items():
+                    task = (_limit, arch, threads) if side == "the limit" else (_round, side, setting)
+                    seconds = pool.submit(*task).result()
+                    if number > 0:
+                        rows.append({"arch": arch, "side": side, "round": number, "seconds": seconds})
+    return rows
+
+
+@contextmanager
+def _folder(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir:
+        yield data_dir / "train"
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        train = datasets.load("digits", None).train
+        for index, (image, label) in enumerate(zip(train.images, train.labels, strict=True)):
+            path = Path(directory, str(label), f"{index}.jpg")
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(image).save(path)
+        yield Path(directory)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data-dir", type=Path, help="its train/ holds a folder of 32x32 images a class, of 10 classes"
+    )
+    parser.add_argument("--steps", type=int, default=30, help="in an epoch, at most; a round is an epoch")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--quick", action="store_true", help="one round of 3 steps")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.steps, options.rounds = 3, 1
+    with _folder(options.data_dir) as folder:
+        steps = min(options.steps, len(ImageFolder(folder)) // BATCH_SIZE)
+        rows = measure(folder, steps * BATCH_SIZE, options.threads, options.rounds)
+    _print(rows, options.threads)
+    if "Keras on TensorFlow" not in SIDES:
+        print("Keras on TensorFlow is not installed: pip install -e .[keras]")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2))
+    return 0
+
+
+def _print(rows: Sequence[dict[str, Any]], threads: int) -> None:
+    table = Table(title=f"One training step of batch {BATCH_SIZE}, {threads} threads; medians over rounds")
+    for heading in ("network", "side", "ms a step", "images/s", "this project is faster by (range)"):
+        table.add_column(heading, justify="left" if heading in ("network", "side") else "right")
+    for arch in ARCHITECTURES:
+        times = {
+            side: np.array([row["seconds"] for row in rows if (row["arch"], row["side"]) == (arch, side)])
+            for side in (*SIDES, "the limit")
+        }
+        for side, seconds in times.items():
+            ratios = seconds / times["this project"]
+            middle = float(np.median(seconds))
+            table.add_row(
+                arch,
+                side,
+                f"{1000 * middle:.1f}",
+                f"{BATCH_SIZE / middle:.0f}",
+                f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
+            )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
