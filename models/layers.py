@@ -1,6 +1,6 @@
-"""The building block that the networks share."""
+"""The building blocks of the networks."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, groups: int = 1) -> list[nn.Module]:
@@ -15,5 +15,17 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, grou
     return [
         nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
+        # In place it measured half as fast on a CPU, in bfloat16.
+        nn.ReLU(),
     ]
+
+
+class GlobalAveragePool(nn.Module):
+    """Means over the pixels, [n, channels, h, w] to [n, channels, 1, 1].
+
+    Taken channels last, so that the gradient comes back in that layout: with AdaptiveAvgPool2d it did not, and the
+    pool and the ReLU before it took 28 ms forward and backward on a CPU where this takes 9 (MobileNet-like, batch 128).
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 2, 3, 1).mean((1, 2), keepdim=True).permute(0, 3, 1, 2)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.layers import conv_bn_relu
+from models.layers import GlobalAveragePool, conv_bn_relu
 
 
 class MobileNetLike(nn.Module):
@@ -24,7 +24,7 @@ class MobileNetLike(nn.Module):
             *conv_bn_relu(64, 128, kernel_size=1),
         )
         self.classifier = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalAveragePool(),
             nn.Flatten(),
             nn.Dropout(dropout),
             nn.Linear(128, n_classes),

@@ -40,7 +40,7 @@ MOBILENET = [
     ("MaxPool2d", 2, 2),
     *_conv(64, 64, groups=64),
     *_conv(64, 128, kernel=1),
-    ("AdaptiveAvgPool2d", 1),
+    ("GlobalAveragePool",),
     ("Flatten",),
     ("Dropout", 0.3),
     ("Linear", 128, 10, True),
@@ -58,8 +58,6 @@ def _describe(module: nn.Module) -> tuple[object, ...]:
             return kind, module.num_features
         case nn.MaxPool2d():
             return kind, module.kernel_size, module.stride
-        case nn.AdaptiveAvgPool2d():
-            return kind, module.output_size
         case nn.Linear():
             return kind, module.in_features, module.out_features, module.bias is not None
         case nn.Dropout():

@@ -1,0 +1,128 @@
+"""How much of a study's time goes into training, and where does the rest go?
+
+    python -m benchmarks.overhead --data-dir PATH
+
+runs a study of some 10 minutes on two cores as a user would, with `python -m study.run`, and prints its stages, from
+the times at which its files were written. Training is what the histories say: seconds of training passes alone, without
+validation and checkpoints. Its share is of the stage's time on the clock times the runs at a time.
+
+The time to the first training step ends where the first epoch that was reported began: its report less its training
+pass. So it holds that epoch's validation too, and is an upper bound. Run it twice, for caches to be warm.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from study.errors import StudyFailed
+from study.folder import StudyFolder
+
+NAME = "overhead"
+POLL_SECONDS = 0.02
+
+FOLDER_STUDY = "--train-size 5000 --trials 5 --max-epochs 8 --seeds 3"
+DIGITS_STUDY = "--dataset digits --trials 16 --max-epochs 16 --seeds 10"
+QUICK_STUDY = "--dataset digits --trials 2 --max-epochs 2 --seeds 1 --train-size 300 --confirm 1"
+
+
+def measure(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Runs a study; returns a row a stage, in order, and one for the whole.
+
+    Raises:
+        StudyFailed: if it does not end well.
+    """
+    with tempfile.TemporaryDirectory() as results:
+        command = [sys.executable, "-m", "study.run", *arguments, "--results-dir", results, "--name", NAME]
+        folder = StudyFolder(Path(results) / NAME)
+        start = time.time()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            first_step = _wait_for_first_step(folder, process)
+            output, _ = process.communicate()
+        if process.returncode:
+            raise StudyFailed(f"the study ended with status {process.returncode}: {output}")
+        return _stages(folder, start, first_step, time.time())
+
+
+def _wait_for_first_step(folder: StudyFolder, process: "subprocess.Popen[str]") -> float:
+    """When the first training step began; the study's end if it never did."""
+    while process.poll() is None:
+        if folder.journal.exists():
+            for line in folder.journal.read_text().splitlines(keepends=True):
+                if line.endswith("\n") and (event := json.loads(line))["event"] == "epoch":
+                    return time.time() - float(event["seconds"])
+        time.sleep(POLL_SECONDS)
+    return time.time()
+
+
+def _stages(folder: StudyFolder, start: float, first_step: float, end: float) -> list[dict[str, Any]]:
+    concurrency = folder.read_study()["config"]["concurrency"]
+    confirm, final = ([*(folder.path / stage).glob("*/*/history.csv")] for stage in ("confirm", "final"))
+    searched = folder.journal.stat().st_mtime
+    confirmed = max((path.stat().st_mtime for path in confirm), default=searched)
+    judged = max(path.stat().st_mtime for path in final)
+    timed = (folder.path / "final" / "latency.json").stat().st_mtime
+    history = folder.read_history()
+    assert history is not None
+    stages = [
+        ("imports, data, Ray", start, (folder.path / "study.json").stat().st_mtime, 0.0),
+        ("first workers", (folder.path / "study.json").stat().st_mtime, first_step, 0.0),
+        ("search", first_step, searched, float(history.seconds.sum())),
+        ("confirmation", searched, confirmed, _seconds(confirm)),
+        ("final runs", confirmed, judged, _seconds(final)),
+        ("latency", judged, timed, 0.0),
+        ("report", timed, end, 0.0),
+    ]
+    rows = [
+        {"stage": name, "seconds": until - since, "training_seconds": training, "concurrency": concurrency}
+        for name, since, until, training in stages
+    ]
+    total = {name: sum(row[name] for row in rows) for name in ("seconds", "training_seconds")}
+    rows.append({"stage": "all", **total, "concurrency": concurrency})
+    return [row | {"training_share": row["training_seconds"] / (row["seconds"] * concurrency)} for row in rows]
+
+
+def _seconds(histories: Sequence[Path]) -> float:
+    return float(sum(pd.read_csv(path).seconds.sum() for path in histories))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
+    parser.add_argument("--quick", action="store_true", help="a study of seconds")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        study = QUICK_STUDY.split()
+    elif options.data_dir:
+        study = ["--dataset", "folder", "--data-dir", str(options.data_dir), *FOLDER_STUDY.split()]
+    else:
+        study = DIGITS_STUDY.split()
+    rows = measure(study)
+    table = Table(title=f"{rows[0]['concurrency']} runs at a time")
+    table.add_column("stage")
+    for heading in ("seconds", "of the whole, %", "spent in training, %"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        whole = 100 * row["seconds"] / rows[-1]["seconds"]
+        table.add_row(row["stage"], f"{row['seconds']:.1f}", f"{whole:.1f}", f"{100 * row['training_share']:.1f}")
+    console = Console(width=120)
+    console.print(table)
+    until_first = rows[0]["seconds"] + rows[1]["seconds"]
+    console.print(f"From the command to the first training step: at most {until_first:.1f} s", highlight=False)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
