@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import agreement, calibration
+from benchmarks import agreement, calibration, concurrency, overhead, throughput
 from benchmarks.calibration import SETTINGS, ProbitModel
+from models.registry import ARCHITECTURES
 
 
 def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,3 +44,54 @@ def test_agreement_compares_both_loops(tmp_path: Path, capsys: pytest.CaptureFix
     assert agreement.main(["--train-size", "300", "--epochs", "1", "--seeds", "1", "--json", str(rows)]) == 0
     assert [row["arch"] for row in json.loads(rows.read_text())] == ["alexnet", "mobilenet"]
     assert "plain fp32 loop" in capsys.readouterr().out
+
+
+def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.json"
+    assert throughput.main(["--quick", "--json", str(rows)]) == 0
+    measured = {(row["arch"], row["side"]): row["seconds"] for row in json.loads(rows.read_text())}
+    assert set(measured) == {(arch, side) for arch in ARCHITECTURES for side in (*throughput.SIDES, "the limit")}
+    for arch in ARCHITECTURES:
+        assert 0 < measured[arch, "the limit"] < measured[arch, "this project"]
+    assert "plain PyTorch" in capsys.readouterr().out
+
+
+def test_the_limits_count_what_a_step_must_do() -> None:
+    first = 64 * 27 * 32 * 32
+    convolutions = first + 192 * 64 * 9 * 16**2 + (384 * 192 + 256 * 384) * 9 * 8**2
+    forward = convolutions + 4096 * 1024 + 1024 * 512 + 512 * 10
+    # Backward twice as many, but for the first layer's input.
+    assert throughput.flops("alexnet") == 2 * 128 * (3 * forward - first)
+    # Convolutions: 35 + 64 + 96 + 32 + 48 thousand values read and written (the first twice, others three times), each
+    # output eight times over in batch normalisation, and the two pools.
+    k = 1024
+    outputs = (32 + 32 + 64) * k + (64 + 128) * k // 4
+    convolutions = 2 * 35 * k + 3 * ((64 + 96) * k + (128 + 192) * k // 4)
+    pools = 2 * (64 * k + 64 * k // 4)
+    assert throughput.bytes_moved("mobilenet", "bf16") == 2 * 128 * (convolutions + 8 * outputs + pools)
+    assert throughput.bytes_moved("mobilenet", "fp32") == 2 * throughput.bytes_moved("mobilenet", "bf16")
+
+
+def test_concurrency_times_every_division(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.json"
+    assert concurrency.main(["--quick", "--json", str(rows)]) == 0
+    measured = json.loads(rows.read_text())
+    assert {(row["runs"], row["threads"]) for row in measured} >= {(1, 1)}
+    assert all(row["runs"] * row["threads"] <= torch.get_num_threads() * 8 for row in measured)
+    assert all(row["seconds"] > 0 and row["memory_mib"] > 50 for row in measured)
+    assert "(automatic)" in capsys.readouterr().out
+
+
+def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "rows.json"
+    assert overhead.main(["--quick", "--json", str(target)]) == 0
+    *stages, whole = json.loads(target.read_text())
+    assert [row["stage"] for row in stages] == [
+        *("imports, data, Ray", "first workers", "search", "confirmation", "final runs", "latency", "report"),
+    ]
+    assert all(row["seconds"] > 0 for row in stages)
+    assert whole["seconds"] == pytest.approx(sum(row["seconds"] for row in stages))
+    for row in stages:
+        is_training = row["stage"] in ("search", "confirmation", "final runs")
+        assert (0 < row["training_share"] < 1) if is_training else row["training_seconds"] == 0
+    assert "From the command to the first training step" in capsys.readouterr().out

@@ -1,0 +1,226 @@
+"""Searches played on recorded curves: what a side is shown, when it counts as there, and what it costs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+
+from benchmarks import curves, search
+from benchmarks.replay import Choice, Curve, Played, Recorded, play
+from benchmarks.sides import SIDES, MakeSide, OptunaAlone, RandomSearch, ThisProject
+from models.registry import ARCHITECTURES
+from models.training import EpochResult, TrainingConfig
+from study.config import Rungs
+from study.ledger import Trial
+from tests.builders import epoch
+
+COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _table(max_epochs: int = 9) -> pd.DataFrame:
+    """Both networks on a grid: best at 1e-3, the slower the lower the rate; low rates run out of patience at 7."""
+    rows = []
+    for arch in ("alexnet", "mobilenet"):
+        for lr in np.logspace(-4, -2, 7):
+            for dropout in (0.0, 0.35, 0.7):
+                best = 0.6 - 0.1 * abs(np.log10(lr) + 3) - 0.01 * dropout
+                for number in range(1, (7 if lr < 2e-4 else max_epochs) + 1):
+                    accuracy = best * (1 - np.exp(-number * lr / 1e-3))
+                    loss = 2 - accuracy if lr >= 2e-4 or number <= 2 else 3.0
+                    rows.append([arch, lr, dropout, number, loss, loss, accuracy, 2.0])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+class _Given:
+    """A side that tries what it is told to, and stops trials after so many epochs."""
+
+    def __init__(self, configurations: list[tuple[float, float]], stop_after: int = 1_000) -> None:
+        self.left = [Trial("alexnet", number, *pair) for number, pair in enumerate(configurations)]
+        self.ended: list[Trial] = []
+        self._stop_after = stop_after
+
+    def next_trial(self) -> Trial | None:
+        return self.left.pop(0) if self.left else None
+
+    def report(self, trial: Trial, row: EpochResult) -> bool:
+        trial.history.append(row)
+        return len(trial.history) >= self._stop_after
+
+    def end(self, trial: Trial, *, is_stopped: bool) -> None:
+        self.ended.append(trial)
+
+    def chosen(self) -> Trial | None:
+        return self.ended[-1] if self.ended else None
+
+
+# --- curves
+
+
+def test_a_configuration_has_the_curve_nearest_in_the_logarithm_of_its_rate() -> None:
+    recorded = Recorded(_table(), "alexnet")
+    rates = np.logspace(-4, -2, 7)
+    assert recorded(rates[3] * 1.4, 0.0).key == (pytest.approx(rates[3]), 0.0)
+    assert recorded(rates[3] * 1.5, 0.0).key == (pytest.approx(rates[4]), 0.0)
+    assert recorded(rates[3], 0.2).key[1] == 0.35
+    # A tenth of the range of dropout is nearer than a decade, which is half the range of the rate.
+    assert recorded(rates[3], 0.07).key == (pytest.approx(rates[3]), 0.0)
+
+
+def test_a_table_without_the_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="no curve of 'other'"):
+        Recorded(_table(), "other")
+
+
+def test_a_curve_ends_at_the_cap_out_of_patience_or_where_its_record_does() -> None:
+    falling = [epoch(number, 1 / number) for number in range(1, 20)]
+    rising = [epoch(number, float(number)) for number in range(1, 20)]
+    for rows, cap, length in ((falling, 12, 12), (rising, 12, 6), (falling[:4], 12, 4)):
+        curve = Curve((1e-3, 0.0), rows, TrainingConfig(1e-3, 0.0, cap, patience=5))
+        assert curve.row(length) == rows[length - 1]
+        assert curve.row(length + 1) is None
+
+
+def test_the_full_score_is_that_of_the_lowest_loss() -> None:
+    rows = [epoch(1, 0.5, 0.6), epoch(2, 0.3, 0.7), epoch(3, 0.4, 0.9)]
+    assert Curve((1e-3, 0.0), rows, TrainingConfig(1e-3, 0.0, 9)).full_score() == 0.7
+    diverged = [epoch(1, float("nan"), 0.9)]
+    assert Curve((1e-3, 0.0), diverged, TrainingConfig(1e-3, 0.0, 9)).full_score() == 0
+
+
+# --- the clock
+
+
+def test_time_and_epochs_of_two_workers() -> None:
+    """By hand: 9 and 7 epochs side by side, then 9 more beginning at 14 s; each takes 2 s.
+
+    At 18 s the first worker reports first.
+    """
+    played = play(_Given([(1e-3, 0.0), (1e-4, 0.0), (1e-3, 0.7)]), Recorded(_table(), "alexnet"), workers=2)
+    assert (played.epochs, played.seconds) == (25, 32.0)
+    assert [(choice.epochs, choice.seconds) for choice in played.choices] == [(14, 14.0), (17, 18.0), (25, 32.0)]
+    assert play(_Given([(1e-3, 0.0)] * 3), Recorded(_table(), "alexnet"), workers=1).seconds == 54
+
+
+def test_a_choice_is_judged_by_its_full_curve_though_it_was_stopped() -> None:
+    recorded = Recorded(_table(), "alexnet")
+    played = play(_Given([(1e-3, 0.0), (5e-4, 0.0)], stop_after=2), recorded, workers=1)
+    assert played.epochs == 4
+    assert [choice.score for choice in played.choices] == [
+        recorded(1e-3, 0.0).full_score(),
+        recorded(5e-4, 0.0).full_score(),
+    ]
+    assert played.best_tried == recorded(1e-3, 0.0).full_score()
+    assert played.is_best_stopped
+
+
+def test_what_is_stopped_at_its_last_epoch_has_lost_nothing() -> None:
+    assert not play(_Given([(1e-3, 0.0)], stop_after=9), Recorded(_table(), "alexnet"), workers=1).is_best_stopped
+    assert play(_Given([(1e-3, 0.0)], stop_after=8), Recorded(_table(), "alexnet"), workers=1).is_best_stopped
+
+
+def test_a_target_counts_from_when_the_choice_stays_at_it() -> None:
+    choices = [Choice(1, 1.0, 0.5), Choice(2, 2.0, 0.7), Choice(3, 3.0, 0.4), Choice(4, 4.0, 0.6), Choice(5, 5.0, 0.8)]
+    played = Played(choices, 9, 9.0, 0.8, is_best_stopped=False)
+    assert played.reached(0.6) == choices[3]
+    assert played.reached(0.75) == choices[4]
+    assert played.reached(0.9) is None
+    assert replace(played, choices=choices[:3]).reached(0.6) is None
+
+
+# --- the sides
+
+
+@pytest.mark.parametrize("make", SIDES.values(), ids=list(SIDES))
+def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) -> None:
+    recorded = Recorded(_table(), "mobilenet")
+    one, same = (play(make("mobilenet", 12, 9, 3), recorded, workers=2) for _ in range(2))
+    assert one == same
+    assert 12 <= one.epochs <= 12 * 9
+    assert one.choices
+    assert one.score <= one.best_tried
+    assert play(make("mobilenet", 12, 9, 4), recorded, workers=2) != one
+
+
+def test_random_search_trains_everything_to_its_end_and_misses_nothing() -> None:
+    played = play(RandomSearch("alexnet", 12, 9, 0), Recorded(_table(), "alexnet"), workers=2)
+    assert not played.is_best_stopped
+    assert played.score == played.best_tried
+
+
+def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
+    """Also where a curve ended by another patience than the project's."""
+    table = _table()
+    table = table[(table.lr > 2e-4) | (table.epoch <= 4)]
+    played = play(ThisProject("alexnet", 12, 9, 0, Rungs(1_000, 2)), Recorded(table, "alexnet"), workers=2)
+    assert not played.is_best_stopped
+    assert played.score == played.best_tried
+
+
+def test_the_first_trial_of_this_project_is_the_baseline() -> None:
+    side = ThisProject("alexnet", 2, 9, 0)
+    first = side.next_trial()
+    assert first is not None
+    assert (first.lr, first.dropout) == (1e-3, ARCHITECTURES["alexnet"].baseline_dropout)
+
+
+def test_optuna_chooses_among_the_trials_it_did_not_prune() -> None:
+    side = OptunaAlone("alexnet", 12, 9, 0)
+    played = play(side, Recorded(_table(), "alexnet"), workers=1)
+    assert 5 <= len(side.ended) < 12
+    assert side.chosen() in side.ended
+    assert played.epochs < 12 * 7
+
+
+# --- the commands
+
+
+def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _table().to_csv(tmp_path / "curves.csv", index=False)
+    target = tmp_path / "rows.json"
+    command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--repetitions", "4", "--json", str(target)]
+    assert search.main(command) == 0
+    rows = json.loads(target.read_text())
+    assert [(row["arch"], row["side"]) for row in rows] == [(arch, side) for arch in ARCHITECTURES for side in SIDES]
+    for row in rows:
+        assert row["repetitions"] == 4
+        assert (row["epochs_until"] is None) == (row["reached"] < 0.5)
+        assert 0 <= row["reached_ci95"][0] <= row["reached"] <= row["reached_ci95"][1] <= 1
+        if row["side"] == search.REFERENCE:
+            assert row["reached"] >= 0.5, "the target is below the median of what it finds"
+            assert row["best_stopped"] == row["lost_points"] == 0
+    assert "alexnet: target" in capsys.readouterr().out
+
+
+def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "curves.csv"
+    small = ["--train-images", "150", "--validation-images", "50", "--max-epochs", "1"]
+    assert curves.main(["--output", str(target), "--configurations", "0", *small]) == 0
+    first = pd.read_csv(target)
+    assert list(first.columns) == COLUMNS
+    assert set(first.arch) == set(ARCHITECTURES)
+    assert curves.main(["--output", str(target), "--configurations", "1", *small]) == 0
+    both = pd.read_csv(target)
+    assert both[:2].equals(first)
+    assert len(both) == 4
+    assert capsys.readouterr().out.count("1 epochs") == 4
+    tasks = curves.tasks(48, 30)
+    assert tasks[:10] == curves.tasks(4, 30), "more configurations keep the first"
+    assert len({(task.arch, task.lr, task.dropout) for task in tasks}) == 98
+
+
+def test_a_live_curve_is_trained_as_it_is_asked_for() -> None:
+    data = curves.load(None, 150, 50)
+    live = curves.Live(data, "mobilenet", 3)
+    assert live(1e-3, 0.1, 0) is live(1e-3, 0.1, 0), "trained once"
+    played = play(RandomSearch("mobilenet", 2, 3, 0), lambda lr, dropout: live(lr, dropout, 0), workers=2)
+    assert played.epochs == 6
+    assert played.seconds > 0
