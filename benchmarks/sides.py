@@ -69,6 +69,11 @@ class ThisProject:
         return next(iter(self._search.leaders(self._arch)), None)
 
 
+def _score(trial: Trial) -> float:
+    """Validation accuracy of the weights that it would keep."""
+    return trial.best.val_accuracy if trial.best else 0.0
+
+
 class RandomSearch:
     """Uniform draws, each trained to its end; the highest score is chosen."""
 
@@ -99,7 +104,7 @@ class RandomSearch:
             self.ended.append(trial)
 
     def chosen(self) -> Trial | None:
-        return max(self.ended, key=lambda trial: trial.scores()[-1], default=None)
+        return max(self.ended, key=_score, default=None)
 
 
 class RayTutorial(RandomSearch):
@@ -169,7 +174,7 @@ class OptunaAlone(RandomSearch):
         if not row.is_finite:
             return False
         running = self._running[trial.trial_id]
-        running.report(trial.scores()[-1], row.epoch)
+        running.report(_score(trial), row.epoch)
         return running.should_prune()
 
     def end(self, trial: Trial, *, is_stopped: bool) -> None:
@@ -177,7 +182,7 @@ class OptunaAlone(RandomSearch):
         if is_stopped or not trial.best:
             self._study.tell(running, state=TrialState.PRUNED)
         else:
-            self._study.tell(running, trial.scores()[-1])
+            self._study.tell(running, _score(trial))
             self.ended.append(trial)
 
 
