@@ -46,6 +46,7 @@ from study.config import RUNGS, TPE, Rungs, Tpe
 from study.files import without_nan
 
 RECORDED = Path(__file__).with_name("curves.csv")
+FEWEST = 48
 REFERENCE = "random search, full length"
 MARGIN = 0.005
 
@@ -130,6 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         table = pd.read_csv(options.curves)
         sources = {arch: Recorded(table, arch) for arch in dict.fromkeys(table.arch)}
+        for arch, curves_of_arch in table.groupby("arch", sort=False):
+            recorded = len(curves_of_arch[["lr", "dropout"]].drop_duplicates())
+            few = f", too few to judge by (at least {FEWEST})" if recorded < FEWEST else ""
+            print(f"{arch}: {recorded} configurations recorded{few}")
     rows = []
     processes = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
