@@ -137,5 +137,7 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        if (error := trial.get_error()) is not None:
+        # Tune's own get_error() looks where the file may not have arrived yet.
+        if trial.error_file is not None:
+            error = Path(trial.error_file).read_text().rpartition("Failure # ")[2]
             self._search.ledger.note_error(_trial_id(trial), f"{explain(error)}\n{error}")

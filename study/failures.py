@@ -12,8 +12,12 @@ _OUT_OF_MEMORY = {
 }
 
 
-def explain(error: BaseException) -> str:
-    """One line that says why a trial or a run failed, and what to lower where memory ran out."""
+def explain(error: BaseException | str) -> str:
+    """One line that says why a trial or a run failed, and what to lower where memory ran out.
+
+    Args:
+        error: what Ray raised, or its text with the traceback.
+    """
     cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
     if isinstance(cause, StudyFailed):
         return str(cause)

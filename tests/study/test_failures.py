@@ -28,7 +28,7 @@ def _error_of(allocate: object) -> BaseException:
     ids=["torch", "numpy", "Python", "Ray"],
 )
 def test_out_of_memory_says_what_to_lower(error: BaseException) -> None:
-    for wrapped in (error, ray.exceptions.RayTaskError("train", "Traceback", error)):
+    for wrapped in (error, ray.exceptions.RayTaskError("train", "Traceback", error), f"Traceback\n{error!r}\nthe end"):
         text = explain(wrapped)
         assert text.startswith("out of memory: lower --concurrency")
         assert len(text.splitlines()) == 1
@@ -46,6 +46,7 @@ def test_out_of_gpu_memory_says_so() -> None:
     [
         (ArithmeticError("first\nlast"), "ArithmeticError: last"),
         (KeyError(), "KeyError:"),
+        ("Traceback\n  a line\nArithmeticError: last", "ArithmeticError: last"),
         (ray.exceptions.WorkerCrashedError(), "WorkerCrashedError: The worker died unexpectedly"),
         (StorageFailed("the checkpoint x cannot be written"), "the checkpoint x cannot be written"),
     ],

@@ -134,7 +134,7 @@ def test_study_json_says_how_it_came_about(whole: Path) -> None:
 
 def test_a_finished_study_is_only_named(whole: Path, workplace: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    done = run(["--resume"], workplace)
+    done = run(["--resume", "--name", "whole"], workplace)
     assert done.returncode == 0, done.stderr
     assert str(whole / "report" / "report.html") in done.stdout
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
