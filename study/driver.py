@@ -1,7 +1,7 @@
 """The search on Ray: one Tuner whose searcher and scheduler ask `Search` what to do."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from models.data import TrainingData
 from models.registry import Architecture
 from models.training import EpochResult
+from study.checkpoints import CheckpointStore
 from study.errors import StudyFailed
 from study.resources import Resources
 from study.search import Search
@@ -34,6 +35,7 @@ def run_search(
     data: TrainingData,
     settings: WorkerSettings,
     resources: Resources,
+    slots: Callable[[], int],
     state: Path | str,
     listener: SearchListener,
 ) -> None:
@@ -42,6 +44,7 @@ def run_search(
     Args:
         search: where it stands; trials that had not ended go on first.
         data: what every trial trains and validates on; its images are those of the settings' data set.
+        slots: says how many trials may run at a time.
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
 
     Raises:
@@ -56,10 +59,9 @@ def run_search(
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
         tune_config=tune.TuneConfig(
-            search_alg=_Searcher(search, listener),
+            search_alg=_Searcher(search, listener, slots, settings.checkpoints),
             scheduler=_Scheduler(search, listener),
             num_samples=-1,
-            max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
             trial_name_creator=_trial_id,
             trial_dirname_creator=_trial_id,
@@ -91,13 +93,19 @@ class _Unpickled:
 class _Searcher(_Unpickled, Searcher):
     """Hands out the trials of `Search` and tells it how they ended."""
 
-    def __init__(self, search: Search, listener: SearchListener) -> None:
+    def __init__(
+        self, search: Search, listener: SearchListener, slots: Callable[[], int], checkpoints: CheckpointStore
+    ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self._search = search
         self._listener = listener
+        self._slots = slots
+        self._checkpoints = checkpoints
         self._trial_ids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
+        if len(self._trial_ids) >= self._slots():
+            return None
         trial = self._search.next_trial()
         if trial is None:
             return Searcher.FINISHED
@@ -107,7 +115,9 @@ class _Searcher(_Unpickled, Searcher):
         return {"trial_id": trial.trial_id, "arch": trial.arch, "number": trial.number, "recipe": vars(recipe)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._search.end(self._trial_ids.pop(trial_id), failed=error)
+        ended = self._trial_ids.pop(trial_id)
+        self._search.end(ended, failed=error)
+        self._checkpoints.delete(ended)
         self._listener.on_change(self._search)
 
     def save(self, checkpoint_path: str) -> None:
