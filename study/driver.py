@@ -38,6 +38,7 @@ def run_search(
     slots: Callable[[], int],
     state: Path | str,
     listener: SearchListener,
+    train: Callable[..., None] = train_trial,
 ) -> None:
     """Runs the search to its end on the Ray that this process is connected to.
 
@@ -46,6 +47,7 @@ def run_search(
         data: what every trial trains and validates on; its images are those of the settings' data set.
         slots: says how many trials may run at a time.
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
+        train: Ray Tune's trainable, called as `train_trial` is.
 
     Raises:
         StudyFailed: if Ray ended the search before every trial had ended.
@@ -54,7 +56,7 @@ def run_search(
         return
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     trainable = tune.with_parameters(
-        train_trial, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
+        train, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
     )
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
