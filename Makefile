@@ -1,5 +1,6 @@
 # make demo: set everything up and run a whole study on handwritten digits.
-# make test: lint, type check and every test.
+# make test: lint, type check and every test but those of clusters.
+# make test-cluster: those, as root: machines of a small network on this one, with ssh, S3 and Ray between them.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test
+.PHONY: setup demo test test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -18,6 +19,16 @@ test: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest
+
+# In namespaces of their own, so that nothing they do meets another's processes or network, and nothing is left.
+ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
+
+test-cluster: setup
+	@test "$$(id -u)" = 0 || { echo "make test-cluster needs root, for namespaces and sshd"; exit 2; }
+	@command -v /usr/sbin/sshd rsync ip > /dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server rsync iproute2; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
+	@$(ISOLATED) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest tests/cluster'
 
 setup: $(INSTALLED)
 

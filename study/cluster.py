@@ -167,7 +167,8 @@ def check_shared(store: CheckpointStore) -> None:
     try:
         store.write_probe(probe)
     except OSError as error:
-        raise BadInput(f"the storage {store} cannot be written from here: {_one_line(error)}") from error
+        doubt = "; has this machine AWS credentials for it?" if str(store).startswith("s3://") else ""
+        raise BadInput(f"the storage {store} cannot be written from here: {_one_line(error)}{doubt}") from error
     try:
         for node in ray.nodes():
             if node["Alive"]:
