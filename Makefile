@@ -25,7 +25,7 @@ ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
 
 test-cluster: setup
 	@test "$$(id -u)" = 0 || { echo "make test-cluster needs root, for namespaces and sshd"; exit 2; }
-	@command -v /usr/sbin/sshd rsync ip > /dev/null || { apt-get update -qq && \
+	@which /usr/sbin/sshd rsync ip > /dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server rsync iproute2; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
 	@$(ISOLATED) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest tests/cluster'

@@ -1,14 +1,21 @@
 """Learning curves that are replayed instead of trained. Imports little, since every worker imports it."""
 
+import functools
 import math
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ray import tune
 
+WAIT_FOR = "workers-"
 
-def replay(config: dict[str, Any], **_: object) -> None:
+
+def replay(config: dict[str, Any], *, settings: Any, **_: object) -> None:
     """A trainable as `study.trainable.train_trial`, whose epochs take no time."""
+    _wait_for_the_others(str(settings.checkpoints))
     recipe = config["recipe"]
     rng = np.random.default_rng([config["number"], int(recipe["lr"] * 1e9)])
     best, since = math.inf, 0
@@ -19,6 +26,15 @@ def replay(config: dict[str, Any], **_: object) -> None:
         tune.report(row)
         if since >= recipe["patience"]:
             return
+
+
+@functools.cache
+def _wait_for_the_others(folder: str) -> None:
+    """Once a worker: waits until as many have come here as the name of the folder's only entry says."""
+    (meeting,) = Path(folder).glob(f"{WAIT_FOR}*")
+    (meeting / str(os.getpid())).touch()
+    while len(list(meeting.iterdir())) < int(meeting.name.removeprefix(WAIT_FOR)):
+        time.sleep(0.1)
 
 
 def _result(lr: float, dropout: float, epoch: int, rng: np.random.Generator) -> dict[str, Any]:

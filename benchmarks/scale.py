@@ -6,11 +6,12 @@ runs the study's own driver, searcher, rungs and tables on Ray Tune over simulat
 replays learning curves instead of training. A row a size:
 
     trials                     over both networks
-    driver_seconds_per_trial   wall seconds from the first suggestion to the last result, over the trials
+    driver_seconds_per_trial   wall seconds from the first result to the last, over the trials; workers give no result
+                               before all of them have started, so that start-up is left out
     peak_memory_mb             of the driver's process
     folder_mb                  of the study folder at the end
 
-Start-up is left out; every size has the same nodes and the same number of trials at a time, and a process of its own.
+Every size has the same nodes and the same number of trials at a time, and a process of its own.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from ray.cluster_utils import Cluster
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.curves import replay
+from benchmarks.curves import WAIT_FOR, replay
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split
 from study.checkpoints import CheckpointStore
 from study.config import StudyConfig
@@ -54,15 +55,16 @@ MEBIBYTE = 2**20
 
 
 class Stopwatch(SearchRecorder):
-    """The study's recorder, which also notes when the search first and last changed."""
+    """The study's recorder, which also notes when the first and the last result came."""
 
     first: float | None = None
     last = 0.0
 
     def on_change(self, search: Search) -> None:
-        self.last = time.monotonic()
-        self.first = self.first or self.last
         super().on_change(search)
+        self.last = time.monotonic()
+        if self.first is None and any(search.ledger.tally(arch).epochs for arch in search.samplers):
+            self.first = self.last
 
 
 def run(trials: int) -> dict[str, Any]:
@@ -84,6 +86,7 @@ def run(trials: int) -> dict[str, Any]:
             dataset = _dataset()
             split = stratified_split(dataset.train.labels, 0)
             concurrency = NODES * TRIALS_A_NODE
+            (folder.checkpoints / f"{WAIT_FOR}{concurrency}").mkdir(parents=True)
             run_search(
                 search,
                 {},

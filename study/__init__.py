@@ -15,6 +15,9 @@ os.environ.update(
             # The driver draws its own progress and handles its own signals.
             "RAY_AIR_NEW_OUTPUT": "0",
             "TUNE_DISABLE_SIGINT_HANDLER": "1",
+            # The ledger is what a search is resumed from and read from, so Tune need not write it all down as well.
+            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+            "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
         }.items()
     }
 )

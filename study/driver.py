@@ -54,7 +54,8 @@ def run_search(
     """
     if search.is_done():
         return
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # Why an attempt at a trial failed is in the ledger.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(
         train, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
     )

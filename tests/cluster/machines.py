@@ -6,9 +6,9 @@ is not ended by then ends with it.
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,9 +64,9 @@ class Machine:
 
     def __init__(self, network: Network, number: int) -> None:
         self.ip = f"10.77.0.{number}"
-        self.files = network.folder / f"machine-{number}"
+        self.files = Path(tempfile.mkdtemp(prefix=f"machine-{number}-", dir=network.folder))
         self.home = network.home
-        self.files.mkdir()
+        self._started: list[subprocess.Popen[bytes]] = []
         (self.files / ".ray").mkdir()
         self.write_token(TOKEN)
         Path("/tmp/ray").mkdir(exist_ok=True)
@@ -81,6 +81,7 @@ class Machine:
             while ! ip link show eth0 > /dev/null 2>&1; do sleep 0.05; done
             ip addr add {self.ip}/24 dev eth0
             ip link set eth0 up
+            ip route add default via {GATEWAY}
             touch {self.home}/.booted
             exec sleep infinity
         """
@@ -104,9 +105,11 @@ class Machine:
     def start(self, command: Sequence[str], log: Path, **environment: str) -> subprocess.Popen[bytes]:
         """Starts a command in the home; what it prints goes to the log."""
         with log.open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self._inside(command, environment), stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )
+        self._started.append(process)
+        return process
 
     def run(self, command: Sequence[str], timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in the home to its end."""
@@ -121,6 +124,24 @@ class Machine:
         if done.returncode:
             raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stdout}\n{done.stderr}")
 
+    def serve_ssh(self, public_key: Path) -> None:
+        """Debian's sshd, which lets the owner of this key in as root."""
+        (self.files / ".ssh").mkdir(mode=0o700, exist_ok=True)
+        (self.files / ".ssh" / "authorized_keys").write_text(public_key.read_text())
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.files / "host_key"], check=True)
+        Path("/run/sshd").mkdir(exist_ok=True)
+        options = {
+            "ListenAddress": self.ip,
+            "HostKey": self.home / "host_key",
+            "PidFile": "none",
+            "PermitRootLogin": "prohibit-password",
+            "PasswordAuthentication": "no",
+            "UsePAM": "no",
+            "StrictModes": "no",
+        }
+        flags = [f"-o{name}={value}" for name, value in options.items()]
+        self.start(["/usr/sbin/sshd", "-f", "/dev/null", "-D", "-e", *flags], self.files / "sshd.log")
+
     def processes(self) -> list[str]:
         """The command lines of everything that runs on it, but for what keeps it on."""
         done = self.run(["ps", "-eo", "pid=,args="])
@@ -132,6 +153,8 @@ class Machine:
         if self._outer.poll() is None:
             os.kill(self._init, 9)
             self._outer.wait()
+        for process in self._started:
+            process.wait()
 
     def _inside(self, command: Sequence[str], environment: dict[str, str]) -> list[str]:
         settings = {
@@ -154,7 +177,3 @@ def _namespace(pid: int) -> str:
 
 def _run(script: str) -> None:
     subprocess.run(script, shell=True, check=True)
-
-
-def copy_tree(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, symlinks=True)
