@@ -8,6 +8,8 @@ replays learning curves instead of training. A row a size:
     trials                     over both networks
     driver_seconds_per_trial   wall seconds from the first result to the last, over the trials; workers give no result
                                before all of them have started, so that start-up is left out
+    driver_cpu_seconds_per_trial
+                               the same of the driver's own processor time, which what else runs hardly changes
     peak_memory_mb             of the driver's process
     folder_mb                  of the study folder at the end
 
@@ -59,12 +61,14 @@ class Stopwatch(SearchRecorder):
 
     first: float | None = None
     last = 0.0
+    first_cpu = 0.0
+    last_cpu = 0.0
 
     def on_change(self, search: Search) -> None:
         super().on_change(search)
-        self.last = time.monotonic()
+        self.last, self.last_cpu = time.monotonic(), time.process_time()
         if self.first is None and any(search.ledger.tally(arch).epochs for arch in search.samplers):
-            self.first = self.last
+            self.first, self.first_cpu = self.last, self.last_cpu
 
 
 def run(trials: int) -> dict[str, Any]:
@@ -107,6 +111,7 @@ def run(trials: int) -> dict[str, Any]:
         return {
             "trials": len(search.ledger.trials()),
             "driver_seconds_per_trial": (recorder.last - recorder.first) / trials,
+            "driver_cpu_seconds_per_trial": (recorder.last_cpu - recorder.first_cpu) / trials,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "folder_mb": size / MEBIBYTE,
         }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,12 +17,12 @@ import grpc
 import psutil
 import ray
 import torch
+import yaml
 
 # Ray has no public way to ask who answers at an address without waiting for minutes where nobody does.
 from ray._private import ray_constants, services
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
-from ray._private.state import state as ray_state
 from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -35,6 +36,8 @@ GIB = 2**30
 ANSWER_WITHIN_SECONDS = 10.0
 NODE_CHECK_WITHIN_SECONDS = 45.0
 CAPACITY_EVERY_SECONDS = 5.0
+# Nodes that the autoscaler has not started yet are in no count of Ray's.
+LAUNCHER_CONFIG = Path.home() / "ray_bootstrap_config.yaml"
 
 
 @contextmanager
@@ -115,10 +118,22 @@ def _find(address: str) -> str:
 
 def capacity() -> Capacity:
     """What the Ray that this process is connected to has, or will have once its autoscaler has started all it may."""
-    there = ray.cluster_resources()
-    possible = ray_state.get_max_resources_from_cluster_config() or {}
-    cpus, gpus, memory = (max(there.get(name, 0.0), possible.get(name, 0)) for name in ("CPU", "GPU", "memory"))
-    return Capacity(float(cpus), float(gpus), memory / GIB)
+    there, possible = ray.cluster_resources(), launchable(LAUNCHER_CONFIG)
+    cpus, gpus, memory = (max(there.get(name, 0.0), possible.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
+    return Capacity(cpus, gpus, memory / GIB)
+
+
+def launchable(config: Path) -> dict[str, float]:
+    """What a cluster has at most by the configuration that `ray up` leaves on its head; nothing where there is none."""
+    total: dict[str, float] = {}
+    if config.exists():
+        settings = yaml.safe_load(config.read_text())
+        for name, node in settings["available_node_types"].items():
+            is_head = name == settings["head_node_type"]
+            count = 1 if is_head else min(node.get("max_workers", 0), settings["max_workers"])
+            for resource, amount in node.get("resources", {}).items():
+                total[resource] = total.get(resource, 0.0) + count * amount
+    return total
 
 
 class Slots:
