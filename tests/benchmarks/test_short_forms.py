@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import agreement, calibration
+from benchmarks import agreement, calibration, scale
 from benchmarks.calibration import SETTINGS, ProbitModel
 
 
@@ -42,3 +42,21 @@ def test_agreement_compares_both_loops(tmp_path: Path, capsys: pytest.CaptureFix
     assert agreement.main(["--train-size", "300", "--epochs", "1", "--seeds", "1", "--json", str(rows)]) == 0
     assert [row["arch"] for row in json.loads(rows.read_text())] == ["alexnet", "mobilenet"]
     assert "plain fp32 loop" in capsys.readouterr().out
+
+
+def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert scale.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["trials"] for row in rows] == [10, 20]
+    for row in rows:
+        assert 0 < row["driver_cpu_seconds_per_trial"]
+        assert 0 < row["driver_seconds_per_trial"] < 30
+        assert 50 < row["peak_memory_mb"] < 8000
+        assert 0 < row["folder_mb"] < 50
+    assert "trials at a time" in capfd.readouterr().out
+
+
+def test_scale_takes_sizes_that_both_networks_can_share() -> None:
+    for odd in ("3", "0", "-2"):
+        with pytest.raises(SystemExit):
+            scale.main(["--trials", odd])

@@ -1,7 +1,7 @@
 """What cannot work on a cluster is one clear line, in under a minute."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -98,9 +98,7 @@ def test_no_credentials(head: Machine, s3: S3) -> None:
     assert "has this machine AWS credentials for it?" in line
 
 
-def test_a_folder_that_another_node_does_not_see(
-    head: Machine, network: Network, machine: Callable[[int], Machine]
-) -> None:
+def test_a_folder_that_another_node_does_not_see(head: Machine, network: Network) -> None:
     other = network.machine(3)
     other.ray_start(f"--address={head.ip}:6379", "--num-cpus=1")
     for storage in ([], ["--storage", "/tmp/ray/here"]):

@@ -11,10 +11,10 @@ import pytest
 from tests.cluster.machines import Machine, wait_until
 from tests.cluster.storage import S3
 
-MAX_EPOCHS = 8
+MAX_EPOCHS = 5
 # The small network on all the digits: epochs of a second or two, checkpoints of a few hundred kilobytes.
 SETTINGS = ["--dataset", "digits", "--archs", "mobilenet", "--trials", "3", "--max-epochs", str(MAX_EPOCHS)]
-STUDY = ["python", "-m", "study.run", *SETTINGS, "--seeds", "2", "--confirm", "0", "--address", "auto"]
+STUDY = ["python", "-m", "study.run", *SETTINGS, "--seeds", "1", "--confirm", "0", "--address", "auto"]
 RESUME = ["python", "-m", "study.run", "--resume", "--name"]
 ENDED = {"COMPLETE", "STOPPED_EARLY", "PRUNED"}
 
@@ -62,7 +62,7 @@ class Study:
                 counts[event["trial_id"]] = counts.get(event["trial_id"], 0) + 1
         return counts
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 400) -> None:
         def there() -> bool:
             assert self.driver.poll() is None, self.log.read_text()
             return condition()
@@ -76,7 +76,7 @@ class Study:
         self._head.run(["kill", "-9", *pids])
         self.driver.wait(timeout=30)
 
-    def finish(self, seconds: float = 400) -> None:
+    def finish(self, seconds: float = 900) -> None:
         try:
             assert self.driver.wait(timeout=seconds) == 0, self.log.read_text()
         except subprocess.TimeoutExpired:
