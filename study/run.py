@@ -74,6 +74,8 @@ def _run(request: Request) -> int:
         _interrupt_on_signals()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)
         _check_storage(request)
+        if request.config.address is not None:
+            _say(console, f"Joined a cluster for {resources.concurrency} training runs at a time")
         config = replace(
             request.config,
             precision=_resolve_precision(request.config, resources),

@@ -66,6 +66,7 @@ def test_a_study_from_a_laptop(machines: tuple[Machine, Machine, Machine], netwo
         *("ray", "submit", FILE, str(ROOT / "study" / "run.py"), "--"),
         *(*STUDY, "--seeds", "1", "--confirm", "0", "--name", "first", "--address", "auto", "--storage", str(shared)),
     )
+    assert "Joined a cluster for" in out, out
     assert "Search: done in" in out, out
     assert "MobileNet-like" in out
     assert "Report: " in out
