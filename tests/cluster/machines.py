@@ -152,8 +152,8 @@ class Machine:
         """Ends it at once, as pulling the plug does: every process gets SIGKILL."""
         if self._outer.poll() is None:
             os.kill(self._init, 9)
-            self._outer.wait()
-        for process in self._started:
+        # It is not off before what was started in it from here has been waited for.
+        for process in [*self._started, self._outer]:
             process.wait()
 
     def _inside(self, command: Sequence[str], environment: dict[str, str]) -> list[str]:
