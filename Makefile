@@ -1,6 +1,7 @@
 # make demo: set everything up and run a whole study on handwritten digits.
-# make test: lint, type check and every test.
+# make test: lint, type check and every test but those of clusters.
 # make soak: one study killed twenty times; minutes.
+# make test-cluster: as root, machines of a small network on this one, with ssh, S3 and Ray between them.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test soak
+.PHONY: setup demo test soak test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -22,6 +23,16 @@ test: setup
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
+
+# In namespaces of their own, so that nothing they do meets another's processes or network, and nothing is left.
+ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
+
+test-cluster: setup
+	@test "$$(id -u)" = 0 || { echo "make test-cluster needs root, for namespaces and sshd"; exit 2; }
+	@which /usr/sbin/sshd rsync ip > /dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server rsync iproute2; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
+	@$(ISOLATED) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest tests/cluster'
 
 setup: $(INSTALLED)
 

@@ -69,9 +69,10 @@ def retrain(
     architectures: Mapping[str, Architecture],
     settings: WorkerSettings,
     resources: Resources,
+    slots: Callable[[], int],
     on_epoch: Callable[[RunPlan, EpochResult], None],
 ) -> Iterator[tuple[RunPlan, CompletedRun | FailedRun]]:
-    """Makes the runs as Ray tasks, as many at a time as the resources say.
+    """Makes the runs as Ray tasks, as many at a time as `slots` says.
 
     Yields:
         Each plan as its run finishes: a FinalRun, or a CompletedRun where the purpose is another; or why it failed.
@@ -89,7 +90,7 @@ def retrain(
     # Ray types the handle of a streaming task as an ordinary reference.
     under_way: dict[Any, RunPlan] = {}
     while waiting or under_way:
-        while waiting and len(under_way) < resources.concurrency:
+        while waiting and len(under_way) < slots():
             plan = waiting.pop(0)
             under_way[task.remote(plan, architectures[plan.arch], settings)] = plan
         ready: Any = ray.wait(list(under_way), num_returns=1, fetch_local=False)[0][0]

@@ -22,6 +22,9 @@ os.environ.update(
             # A worker's glibc keeps freed memory for the next step: page faults took 5 to 10 % of a step on the CPU.
             "MALLOC_MMAP_THRESHOLD_": str(2**30),
             "MALLOC_TRIM_THRESHOLD_": str(2**30),
+            # The ledger is what a search is resumed from and read from, so Tune need not write it all down as well.
+            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+            "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
         }.items()
     }
 )

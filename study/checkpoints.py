@@ -1,8 +1,10 @@
 """Checkpoints of training runs: one a run, on any storage that every node can reach."""
 
 import io
+import time
 import zlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from pyarrow import fs
@@ -11,6 +13,12 @@ from study.errors import StorageFailed
 from study.files import DamagedFile
 
 _MAGIC = b"netverdict checkpoint 1\n"
+
+# A bucket that does not answer is asked again for this long, then the run fails and may be tried again.
+PATIENCE_SECONDS = 120.0
+_PAUSE_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 class CheckpointStore:
@@ -32,43 +40,78 @@ class CheckpointStore:
         self._uri = uri
         self._within = within
 
+    def __str__(self) -> str:
+        return self._uri
+
     def save(self, run: str, state: dict[str, Any]) -> None:
         """Replaces the checkpoint of the run of this name, a relative path. Raises StorageFailed if it cannot."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getbuffer()
+        try:
+            self._patiently(lambda: self._write(run, _MAGIC + zlib.crc32(payload).to_bytes(4, "big"), payload))
+        except OSError as error:
+            raise StorageFailed(f"the checkpoint {self._locate(run)[1]} cannot be written: {error}") from error
+
+    def _write(self, run: str, *parts: bytes | memoryview) -> None:
         filesystem, path = self._locate(run)
         # An object store shows an object once it is complete; a file system needs the rename.
         local = isinstance(filesystem, fs.LocalFileSystem)
         target = f"{path}.tmp" if local else path
-        try:
-            filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-            with filesystem.open_output_stream(target) as file:
-                file.write(_MAGIC + zlib.crc32(payload).to_bytes(4, "big"))
-                file.write(payload)
-            if local:
-                filesystem.move(target, path)
-        except OSError as error:
-            raise StorageFailed(f"the checkpoint {path} cannot be written: {error}") from error
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        with filesystem.open_output_stream(target) as file:
+            for part in parts:
+                file.write(part)
+        if local:
+            filesystem.move(target, path)
 
     def load(self, run: str) -> dict[str, Any] | None:
         """The newest state of the run, or None if there is none. Raises DamagedFile, which names the file."""
-        filesystem, path = self._locate(run)
-        try:
-            with filesystem.open_input_stream(path) as file:
-                content = file.read()
-        except FileNotFoundError:
+        content = self._patiently(lambda: self._read(run))
+        if content is None:
             return None
         head, checksum, payload = content[: len(_MAGIC)], content[len(_MAGIC) :][:4], content[len(_MAGIC) + 4 :]
         if head != _MAGIC or zlib.crc32(payload).to_bytes(4, "big") != checksum:
-            raise DamagedFile(f"the checkpoint {path} is damaged")
+            raise DamagedFile(f"the checkpoint {self._locate(run)[1]} is damaged")
         return dict(torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True))
 
     def delete(self, run: str) -> None:
         """Removes the checkpoint of the run, if there is one."""
+        self._patiently(lambda: self._remove(run))
+
+    def write_probe(self, name: str) -> None:
+        """Writes an empty file where a run of this name would lie. Raises OSError at once if that cannot be."""
+        self._write(name, b"")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name. Raises OSError at once if the storage does not answer."""
+        filesystem, path = self._locate(name)
+        return bool(filesystem.get_file_info(path).type == fs.FileType.File)
+
+    def _read(self, run: str) -> bytes | None:
+        filesystem, path = self._locate(run)
+        try:
+            with filesystem.open_input_stream(path) as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def _remove(self, run: str) -> None:
         filesystem, path = self._locate(run)
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
+
+    def _patiently(self, operation: Callable[[], T]) -> T:
+        """Repeats what a remote storage refuses; of a local one nothing is better a moment later."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return operation()
+            except OSError:
+                local = isinstance(fs.FileSystem.from_uri(self._uri)[0], fs.LocalFileSystem)
+                if local or time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
     def _locate(self, run: str) -> tuple[fs.FileSystem, str]:
         filesystem, root = fs.FileSystem.from_uri(self._uri)

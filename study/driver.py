@@ -1,7 +1,7 @@
 """The search on Ray: one Tuner whose searcher and scheduler ask `Search` what to do."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from models.data import TrainingData
 from models.registry import Architecture
 from models.training import EpochResult
+from study.checkpoints import CheckpointStore
 from study.errors import StorageFailed, StudyFailed
 from study.failures import explain
 from study.resources import Resources
@@ -35,15 +36,19 @@ def run_search(
     data: TrainingData,
     settings: WorkerSettings,
     resources: Resources,
+    slots: Callable[[], int],
     state: Path | str,
     listener: SearchListener,
+    train: Callable[..., None] = train_trial,
 ) -> None:
     """Runs the search to its end on the Ray that this process is connected to.
 
     Args:
         search: where it stands; trials that had not ended go on first.
         data: what every trial trains and validates on; its images are those of the settings' data set.
+        slots: says how many trials may run at a time.
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
+        train: Ray Tune's trainable, called as `train_trial` is.
 
     Raises:
         StorageFailed: if a checkpoint cannot be written.
@@ -54,15 +59,14 @@ def run_search(
     # Tune logs the traceback of every failed attempt; the ledger keeps the last.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(
-        train_trial, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
+        train, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
     )
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
         tune_config=tune.TuneConfig(
-            search_alg=_Searcher(search, listener),
+            search_alg=_Searcher(search, listener, slots, settings.checkpoints),
             scheduler=_Scheduler(search, listener),
             num_samples=-1,
-            max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
             trial_name_creator=_trial_id,
             trial_dirname_creator=_trial_id,
@@ -94,13 +98,19 @@ class _Unpickled:
 class _Searcher(_Unpickled, Searcher):
     """Hands out the trials of `Search` and tells it how they ended."""
 
-    def __init__(self, search: Search, listener: SearchListener) -> None:
+    def __init__(
+        self, search: Search, listener: SearchListener, slots: Callable[[], int], checkpoints: CheckpointStore
+    ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self._search = search
         self._listener = listener
+        self._slots = slots
+        self._checkpoints = checkpoints
         self._trial_ids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
+        if len(self._trial_ids) >= self._slots():
+            return None
         trial = self._search.next_trial()
         if trial is None:
             return Searcher.FINISHED
@@ -110,7 +120,9 @@ class _Searcher(_Unpickled, Searcher):
         return {"trial_id": trial.trial_id, "arch": trial.arch, "number": trial.number, "recipe": vars(recipe)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._search.end(self._trial_ids.pop(trial_id), failed=error)
+        ended = self._trial_ids.pop(trial_id)
+        self._search.end(ended, failed=error)
+        self._checkpoints.delete(ended)
         self._listener.on_change(self._search)
 
     def save(self, checkpoint_path: str) -> None:

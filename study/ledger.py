@@ -8,7 +8,8 @@ import errno
 import json
 import os
 import zlib
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -58,6 +59,30 @@ class Trial:
         return [row.val_accuracy for row in kept if row is not None]
 
 
+@dataclass
+class Tally:
+    """What some trials add up to.
+
+    Attributes:
+        states: how many trials ended in each status; None for those that run.
+        score: the highest of their scores, in [0, 1]; None if there is none.
+        epochs: trained.
+        seconds: of training.
+    """
+
+    states: Counter[Status | None] = field(default_factory=Counter)
+    score: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+
+    def add(self, trial: Trial) -> None:
+        self.states[trial.status] += 1
+        if (best := trial.best) is not None:
+            self.score = best.val_accuracy if self.score is None else max(self.score, best.val_accuracy)
+        self.epochs += len(trial.history)
+        self.seconds += sum(row.seconds for row in trial.history)
+
+
 class Ledger:
     """The trials of a search, by architecture and by number, written down as they happen.
 
@@ -72,12 +97,31 @@ class Ledger:
     def __init__(self, journal: Path) -> None:
         self._journal = journal
         self._trials: dict[str, Trial] = {}
+        self._numbers: dict[str, list[str]] = {}
+        # What is asked after every epoch must not take longer the more trials there are.
+        self._running: dict[str, Trial] = {}
+        self._ended: dict[str, Tally] = {}
         self._arrivals: list[tuple[Trial, EpochResult]] = []
         self.damage = self._replay()
 
     def trials(self, arch: str | None = None) -> list[Trial]:
         """All trials, or those of an architecture, in the order in which they were asked for."""
-        return [trial for trial in self._trials.values() if arch in (None, trial.arch)]
+        if arch is None:
+            return list(self._trials.values())
+        return [self._trials[trial_id] for trial_id in self._numbers.get(arch, ())]
+
+    def count(self, arch: str) -> int:
+        """How many trials of an architecture were asked for."""
+        return len(self._numbers.get(arch, ()))
+
+    def tally(self, arch: str) -> Tally:
+        """What the trials of an architecture add up to now."""
+        ended = self._ended.get(arch, Tally())
+        total = replace(ended, states=ended.states.copy())
+        for trial in self._running.values():
+            if trial.arch == arch:
+                total.add(trial)
+        return total
 
     def trial(self, trial_id: str) -> Trial:
         return self._trials[trial_id]
@@ -158,6 +202,8 @@ class Ledger:
             case {"event": "ask", "arch": arch, "number": number, "lr": lr, "dropout": dropout}:
                 trial = Trial(arch, number, lr, dropout)
                 self._trials[trial.trial_id] = trial
+                self._numbers.setdefault(arch, []).append(trial.trial_id)
+                self._running[trial.trial_id] = trial
             case {"event": "epoch", "trial_id": trial_id, **row}:
                 result = EpochResult(**{name: row[name] for name in EpochResult.__dataclass_fields__})
                 self._trials[trial_id].history.append(result)
@@ -165,7 +211,10 @@ class Ledger:
             case {"event": "error", "trial_id": trial_id, "error": error}:
                 self._trials[trial_id].error = error
             case {"event": "end", "trial_id": trial_id, "status": status} if status in get_args(Status):
-                self._trials[trial_id].status = status
+                trial = self._trials[trial_id]
+                trial.status = status
+                if self._running.pop(trial_id, None) is not None:
+                    self._ended.setdefault(trial.arch, Tally()).add(trial)
             case _:
                 raise ValueError(f"no event of a search: {event}")
 

@@ -1,16 +1,17 @@
 """Keeps the study folder and the screen up to date with the search."""
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 
 from study.folder import StudyFolder
-from study.ledger import Ledger
+from study.ledger import Ledger, Status
 from study.progress import Progress, Row
 from study.sampler import export
 from study.search import Search
 
+# The tables are written anew every so often, less often once that takes more than this share of the driver's time.
 TABLES_EVERY_SECONDS = 5.0
+TABLES_SHARE_OF_TIME = 0.01
 
 
 class SearchRecorder:
@@ -26,15 +27,15 @@ class SearchRecorder:
         self._progress = progress
         self._titles = titles
         self._planned = planned
-        self._written = float("-inf")
+        self._next_tables = float("-inf")
 
     def begin(self, search: Search) -> None:
         self._progress.begin("Search", self._rows(search.ledger))
 
     def on_change(self, search: Search) -> None:
-        """Shows the change; writes the tables every few seconds, since that takes longer the more there is."""
+        """Shows the change; writes the tables now and then, since that takes longer the more there is."""
         self._progress.update(self._rows(search.ledger))
-        if time.monotonic() - self._written >= TABLES_EVERY_SECONDS:
+        if time.monotonic() >= self._next_tables:
             self._write_tables(search.ledger)
 
     def finish(self, search: Search) -> None:
@@ -47,24 +48,21 @@ class SearchRecorder:
         export(search.samplers.values(), self._folder.optuna)
 
     def _write_tables(self, ledger: Ledger) -> None:
+        begun = time.monotonic()
         self._folder.write_trials(ledger.trials_table())
         self._folder.write_history(ledger.history_table())
-        self._written = time.monotonic()
+        done = time.monotonic()
+        self._next_tables = done + max(TABLES_EVERY_SECONDS, (done - begun) / TABLES_SHARE_OF_TIME)
 
     def _rows(self, ledger: Ledger) -> list[Row]:
         rows = []
         for arch, title in self._titles.items():
-            trials = ledger.trials(arch)
-            states = Counter("running" if t.status is None else t.status.lower().replace("_", " ") for t in trials)
-            scores = [trial.best.val_accuracy for trial in trials if trial.best is not None]
-            rows.append(
-                Row(
-                    title=title,
-                    planned=self._planned,
-                    states=states,
-                    accuracy=max(scores, default=None),
-                    epochs=sum(len(trial.history) for trial in trials),
-                    seconds=sum(row.seconds for trial in trials for row in trial.history),
-                )
-            )
+            tally = ledger.tally(arch)
+            states = {_state(status): count for status, count in tally.states.items()}
+            row = Row(title, self._planned, states, accuracy=tally.score, epochs=tally.epochs, seconds=tally.seconds)
+            rows.append(row)
         return rows
+
+
+def _state(status: Status | None) -> str:
+    return "running" if status is None else status.lower().replace("_", " ")

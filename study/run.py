@@ -89,12 +89,16 @@ def _do(
     with cluster.ray_session(request.config.address) as capacity:
         interrupts.listen()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)
+        _check_storage(request)
+        if request.config.address is not None:
+            _say(console, f"Joined a cluster for {resources.concurrency} training runs at a time")
         config = replace(
             request.config,
             precision=_resolve_precision(request.config, resources),
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,
-            concurrency=resources.concurrency,
+            # What a cluster has may change, so there only a number that was asked for is kept.
+            concurrency=resources.concurrency if request.config.address is None else request.config.concurrency,
         )
         if request.is_resumed:
             preparation.take_up_folder(request, dataset)
@@ -108,7 +112,8 @@ def _do(
             checkpoints=_checkpoints(request.folder, config),
         )
         with Progress(console) as progress:
-            study = _Study(request.folder, config, dataset, resources, progress, settings)
+            slots = cluster.Slots(resources, request.config)
+            study = _Study(request.folder, config, dataset, resources, slots, progress, settings)
             search = None if config.baseline else study.search()
             failures: list[FailedRun] = []
             if search is not None:
@@ -128,6 +133,7 @@ class _Study:
     config: StudyConfig
     dataset: Dataset
     resources: Resources
+    slots: cluster.Slots
     progress: Progress
     settings: WorkerSettings
 
@@ -149,7 +155,14 @@ class _Study:
         recorder.begin(search)
         try:
             run_search(
-                search, self.architectures, data, self.settings, self.resources, self.folder.tune.absolute(), recorder
+                search,
+                self.architectures,
+                data,
+                self.settings,
+                self.resources,
+                self.slots,
+                self.folder.tune.absolute(),
+                recorder,
             )
         finally:
             recorder.flush(search)
@@ -167,7 +180,8 @@ class _Study:
         self._drop_damaged_checkpoints([plan.name for plan in missing])
         recorder = RunsRecorder(self.folder, self.progress, stage, plans)
         failures = []
-        for plan, run in retrain(missing, self.architectures, self.settings, self.resources, recorder.on_epoch):
+        runs = retrain(missing, self.architectures, self.settings, self.resources, self.slots, recorder.on_epoch)
+        for plan, run in runs:
             recorder.on_end(plan, run)
             if isinstance(run, FailedRun):
                 failures.append(run)
@@ -213,6 +227,13 @@ def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
     if config.storage:
         return CheckpointStore(config.storage, within=f"{folder.path.name}-{folder.read_study()['id'][:8]}")
     return CheckpointStore(str(folder.checkpoints.absolute()))
+
+
+def _check_storage(request: Request) -> None:
+    """Raises BadInput unless every node finds there what another writes."""
+    storage = request.config.storage
+    if storage is not None or request.config.address is not None:
+        cluster.check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
 
 
 def _open_search(folder: StudyFolder, config: StudyConfig) -> Search:

@@ -1,5 +1,7 @@
 """One architecture's Optuna study: where its next configuration comes from."""
 
+import bisect
+import heapq
 import sqlite3
 import tempfile
 from collections.abc import Iterable
@@ -7,12 +9,17 @@ from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from models.randomness import integer, stream
 from study.config import TPE, SearchSpace, Tpe
 from study.files import write_atomically
 from study.ledger import Trial
+
+# TPE takes time in proportion to the trials that it is shown. It tells the best 25 of them at most from the rest, so
+# of a long history it is shown those and the newest.
+HISTORY = 200
+BEST = 25
 
 
 class Sampler:
@@ -33,6 +40,8 @@ class Sampler:
         self._seed = seed
         self._tpe = tpe
         self._running: dict[int, optuna.Trial] = {}
+        self._ended: dict[int, FrozenTrial] = {}
+        self._ranking: list[tuple[tuple[float, ...], int]] = []
         self._distributions: dict[str, BaseDistribution] = {
             "lr": FloatDistribution(*space.lr, log=True),
             "dropout": FloatDistribution(*space.dropout),
@@ -41,11 +50,16 @@ class Sampler:
     def suggest(self, number: int) -> tuple[float, float]:
         """Learning rate and dropout for the trial of this number, which counts as running from now on."""
         purpose = ("sampler", self.study.study_name, number)
-        self.study.sampler = optuna.samplers.TPESampler(
+        sampler = optuna.samplers.TPESampler(
             n_startup_trials=self._tpe.startup_trials,
             multivariate=self._tpe.multivariate,
             seed=integer(stream(self._seed, *purpose)),
         )
+        if len(self._ended) > HISTORY:
+            excerpt = optuna.create_study(direction="maximize", sampler=sampler)
+            excerpt.add_trials(self._excerpt())
+            self.study.enqueue_trial(excerpt.ask(self._distributions).params)
+        self.study.sampler = sampler
         trial = self.study.ask(self._distributions)
         self._running[number] = trial
         return trial.params["lr"], trial.params["dropout"]
@@ -67,12 +81,23 @@ class Sampler:
         if trial.status != "DIVERGED":
             for epoch, score in enumerate(scores, start=1):
                 running.report(score, epoch)
-        if trial.status in ("COMPLETE", "STOPPED_EARLY"):
-            self.study.tell(running, scores[-1])
-        elif trial.status == "FAILED":
+        if trial.status == "FAILED":
             self.study.tell(running, state=TrialState.FAIL)
+        elif trial.status in ("COMPLETE", "STOPPED_EARLY"):
+            self._note(trial.number, self.study.tell(running, scores[-1]), (0, -scores[-1]))
         else:
-            self.study.tell(running, state=TrialState.PRUNED)
+            rank = (2,) if trial.status == "DIVERGED" else (1, -len(scores), -scores[-1])
+            self._note(trial.number, self.study.tell(running, state=TrialState.PRUNED), rank)
+
+    def _note(self, number: int, frozen: FrozenTrial, rank: tuple[float, ...]) -> None:
+        self._ended[number] = frozen
+        bisect.insort(self._ranking, (rank, number))
+
+    def _excerpt(self) -> list[FrozenTrial]:
+        """The best trials, as TPE ranks them, and the newest."""
+        best = [number for _, number in self._ranking[:BEST]]
+        newest = heapq.nlargest(HISTORY - BEST, self._ended)
+        return [self._ended[number] for number in sorted({*best, *newest})]
 
 
 def export(samplers: Iterable[Sampler], path: Path) -> None:

@@ -47,7 +47,7 @@ class Search:
         if self._waiting:
             trial = self._waiting.pop(0)
         else:
-            asked = {arch: len(self.ledger.trials(arch)) for arch in self._baselines}
+            asked = {arch: self.ledger.count(arch) for arch in self._baselines}
             open_archs = [arch for arch, count in asked.items() if count < self._config.trials]
             if not open_archs:
                 return None

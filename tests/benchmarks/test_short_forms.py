@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import agreement, calibration, concurrency, overhead, throughput
+from benchmarks import agreement, calibration, concurrency, overhead, scale, throughput
 from benchmarks.calibration import SETTINGS, ProbitModel
 from models.registry import ARCHITECTURES
 
@@ -95,3 +95,21 @@ def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pyte
         is_training = row["stage"] in ("search", "confirmation", "final runs")
         assert (0 < row["training_share"] < 1) if is_training else row["training_seconds"] == 0
     assert "From the command to the first training step" in capsys.readouterr().out
+
+
+def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert scale.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["trials"] for row in rows] == [10, 20]
+    for row in rows:
+        assert row["driver_cpu_seconds_per_trial"] > 0
+        assert 0 < row["driver_seconds_per_trial"] < 30
+        assert 50 < row["peak_memory_mb"] < 8000
+        assert 0 < row["folder_mb"] < 50
+    assert "trials at a time" in capfd.readouterr().out
+
+
+def test_scale_takes_sizes_that_both_networks_can_share() -> None:
+    for odd in ("3", "0", "-2"):
+        with pytest.raises(SystemExit):
+            scale.main(["--trials", odd])

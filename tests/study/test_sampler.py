@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from study.config import SEARCH_SPACE, SearchSpace
 from study.ledger import Status, Trial
-from study.sampler import Sampler, export
+from study.sampler import BEST, HISTORY, Sampler, export
 from tests.builders import epoch
 
 
@@ -144,3 +145,46 @@ def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
     study = optuna.load_study(study_name="alexnet", storage=f"sqlite:///{tmp_path / 'optuna.db'}")
     assert len(study.trials) == 3
+
+
+def _long_history(length: int, best: int) -> list[Trial]:
+    """Low scores at random places, and the first `best` trials far better, all near one place."""
+    rng = np.random.default_rng(0)
+    trials = []
+    for number in range(length):
+        good = number < best
+        lr = 3e-4 * 1.01**number if good else 10 ** rng.uniform(-4, -2)
+        score = 0.9 + 0.0001 * number if good else 0.3 * rng.random()
+        trials.append(
+            Trial("alexnet", number, lr, 0.1 if good else 0.7 * rng.random(), "COMPLETE", None, [epoch(1, 1.0, score)])
+        )
+    return trials
+
+
+def test_the_best_of_a_long_history_are_not_forgotten() -> None:
+    history = _long_history(HISTORY + 150, best=20)
+    lrs = [_sampler(history, seed=seed).suggest(len(history))[0] for seed in range(8)]
+    assert sum(2e-4 < lr < 6e-4 for lr in lrs) >= 6
+
+
+def test_what_is_suggested_after_a_long_history_does_not_depend_on_when_trials_ended() -> None:
+    history = _long_history(HISTORY + 30, best=20)
+    shuffled = Sampler("alexnet", SEARCH_SPACE, 0)
+    for trial in history:
+        shuffled.begin(trial)
+    for trial in reversed(history):
+        shuffled.end(trial)
+    assert shuffled.suggest(len(history)) == _sampler(history).suggest(len(history))
+    assert [trial.number for trial in shuffled.study.trials] == list(range(len(history) + 1))
+
+
+def test_tpe_is_shown_no_more_the_longer_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    add_trials = optuna.Study.add_trials
+    monkeypatch.setattr(
+        optuna.Study, "add_trials", lambda study, trials: (shown.append(len(trials)), add_trials(study, trials))
+    )
+    for length in (HISTORY, HISTORY + 1, HISTORY + 100):
+        _sampler(_long_history(length, best=5)).suggest(length)
+    assert len(shown) == 2, "a history of ordinary length is shown as it is"
+    assert all(HISTORY - BEST <= length <= HISTORY for length in shown)

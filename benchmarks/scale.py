@@ -1,0 +1,160 @@
+"""What does a trial cost the driver, and does it cost more the more trials there are?
+
+    python -m benchmarks.scale
+
+runs the study's own driver, searcher, rungs and tables on Ray Tune over simulated nodes, with a trainable that
+replays learning curves instead of training. A row a size:
+
+    trials                     over both networks
+    driver_seconds_per_trial   wall seconds from the first result to the last, over the trials; workers give no result
+                               before all of them have started, so that start-up is left out
+    driver_cpu_seconds_per_trial
+                               the same of the driver's own processor time, which what else runs hardly changes
+    peak_memory_mb             of the driver's process
+    folder_mb                  of the study folder at the end
+
+Every size has the same nodes and the same number of trials at a time, and a process of its own.
+"""
+
+import argparse
+import json
+import logging
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import ray
+from ray.cluster_utils import Cluster
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.replayed_training import WAIT_FOR, replay
+from models.data import Dataset, LabelledImages, TrainingData, stratified_split
+from study.checkpoints import CheckpointStore
+from study.config import StudyConfig
+from study.driver import run_search
+from study.folder import StudyFolder
+from study.ledger import Ledger
+from study.progress import Progress
+from study.recorder import SearchRecorder
+from study.resources import Resources
+from study.search import Search
+from study.trainable import WorkerSettings
+
+SIZES = (100, 1000, 10_000)
+QUICK_SIZES = (10, 20)
+NODES = 2
+TRIALS_A_NODE = 2
+MAX_EPOCHS = 18
+MEBIBYTE = 2**20
+
+
+class Stopwatch(SearchRecorder):
+    """The study's recorder, which also notes when the first and the last result came."""
+
+    first: float | None = None
+    last = 0.0
+    first_cpu = 0.0
+    last_cpu = 0.0
+
+    def on_change(self, search: Search) -> None:
+        super().on_change(search)
+        self.last, self.last_cpu = time.monotonic(), time.process_time()
+        if self.first is None and any(search.ledger.tally(arch).epochs for arch in search.samplers):
+            self.first, self.first_cpu = self.last, self.last_cpu
+
+
+def run(trials: int) -> dict[str, Any]:
+    """Runs one search of so many trials over both networks; returns its row."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    config = StudyConfig(dataset="digits", trials=trials // 2, max_epochs=MAX_EPOCHS)
+    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": TRIALS_A_NODE, "include_dashboard": False})
+    with tempfile.TemporaryDirectory() as directory, Progress(Console(quiet=True)) as progress:
+        folder = StudyFolder.create(Path(directory), "scale")
+        for _ in range(NODES - 1):
+            cluster.add_node(num_cpus=TRIALS_A_NODE)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            search = Search(config, baselines, Ledger(folder.journal))
+            recorder = Stopwatch(folder, progress, dict(zip(config.archs, config.archs, strict=True)), config.trials)
+            recorder.begin(search)
+            dataset = _dataset()
+            split = stratified_split(dataset.train.labels, 0)
+            concurrency = NODES * TRIALS_A_NODE
+            (folder.checkpoints / f"{WAIT_FOR}{concurrency}").mkdir(parents=True)
+            run_search(
+                search,
+                {},
+                TrainingData.from_split(dataset.train, split, len(dataset.classes)),
+                WorkerSettings(ray.put(dataset), 0, "fp32", 1, CheckpointStore(str(folder.checkpoints))),
+                Resources(1.0, 0.0, concurrency),
+                lambda: concurrency,
+                folder.tune,
+                recorder,
+                replay,
+            )
+            recorder.finish(search)
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+        assert recorder.first is not None
+        size = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
+        return {
+            "trials": len(search.ledger.trials()),
+            "driver_seconds_per_trial": (recorder.last - recorder.first) / trials,
+            "driver_cpu_seconds_per_trial": (recorder.last_cpu - recorder.first_cpu) / trials,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "folder_mb": size / MEBIBYTE,
+        }
+
+
+def _dataset() -> Dataset:
+    images = LabelledImages(np.zeros((40, 32, 32, 3), np.uint8), np.arange(40) % 2)
+    return Dataset("nothing", ("a", "b"), images, images)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, nargs="+", metavar="N", help="sizes, each at least 2 and even")
+    parser.add_argument("--quick", action="store_true", help="a short form: 10 and 20 trials")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.row:
+        print(json.dumps(run(options.row)))
+        return 0
+    sizes = options.trials or (QUICK_SIZES if options.quick else SIZES)
+    if any(size < 2 or size % 2 for size in sizes):
+        parser.error("--trials needs even numbers from 2 on: half of the trials are each network's")
+    rows = []
+    for size in sizes:
+        command = [sys.executable, "-m", "benchmarks.scale", "--row", str(size)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        print(rows[-1], flush=True)
+    _print(rows)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2))
+    return 0
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    table = Table(title=f"{NODES} simulated nodes, {NODES * TRIALS_A_NODE} trials at a time")
+    for heading in rows[0]:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

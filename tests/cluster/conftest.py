@@ -1,0 +1,34 @@
+"""What the tests of clusters share."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cluster.machines import Machine, Network
+from tests.cluster.storage import S3
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network of this module's own. Nothing in it may meet the Ray of anybody else."""
+    if os.getuid() != 0 or {name for _, name in socket.if_nameindex()} - {"lo"}:
+        pytest.exit("run these by `make test-cluster`, as root: they need namespaces of their own", returncode=2)
+    with Network(tmp_path_factory.mktemp("network")) as network:
+        yield network
+
+
+@pytest.fixture
+def machine(network: Network) -> Iterator[Callable[[int], Machine]]:
+    """Switches on a machine for one test."""
+    yield network.machine
+    for started in network.machines:
+        started.power_off()
+    network.machines.clear()
+
+
+@pytest.fixture(scope="module")
+def s3(network: Network) -> Iterator[S3]:
+    with S3() as s3:
+        yield s3

@@ -1,0 +1,164 @@
+"""A study on several nodes: nodes that die, nodes that come late, a driver that dies, a bucket that is away."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cluster.machines import Machine, wait_until
+from tests.cluster.storage import S3
+
+MAX_EPOCHS = 5
+# The small network on all the digits: epochs of a second or two, checkpoints of a few hundred kilobytes.
+SETTINGS = ["--dataset", "digits", "--archs", "mobilenet", "--trials", "3", "--max-epochs", str(MAX_EPOCHS)]
+STUDY = ["python", "-m", "study.run", *SETTINGS, "--seeds", "1", "--confirm", "0", "--address", "auto"]
+RESUME = ["python", "-m", "study.run", "--resume", "--name"]
+ENDED = {"COMPLETE", "STOPPED_EARLY", "PRUNED"}
+
+
+@pytest.fixture
+def head(s3: S3, machine: Callable[[int], Machine]) -> Machine:
+    head = machine(1)
+    head.ray_start("--head", "--port=6379", "--num-cpus=1", "--include-dashboard=false")
+    s3.give_credentials(head.files)
+    return head
+
+
+@pytest.fixture
+def add_node(s3: S3, head: Machine, machine: Callable[[int], Machine]) -> Callable[[int], Machine]:
+    """Starts a machine with one CPU and lets it join."""
+
+    def add(number: int) -> Machine:
+        node = machine(number)
+        s3.give_credentials(node.files)
+        node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1")
+        return node
+
+    return add
+
+
+class Study:
+    """A study that runs on the head."""
+
+    def __init__(self, head: Machine, name: str, log: Path) -> None:
+        self.folder = head.files / "results" / name
+        self.log = log
+        self._head = head
+        self._name = name
+
+    def start(self, *command: str) -> None:
+        self.driver = self._head.start(command, self.log, RAY_AUTH_MODE="token")
+
+    def epochs(self) -> dict[str, int]:
+        """How many epochs of each trial were reported."""
+        journal = self.folder / "tune" / "journal.jsonl"
+        events = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+        counts: dict[str, int] = {}
+        for event in events:
+            if event["event"] == "epoch":
+                counts[event["trial_id"]] = counts.get(event["trial_id"], 0) + 1
+        return counts
+
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 400) -> None:
+        def there() -> bool:
+            assert self.driver.poll() is None, self.log.read_text()
+            return condition()
+
+        wait_until(there, seconds, what)
+
+    def kill_driver(self) -> None:
+        """SIGKILL, for which nothing can prepare."""
+        pids = self._head.run(["pgrep", "-f", f"study.run.*{self._name}"]).stdout.split()
+        assert pids
+        self._head.run(["kill", "-9", *pids])
+        self.driver.wait(timeout=30)
+
+    def finish(self, seconds: float = 900) -> None:
+        try:
+            assert self.driver.wait(timeout=seconds) == 0, self.log.read_text()
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the study did not end in {seconds:.0f} s:\n{self.log.read_text()}")
+
+    def check(self, s3: S3) -> pd.DataFrame:
+        """What holds of every finished study, however often something died; returns its trials."""
+        trials = pd.read_csv(self.folder / "trials.csv")
+        history = pd.read_csv(self.folder / "history.csv")
+        assert list(trials["trial_id"]) == ["mobilenet-0", "mobilenet-1", "mobilenet-2"]
+        assert set(trials["status"]) <= ENDED
+        for row in trials.itertuples():
+            assert list(history["epoch"][history["trial_id"] == row.trial_id]) == list(range(1, row.epochs + 1))
+        assert (self.folder / "report" / "report.html").exists()
+        # Checkpoints go to the storage, and what is finished needs none.
+        assert not list(self.folder.glob("tune/checkpoints/**/*.pt"))
+        assert not [name for name in s3.objects() if f"/{self.folder.name}/" in name]
+        return trials
+
+    def saves(self, s3: S3) -> dict[str, int]:
+        """How often each trial saved a checkpoint: once an epoch, and again for what was trained again."""
+        prefix = f"checkpoints/{self.folder.name}/"
+        counts = {name: number for name, number in s3.times_saved().items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix).removesuffix(".pt"): number for name, number in counts.items()}
+
+
+@pytest.fixture
+def study(head: Machine, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Study]:
+    name = request.node.name.removeprefix("test_").replace("_", "-")
+    study = Study(head, name, tmp_path / "log")
+    yield study
+    if study.driver.poll() is None:
+        study.driver.kill()
+        study.driver.wait()
+
+
+def training(node: Machine) -> bool:
+    """Whether a trial or a final run has a worker on this node."""
+    return any(line.startswith(("ray::ImplicitFunc", "ray::_train_run")) for line in node.processes())
+
+
+def test_a_node_that_is_killed_and_one_that_comes_late(
+    study: Study, head: Machine, s3: S3, add_node: Callable[[int], Machine]
+) -> None:
+    doomed = add_node(2)
+    study.start(*STUDY, "--storage", s3.uri(), "--name", study.folder.name)
+    study.wait_until(lambda: sum(count >= 1 for count in study.epochs().values()) == 2, "two trials under way")
+    assert training(head) and training(doomed), "one on each node"
+    interrupted = study.epochs()
+    doomed.power_off()
+    late = add_node(3)
+    study.wait_until(lambda: training(late), "the node that came late gets work")
+    study.finish()
+    trials = study.check(s3).set_index("trial_id")
+    saves = study.saves(s3)
+    for trial_id, row in trials.iterrows():
+        # An epoch that was trained and not yet saved is trained again; what was saved is not.
+        assert row["epochs"] <= saves[str(trial_id)] <= row["epochs"] + 1, (trial_id, interrupted)
+    assert "Traceback" not in study.log.read_text()
+
+
+def test_a_driver_that_is_killed_goes_on(
+    study: Study, head: Machine, s3: S3, add_node: Callable[[int], Machine]
+) -> None:
+    node = add_node(2)
+    study.start(*STUDY, "--storage", s3.uri(), "--name", study.folder.name)
+    study.wait_until(lambda: sum(study.epochs().values()) >= 4, "some epochs")
+    study.kill_driver()
+    before = study.epochs()
+    wait_until(lambda: not training(head) and not training(node), 60, "its workers end with it")
+    study.start(*RESUME, study.folder.name)
+    study.finish()
+    trials = study.check(s3).set_index("trial_id")
+    saves = study.saves(s3)
+    for trial_id, row in trials.iterrows():
+        assert row["epochs"] <= saves[str(trial_id)] <= row["epochs"] + 1, (trial_id, before)
+
+
+def test_a_bucket_that_is_away_for_a_while(study: Study, s3: S3) -> None:
+    study.start(*STUDY, "--storage", s3.uri(), "--name", study.folder.name)
+    study.wait_until(lambda: sum(study.epochs().values()) >= 2, "some epochs")
+    s3.go_away(20)
+    study.finish()
+    study.check(s3)
+    assert "error" not in (study.folder / "tune" / "journal.jsonl").read_text()

@@ -1,0 +1,42 @@
+"""What a cluster can grow to. What needs a real one is in tests/cluster."""
+
+from pathlib import Path
+
+import yaml
+
+from study.cluster import Slots, launchable
+from study.config import StudyConfig
+from study.resources import Capacity, divide
+
+GIB = 2**30
+AWS = {
+    "max_workers": 4,
+    "head_node_type": "head",
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0, "memory": 5 * GIB}, "max_workers": 0},
+        "worker": {"resources": {"CPU": 4, "GPU": 1, "memory": 12 * GIB}, "min_workers": 0, "max_workers": 4},
+        "large": {"resources": {"CPU": 48}, "max_workers": 0},
+    },
+}
+
+
+def test_nodes_that_are_not_there_yet_count(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(AWS))
+    most = launchable(tmp_path / "config.yaml")
+    assert most == {"CPU": 16, "GPU": 4, "memory": 53 * GIB}
+    resources = divide(Capacity(most["CPU"], most["GPU"], most["memory"] / GIB), StudyConfig(gpus_per_trial=0.25))
+    assert (resources.concurrency, resources.cpus_per_trial, resources.gpus_per_trial) == (16, 1, 0.25)
+
+
+def test_the_cluster_s_own_limit_holds(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(AWS | {"max_workers": 2}))
+    assert launchable(tmp_path / "config.yaml")["GPU"] == 2
+
+
+def test_without_a_launcher_nothing_is_expected(tmp_path: Path) -> None:
+    assert launchable(tmp_path / "config.yaml") == {}
+
+
+def test_a_number_of_runs_that_was_asked_for_is_kept() -> None:
+    config = StudyConfig(address="auto", concurrency=3)
+    assert Slots(divide(Capacity(8, 0, 64), config), config)() == 3
