@@ -72,7 +72,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
             logging_level=logging.ERROR,
         )
         try:
-            yield capacity()
+            yield _capacity_of(ray.cluster_resources())
         finally:
             ray.shutdown()
 
@@ -135,10 +135,13 @@ def _find(address: str) -> str:
 
 
 def capacity() -> Capacity:
-    """What the Ray that this process is connected to has, or will have once its autoscaler has started all it may."""
+    """What the cluster that was joined has, or will have once its autoscaler has started all it may."""
     there, possible = ray.cluster_resources(), launchable(LAUNCHER_CONFIG)
-    cpus, gpus, memory = (max(there.get(name, 0.0), possible.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
-    return Capacity(cpus, gpus, memory / GIB)
+    return _capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
+
+
+def _capacity_of(resources: dict[str, float]) -> Capacity:
+    return Capacity(resources.get("CPU", 0.0), resources.get("GPU", 0.0), resources.get("memory", 0.0) / GIB)
 
 
 def launchable(config: Path) -> dict[str, float]:
