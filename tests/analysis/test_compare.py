@@ -241,3 +241,14 @@ def test_holm_against_worked_values() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
+
+
+def test_an_interval_that_touches_0_does_not_exclude_it() -> None:
+    """Three images that nothing varies on: 1 to either side of a difference of 1."""
+    found = compare(np.ones((5, 3), bool), np.zeros((5, 3), bool))
+    assert (found.ci95, found.call, found.reason) == ((0.0, 2.0), "not shown", "interval includes 0")
+
+
+def test_a_difference_of_just_the_margin_matters() -> None:
+    found = compare(np.ones((5, 10), bool), np.zeros((5, 10), bool), margin=1.0)
+    assert (found.mean, found.call, found.winner) == (1.0, "better", "a")

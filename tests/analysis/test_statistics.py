@@ -110,3 +110,10 @@ def test_the_rule_of_three_holds_whatever_rounding_does(seeds: int, n_classes: i
     labels = np.arange(1000) % n_classes
     values = image_values(np.zeros((seeds, 1000), np.int64), labels, n_classes)["recall"]
     assert proportion_interval(values) == pytest.approx((1 / n_classes - 0.003, 1 / n_classes + 0.003))
+
+
+def test_of_equal_variances_the_one_known_least_well_counts() -> None:
+    layout = TwoWayLayout(n_seeds=3, n_images=5, mean=0.0, ms_seed=2.0, ms_image=6.0, ms_residual=2.0)
+    df_both = 6**2 / (2**2 / 2 + 6**2 / 4 + 2**2 / 8)
+    assert df_both < 4, "the degrees of freedom between images"
+    assert layout.variance_of_mean() == pytest.approx((6 / 15, df_both))
