@@ -252,3 +252,9 @@ def test_an_interval_that_touches_0_does_not_exclude_it() -> None:
 def test_a_difference_of_just_the_margin_matters() -> None:
     found = compare(np.ones((5, 10), bool), np.zeros((5, 10), bool), margin=1.0)
     assert (found.mean, found.call, found.winner) == (1.0, "better", "a")
+
+
+def test_no_fewer_seeds_are_asked_for_than_a_call_takes() -> None:
+    rng = np.random.default_rng(0)
+    found = compare(rng.random((3, 200)) < 0.9, rng.random((3, 200)) < 0.6)
+    assert (found.reason, found.seeds_needed) == ("few seeds", 5)
