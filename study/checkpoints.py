@@ -48,10 +48,8 @@ class CheckpointStore:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getbuffer()
-        try:
-            self._patiently(lambda: self._write(run, _MAGIC + zlib.crc32(payload).to_bytes(4, "big"), payload))
-        except OSError as error:
-            raise StorageFailed(f"the checkpoint {self._locate(run)[1]} cannot be written: {error}") from error
+        checksum = zlib.crc32(payload).to_bytes(4, "big")
+        self._patiently("written", run, lambda: self._write(run, _MAGIC + checksum, payload))
 
     def _write(self, run: str, *parts: bytes | memoryview) -> None:
         filesystem, path = self._locate(run)
@@ -66,8 +64,13 @@ class CheckpointStore:
             filesystem.move(target, path)
 
     def load(self, run: str) -> dict[str, Any] | None:
-        """The newest state of the run, or None if there is none. Raises DamagedFile, which names the file."""
-        content = self._patiently(lambda: self._read(run))
+        """The newest state of the run, or None if there is none.
+
+        Raises:
+            DamagedFile: if it is not what was saved.
+            StorageFailed: if it cannot be read.
+        """
+        content = self._patiently("read", run, lambda: self._read(run))
         if content is None:
             return None
         head, checksum, payload = content[: len(_MAGIC)], content[len(_MAGIC) :][:4], content[len(_MAGIC) + 4 :]
@@ -76,8 +79,8 @@ class CheckpointStore:
         return dict(torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True))
 
     def delete(self, run: str) -> None:
-        """Removes the checkpoint of the run, if there is one."""
-        self._patiently(lambda: self._remove(run))
+        """Removes the checkpoint of the run, if there is one. Raises StorageFailed if it cannot."""
+        self._patiently("removed", run, lambda: self._remove(run))
 
     def write_probe(self, name: str) -> None:
         """Writes an empty file where a run of this name would lie. Raises OSError at once if that cannot be."""
@@ -101,16 +104,16 @@ class CheckpointStore:
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
 
-    def _patiently(self, operation: Callable[[], T]) -> T:
+    def _patiently(self, done: str, run: str, operation: Callable[[], T]) -> T:
         """Repeats what a remote storage refuses; of a local one nothing is better a moment later."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return operation()
-            except OSError:
-                local = isinstance(fs.FileSystem.from_uri(self._uri)[0], fs.LocalFileSystem)
-                if local or time.monotonic() > deadline:
-                    raise
+            except OSError as error:
+                filesystem, path = self._locate(run)
+                if isinstance(filesystem, fs.LocalFileSystem) or time.monotonic() > deadline:
+                    raise StorageFailed(f"the checkpoint {path} cannot be {done}: {error}") from error
             time.sleep(_PAUSE_SECONDS)
 
     def _locate(self, run: str) -> tuple[fs.FileSystem, str]:

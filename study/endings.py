@@ -4,7 +4,7 @@ import errno
 import shlex
 import sys
 
-from study.errors import BadInput, StorageFailed, StudyFailed
+from study.errors import BadInput, StudyFailed
 from study.files import DamagedFile
 from study.interrupts import INTERRUPTED
 from study.preparation import Request
@@ -25,15 +25,13 @@ def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] 
             return f"error: {error}", 2
         case KeyboardInterrupt():
             return parting(request), INTERRUPTED
-        case StorageFailed():
-            return f"the study failed: {error}. Make room, then {_go_on(request)}", 1
         case StudyFailed():
             return f"the study failed: {error}. When that is mended, {_go_on(request)}", 1
         case DamagedFile():
             return f"the study failed: {error}", 1
         case OSError() if error.errno in _DISK_FAILURES:
             place = "" if error.filename is None else f": {error.filename}"
-            return f"the study failed: {error.strerror}{place}. Make room, then {_go_on(request)}", 1
+            return f"the study failed: {error.strerror}{place}. When that is mended, {_go_on(request)}", 1
     return None
 
 

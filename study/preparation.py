@@ -17,7 +17,7 @@ from study.cli import Options, parse
 from study.config import StudyConfig, check
 from study.errors import BadInput
 from study.folder import StudyFolder, check_name
-from study.provenance import FORMAT, describe_study
+from study.provenance import FORMAT, describe_study, search_settings
 from study.resources import divide
 
 # What may differ when a study goes on: it changes how fast a run is made, not what it gives.
@@ -93,6 +93,12 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     study = folder.read_study()
     if study.get("format") != FORMAT:
         raise BadInput(f"{folder.path} is of format {study.get('format')!r}; this version reads format {FORMAT}")
+    for setting, now in search_settings().items():
+        if (before := study.get("search", {}).get(setting)) != now:
+            raise BadInput(
+                f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}):"
+                " go on with that version, or begin anew"
+            )
     try:
         stored = StudyConfig.from_json(study.get("config", {}))
     except BadInput as error:

@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 
 from models.data import VALIDATION_FRACTION, Dataset
 from models.training import BATCH_SIZE, PATIENCE
-from study.config import RUNGS, SEARCH_SPACE, StudyConfig
+from study.config import RUNGS, SEARCH_SPACE, TPE, StudyConfig
 
 FORMAT = 1
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
@@ -44,17 +45,7 @@ def describe_study(
         "command": shlex.join(["python", "-m", "study.run", *arguments]),
         "config": config.to_json(),
         "architectures": {arch: dict(network) for arch, network in networks.items()},
-        "search": {
-            "space": {
-                "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
-                "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
-            },
-            "grace_period": RUNGS.grace_period,
-            "reduction_factor": RUNGS.reduction_factor,
-            "patience": PATIENCE,
-            "batch_size": BATCH_SIZE,
-            "validation_fraction": VALIDATION_FRACTION,
-        },
+        "search": search_settings(),
         "data": {
             "title": dataset.title,
             "classes": list(dataset.classes),
@@ -72,6 +63,21 @@ def describe_study(
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         },
+    }
+
+
+def search_settings() -> dict[str, Any]:
+    """How this version searches and trains, whatever it is asked for: `search` in study.json."""
+    return {
+        "space": {
+            "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
+            "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
+        },
+        **asdict(RUNGS),
+        **asdict(TPE),
+        "patience": PATIENCE,
+        "batch_size": BATCH_SIZE,
+        "validation_fraction": VALIDATION_FRACTION,
     }
 
 

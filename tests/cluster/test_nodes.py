@@ -93,14 +93,19 @@ class Study:
         assert (self.folder / "report" / "report.html").exists()
         # Checkpoints go to the storage, and what is finished needs none.
         assert not list(self.folder.glob("tune/checkpoints/**/*.pt"))
-        assert not [name for name in s3.objects() if f"/{self.folder.name}/" in name]
+        assert self.saves(s3)
+        assert not [name for name in s3.objects() if name.startswith(self.prefix())]
         return trials
 
     def saves(self, s3: S3) -> dict[str, int]:
         """How often each trial saved a checkpoint: once an epoch, and again for what was trained again."""
-        prefix = f"checkpoints/{self.folder.name}/"
-        counts = {name: number for name, number in s3.times_saved().items() if name.startswith(prefix)}
-        return {name.removeprefix(prefix).removesuffix(".pt"): number for name, number in counts.items()}
+        counts = {name: number for name, number in s3.times_saved().items() if name.startswith(self.prefix())}
+        return {name.removeprefix(self.prefix()).removesuffix(".pt"): number for name, number in counts.items()}
+
+    def prefix(self) -> str:
+        """What the names of its objects begin with; studies of one name are told apart by their ids."""
+        study_id: str = json.loads((self.folder / "study.json").read_text())["id"]
+        return f"checkpoints/{self.folder.name}-{study_id[:8]}/"
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Checkpoints: kept, replaced as a whole, and known to be whole."""
 
+import socket
 from pathlib import Path
 
 import pytest
 import torch
 
 from study.checkpoints import CheckpointStore
+from study.errors import StorageFailed
 from study.files import DamagedFile
 from tests.builders import training_run
 
@@ -112,3 +114,15 @@ def test_a_training_run_goes_through_the_store(tmp_path: Path) -> None:
     run.train_epoch()
     again.train_epoch()
     assert all(torch.equal(value, run.best_weights()[name]) for name, value in again.best_weights().items())
+
+
+def test_a_storage_that_stays_away_is_named_with_what_it_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.checkpoints.PATIENCE_SECONDS", 0.0)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1%3A{closed.getsockname()[1]}"
+        store = CheckpointStore(f"s3://bucket/folder?region=us-east-1&scheme=http&endpoint_override={endpoint}")
+        with pytest.raises(StorageFailed, match=f"the checkpoint bucket/folder/{RUN}.pt cannot be removed: "):
+            store.delete(RUN)

@@ -187,7 +187,7 @@ def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "No space left on device" in line
-    go_on = line.partition("Make room, then go on with: python -m study.run ")[2]
+    go_on = line.partition("When that is mended, go on with: python -m study.run ")[2]
     before = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
 
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)

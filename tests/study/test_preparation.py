@@ -75,6 +75,20 @@ def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFi
     assert "begun is of format 99; this version reads format 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("setting", "before"), [("grace_period", 7), ("startup_trials", 3), ("multivariate", None), ("patience", 99)]
+)
+def test_a_version_that_searches_otherwise_does_not_go_on(
+    setting: str, before: int | None, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = folder.read_study()
+    search = {name: value for name, value in study["search"].items() if name != setting}
+    folder.write_study(study | {"search": search if before is None else search | {setting: before}})
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"begun by a version that searches otherwise ({setting} {before}, not " in line
+
+
 @pytest.mark.parametrize("damage", ["cut", "random", "empty", "list", "keys", "values"])
 def test_a_damaged_study_file_is_named(folder: StudyFolder, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder.path / "study.json"
