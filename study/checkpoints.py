@@ -49,10 +49,10 @@ class CheckpointStore:
         torch.save(state, buffer)
         payload = buffer.getbuffer()
         checksum = zlib.crc32(payload).to_bytes(4, "big")
-        self._patiently("written", run, lambda: self._write(run, _MAGIC + checksum, payload))
+        self._patiently("written", self._path(run), lambda: self._write(run, _MAGIC + checksum, payload))
 
     def _write(self, run: str, *parts: bytes | memoryview) -> None:
-        filesystem, path = self._locate(run)
+        filesystem, path = self._filesystem(), self._path(run)
         # An object store shows an object once it is complete; a file system needs the rename.
         local = isinstance(filesystem, fs.LocalFileSystem)
         target = f"{path}.tmp" if local else path
@@ -70,17 +70,21 @@ class CheckpointStore:
             DamagedFile: if it is not what was saved.
             StorageFailed: if it cannot be read.
         """
-        content = self._patiently("read", run, lambda: self._read(run))
+        content = self._patiently("read", self._path(run), lambda: self._read(run))
         if content is None:
             return None
         head, checksum, payload = content[: len(_MAGIC)], content[len(_MAGIC) :][:4], content[len(_MAGIC) + 4 :]
         if head != _MAGIC or zlib.crc32(payload).to_bytes(4, "big") != checksum:
-            raise DamagedFile(f"the checkpoint {self._locate(run)[1]} is damaged")
+            raise DamagedFile(f"the checkpoint {self._path(run)} is damaged")
         return dict(torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True))
 
     def delete(self, run: str) -> None:
         """Removes the checkpoint of the run, if there is one. Raises StorageFailed if it cannot."""
-        self._patiently("removed", run, lambda: self._remove(run))
+        self._patiently("removed", self._path(run), lambda: self._remove(run))
+
+    def clear(self) -> None:
+        """Removes every checkpoint and the folder they lie in. Raises StorageFailed if it cannot."""
+        self._patiently("removed", self._root(), self._remove_all)
 
     def write_probe(self, name: str) -> None:
         """Writes an empty file where a run of this name would lie. Raises OSError at once if that cannot be."""
@@ -88,11 +92,11 @@ class CheckpointStore:
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name. Raises OSError at once if the storage does not answer."""
-        filesystem, path = self._locate(name)
+        filesystem, path = self._filesystem(), self._path(name)
         return bool(filesystem.get_file_info(path).type == fs.FileType.File)
 
     def _read(self, run: str) -> bytes | None:
-        filesystem, path = self._locate(run)
+        filesystem, path = self._filesystem(), self._path(run)
         try:
             with filesystem.open_input_stream(path) as file:
                 return bytes(file.read())
@@ -100,22 +104,32 @@ class CheckpointStore:
             return None
 
     def _remove(self, run: str) -> None:
-        filesystem, path = self._locate(run)
+        filesystem, path = self._filesystem(), self._path(run)
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
 
-    def _patiently(self, done: str, run: str, operation: Callable[[], T]) -> T:
+    def _remove_all(self) -> None:
+        if self._filesystem().get_file_info(self._root()).type == fs.FileType.Directory:
+            self._filesystem().delete_dir(self._root())
+
+    def _patiently(self, done: str, path: str, operation: Callable[[], T]) -> T:
         """Repeats what a remote storage refuses; of a local one nothing is better a moment later."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return operation()
             except OSError as error:
-                filesystem, path = self._locate(run)
-                if isinstance(filesystem, fs.LocalFileSystem) or time.monotonic() > deadline:
+                if isinstance(self._filesystem(), fs.LocalFileSystem) or time.monotonic() > deadline:
                     raise StorageFailed(f"the checkpoint {path} cannot be {done}: {error}") from error
             time.sleep(_PAUSE_SECONDS)
 
-    def _locate(self, run: str) -> tuple[fs.FileSystem, str]:
-        filesystem, root = fs.FileSystem.from_uri(self._uri)
-        return filesystem, "/".join(part for part in (root.rstrip("/"), self._within, f"{run}.pt") if part)
+    def _filesystem(self) -> fs.FileSystem:
+        # Made anew each time, since it cannot be sent to a worker.
+        return fs.FileSystem.from_uri(self._uri)[0]
+
+    def _root(self) -> str:
+        root: str = fs.FileSystem.from_uri(self._uri)[1]
+        return "/".join(part for part in (root.rstrip("/"), self._within) if part)
+
+    def _path(self, run: str) -> str:
+        return f"{self._root()}/{run}.pt"

@@ -35,6 +35,18 @@ def test_a_file_uri_is_a_store(tmp_path: Path) -> None:
     assert CheckpointStore(str(tmp_path / "shared")).load("alexnet-0") is not None
 
 
+def test_a_study_clears_its_own_checkpoints(tmp_path: Path) -> None:
+    mine, other = (CheckpointStore(str(tmp_path), within=name) for name in ("mine", "other"))
+    for store in (mine, other):
+        store.save(RUN, _state(1.0))
+        store.save("alexnet-0", _state(1.0))
+    mine.clear()
+    mine.clear()
+    assert mine.load(RUN) is None
+    assert other.load(RUN) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
 def test_the_newest_state_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     store = CheckpointStore(str(tmp_path))
     for value in (1.0, 2.0):
