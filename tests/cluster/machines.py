@@ -83,7 +83,9 @@ class Machine:
             ip link set eth0 up
             ip route add default via {GATEWAY}
             touch {self.home}/.booted
-            exec sleep infinity
+            # Not exec: as any machine's first process, bash takes leave of those whose parents died.
+            sleep infinity &
+            wait
         """
         command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--mount", "bash", "-c", boot]
         self._outer = subprocess.Popen(command)
