@@ -24,7 +24,8 @@ test: setup
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
 
-# In namespaces of their own, so that nothing they do meets another's processes or network, and nothing is left.
+# In namespaces of their own, so that nothing they do meets another's processes or network, and nothing is left. The
+# shell stays, to take leave of what outlives its parent.
 ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
 
 test-cluster: setup
@@ -32,7 +33,7 @@ test-cluster: setup
 	@which /usr/sbin/sshd rsync ip > /dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server rsync iproute2; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
-	@$(ISOLATED) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest tests/cluster'
+	@$(ISOLATED) sh -c 'ip link set lo up && $(BIN)/python -m pytest tests/cluster; exit $$?'
 
 setup: $(INSTALLED)
 

@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--configurations", type=int, default=48, help="of each network, besides its baseline")
     parser.add_argument("--train-images", type=int, default=1_800)
     parser.add_argument("--validation-images", type=int, default=1_000)
-    parser.add_argument("--max-epochs", type=int, default=30)
+    parser.add_argument("--max-epochs", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
     data = load(options.data_dir, options.train_images, options.validation_images)

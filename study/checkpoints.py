@@ -1,5 +1,6 @@
 """Checkpoints of training runs: one a run, on any storage that every node can reach."""
 
+import functools
 import io
 import time
 import zlib
@@ -34,7 +35,7 @@ class CheckpointStore:
 
     def __init__(self, uri: str, within: str = "") -> None:
         try:
-            fs.FileSystem.from_uri(uri)
+            _open(uri)
         except (OSError, ValueError) as error:
             raise ValueError(f"{uri!r} is neither an absolute path nor a storage URI: {error}") from error
         self._uri = uri
@@ -124,12 +125,17 @@ class CheckpointStore:
             time.sleep(_PAUSE_SECONDS)
 
     def _filesystem(self) -> fs.FileSystem:
-        # Made anew each time, since it cannot be sent to a worker.
-        return fs.FileSystem.from_uri(self._uri)[0]
+        return _open(self._uri)[0]
 
     def _root(self) -> str:
-        root: str = fs.FileSystem.from_uri(self._uri)[1]
-        return "/".join(part for part in (root.rstrip("/"), self._within) if part)
+        return "/".join(part for part in (_open(self._uri)[1].rstrip("/"), self._within) if part)
 
     def _path(self, run: str) -> str:
         return f"{self._root()}/{run}.pt"
+
+
+@functools.cache
+def _open(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system and the path in it; once a process, since AWS's library looks for credentials each time."""
+    filesystem, path = fs.FileSystem.from_uri(uri)
+    return filesystem, path

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -35,7 +34,7 @@ from study.resources import Capacity, Resources, divide
 
 GIB = 2**30
 ANSWER_WITHIN_SECONDS = 10.0
-NODE_CHECK_WITHIN_SECONDS = 45.0
+NODES_ANSWER_WITHIN_SECONDS = 30.0
 CAPACITY_EVERY_SECONDS = 5.0
 # Nodes that the autoscaler has not started yet are in no count of Ray's.
 LAUNCHER_CONFIG = Path.home() / "ray_bootstrap_config.yaml"
@@ -206,28 +205,30 @@ def check_shared(store: CheckpointStore) -> None:
         doubt = "; has this machine AWS credentials for it?" if str(store).startswith("s3://") else ""
         raise BadInput(f"the storage {store} cannot be written from here: {_one_line(error)}{doubt}") from error
     try:
-        for node in ray.nodes():
-            if node["Alive"]:
-                _check_sees(store, probe, node)
+        _check_every_node_sees(store, probe)
     finally:
         store.delete(probe)
 
 
-def _check_sees(store: CheckpointStore, probe: str, node: dict[str, Any]) -> None:
-    name = node["NodeManagerAddress"]
-    task = ray.remote(_has).options(
-        num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    )
-    try:
-        seen = ray.get(task.remote(store, probe), timeout=NODE_CHECK_WITHIN_SECONDS)
-    except (ray.exceptions.RayError, OSError) as error:
-        reason = _one_line(getattr(error, "cause", None) or error)
-        raise BadInput(f"the node {name} cannot read the storage {store}: {reason}") from error
-    if not seen:
-        raise BadInput(
-            f"the node {name} does not see what is written to {store} here: --storage needs a URI or a folder that"
-            " every node reaches"
-        )
+def _check_every_node_sees(store: CheckpointStore, probe: str) -> None:
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            task = ray.remote(_has).options(num_cpus=0, max_retries=0, scheduling_strategy=on_node)
+            asked[node["NodeManagerAddress"]] = task.remote(store, probe)
+    deadline = time.monotonic() + NODES_ANSWER_WITHIN_SECONDS
+    for name, answer in asked.items():
+        try:
+            seen = ray.get(answer, timeout=max(0.0, deadline - time.monotonic()))
+        except (ray.exceptions.RayError, OSError) as error:
+            reason = _one_line(getattr(error, "cause", None) or error)
+            raise BadInput(f"the node {name} cannot read the storage {store}: {reason}") from error
+        if not seen:
+            raise BadInput(
+                f"the node {name} does not see what is written to {store} here: --storage needs a URI or a folder that"
+                " every node reaches"
+            )
 
 
 def _has(store: CheckpointStore, probe: str) -> bool:

@@ -23,7 +23,8 @@ def head(network: Network) -> Iterator[Machine]:
     head = network.machine(1)
     head.ray_start("--head", "--port=6379", "--num-cpus=1", "--include-dashboard=false")
     yield head
-    head.power_off()
+    for started in network.machines:
+        started.power_off()
     network.machines.clear()
 
 

@@ -143,12 +143,14 @@ def test_a_node_that_is_killed_and_one_that_comes_late(
     assert "Traceback" not in study.log.read_text()
 
 
-def test_a_driver_that_is_killed_goes_on(
+def test_a_bucket_that_is_away_and_a_driver_that_is_killed(
     study: Study, head: Machine, s3: S3, add_node: Callable[[int], Machine]
 ) -> None:
     node = add_node(2)
     study.start(*STUDY, "--storage", s3.uri(), "--name", study.folder.name)
-    study.wait_until(lambda: sum(study.epochs().values()) >= 4, "some epochs")
+    study.wait_until(lambda: sum(study.epochs().values()) >= 2, "some epochs")
+    s3.go_away(20)
+    study.wait_until(lambda: sum(study.epochs().values()) >= 4, "more epochs")
     study.kill_driver()
     before = study.epochs()
     wait_until(lambda: not training(head) and not training(node), 60, "its workers end with it")
@@ -157,13 +159,6 @@ def test_a_driver_that_is_killed_goes_on(
     trials = study.check(s3).set_index("trial_id")
     saves = study.saves(s3)
     for trial_id, row in trials.iterrows():
-        assert row["epochs"] <= saves[str(trial_id)] <= row["epochs"] + 1, (trial_id, before)
-
-
-def test_a_bucket_that_is_away_for_a_while(study: Study, s3: S3) -> None:
-    study.start(*STUDY, "--storage", s3.uri(), "--name", study.folder.name)
-    study.wait_until(lambda: sum(study.epochs().values()) >= 2, "some epochs")
-    s3.go_away(20)
-    study.finish()
-    study.check(s3)
+        # What did not arrive in time may have been sent twice.
+        assert row["epochs"] <= saves[str(trial_id)] <= row["epochs"] + 2, (trial_id, before)
     assert "error" not in (study.folder / "tune" / "journal.jsonl").read_text()
