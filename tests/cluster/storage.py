@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import boto3
 
-from tests.cluster.machines import GATEWAY, wait_until
+from tests.cluster.machines import GATEWAY, ROOT, wait_until
 
 PORT = 5000
 ENDPOINT = f"http://{GATEWAY}:{PORT}"
@@ -25,8 +25,8 @@ class S3:
     """Use as a context manager."""
 
     def __enter__(self) -> "S3":
-        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", GATEWAY, "-p", str(PORT)]
-        self._server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [sys.executable, "-W", "ignore", "-m", "tests.cluster.s3_server", GATEWAY, str(PORT)]
+        self._server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(self._answers, 60, "moto answers")
         self._keys = {"aws_access_key_id": "setup", "aws_secret_access_key": "setup"}
         self._client("s3").create_bucket(Bucket=BUCKET)
