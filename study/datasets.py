@@ -1,12 +1,9 @@
-"""The data sets that a study can run on, by name."""
+"""The data sets that a study can run on, by name.
 
-import contextlib
+Their modules are imported where they are used: torchvision takes as long to import as torch.
+"""
+
 import os
-import tempfile
-import threading
-import time
-import warnings
-from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +11,12 @@ from PIL import Image
 from platformdirs import user_cache_path
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torchvision.datasets import CIFAR10
-from torchvision.datasets.utils import check_integrity, download_url, extract_archive
 
 from models.data import IMAGE_SHAPE, Dataset, LabelledImages
 from study.errors import BadInput
-from study.image_folder import LAYOUT, folder_classes, load_image_folder
 
 DATASETS = ("cifar10", "digits", "folder")
 DIGITS_TEST_IMAGES = 360
-# A download is given up when nothing has arrived for so long, be it a name server, a connection or a body that hangs.
-STALL_SECONDS = 20.0
-POLL_SECONDS = 0.1
 
 
 def check(name: str, data_dir: Path | None) -> None:
@@ -35,6 +26,8 @@ def check(name: str, data_dir: Path | None) -> None:
     if name == "digits" and data_dir is not None:
         raise BadInput("the data set digits comes with scikit-learn and takes no --data-dir")
     if name == "folder":
+        from study.image_folder import LAYOUT, folder_classes
+
         if data_dir is None:
             raise BadInput(f"--dataset folder needs --data-dir PATH, where PATH holds {LAYOUT}")
         folder_classes(data_dir)
@@ -52,15 +45,19 @@ def load(name: str, data_dir: Path | None) -> Dataset:
 
     Raises:
         BadInput: as `check` does, and if a file cannot be read or a download cannot be made, the latter
-            STALL_SECONDS after the last sign of life.
+            20 s after the last sign of life.
     """
     check(name, data_dir)
     if name == "digits":
         return _load_digits()
     if name == "folder":
+        from study.image_folder import load_image_folder
+
         assert data_dir is not None
         return load_image_folder(data_dir)
-    return _load_cifar10(data_dir or user_cache_path("netverdict"))
+    from study.cifar10 import load_cifar10
+
+    return load_cifar10(data_dir or user_cache_path("netverdict"))
 
 
 def _load_digits() -> Dataset:
@@ -77,67 +74,3 @@ def _load_digits() -> Dataset:
     )
     parts = [LabelledImages(images[indices], labels[indices]) for indices in (np.sort(train), np.sort(test))]
     return Dataset("digits (scikit-learn)", tuple(map(str, digits.target_names)), *parts)
-
-
-def _load_cifar10(root: Path) -> Dataset:
-    archive = root / CIFAR10.filename
-    try:
-        with contextlib.suppress(RuntimeError):  # what torchvision raises if a file is missing or damaged
-            return _read_cifar10(root)
-        root.mkdir(parents=True, exist_ok=True)
-        if not check_integrity(archive, CIFAR10.tgz_md5):
-            _download(CIFAR10.url, archive, CIFAR10.tgz_md5)
-        extract_archive(archive, root)
-        return _read_cifar10(root)
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(
-            f"CIFAR-10 could not be fetched from {CIFAR10.url} to {str(root)!r} ({reason}). Put {CIFAR10.filename} or"
-            f" its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or use your own images"
-            f" with --dataset folder --data-dir PATH, or run without a network with --dataset digits"
-        ) from error
-
-
-def _read_cifar10(root: Path) -> Dataset:
-    with warnings.catch_warnings():
-        # numpy 2.4.0 to 2.4.4 warn of the dtypes in these old pickles.
-        warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
-        parts = [CIFAR10(root, train=train) for train in (True, False)]
-    train, test = (
-        LabelledImages(np.ascontiguousarray(part.data), np.array(part.targets, dtype=np.int64)) for part in parts
-    )
-    return Dataset("CIFAR-10", tuple(parts[0].classes), train, test)
-
-
-def _download(url: str, archive: Path, md5: str) -> None:
-    """Has torchvision fetch and verify a file, which then appears whole.
-
-    torchvision sets no time limits and a name look-up can have none, so it works in a thread that can be given up. What
-    is left of that thread ends with the process, and writes at most into the temporary folder.
-
-    Raises:
-        TimeoutError: if nothing has arrived for STALL_SECONDS.
-    """
-    errors: list[Exception] = []
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".download-", ignore_cleanup_errors=True) as folder:
-        partial = Path(folder) / archive.name
-
-        def fetch() -> None:
-            try:
-                download_url(url, folder, archive.name, md5)
-            except Exception as error:  # raised below, in the thread that waits
-                errors.append(error)
-
-        thread = threading.Thread(target=fetch, name="download", daemon=True)
-        thread.start()
-        arrived, last_sign = 0, time.monotonic()
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
-            size = partial.stat().st_size if partial.exists() else 0
-            if size != arrived:
-                arrived, last_sign = size, time.monotonic()
-            elif time.monotonic() - last_sign > STALL_SECONDS:
-                raise TimeoutError(f"nothing arrived for {STALL_SECONDS:g} s")
-        if errors:
-            raise errors[0]
-        os.replace(partial, archive)

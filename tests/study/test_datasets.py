@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10
 
 from models.data import Dataset
-from study import datasets
+from study import cifar10, datasets
 from study.errors import BadInput
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -229,11 +229,11 @@ def test_cifar10_is_downloaded_once(user_cache: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("tiny_cifar10")
 def test_cifar10_download_may_be_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(cifar10, "STALL_SECONDS", 1.0)
     began = time.monotonic()
     with _served(monkeypatch, ARCHIVE, pieces=8, pause=0.3):
         _assert_tiny_cifar10(datasets.load("cifar10", tmp_path))
-    assert time.monotonic() - began > 2 * datasets.STALL_SECONDS
+    assert time.monotonic() - began > 2 * cifar10.STALL_SECONDS
 
 
 def _assert_refused(folder: Path, reason: str) -> None:
@@ -241,7 +241,7 @@ def _assert_refused(folder: Path, reason: str) -> None:
     began = time.monotonic()
     with pytest.raises(BadInput, match=reason) as caught:
         datasets.load("cifar10", folder)
-    assert time.monotonic() - began < datasets.STALL_SECONDS + 1
+    assert time.monotonic() - began < cifar10.STALL_SECONDS + 1
     message = str(caught.value)
     assert "\n" not in message
     for remedy in (CIFAR10.filename, CIFAR10.base_folder, "--data-dir DIR", "--dataset folder", "--dataset digits"):
@@ -256,8 +256,8 @@ def test_cifar10_without_a_server(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("tiny_cifar10")
 def test_cifar10_from_a_silent_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert datasets.STALL_SECONDS <= 25, "a download that cannot be made has 30 s"
-    monkeypatch.setattr(datasets, "STALL_SECONDS", 0.5)
+    assert cifar10.STALL_SECONDS <= 25, "a download that cannot be made has 30 s"
+    monkeypatch.setattr(cifar10, "STALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.getsockname()[1]}/{CIFAR10.filename}")
         _assert_refused(tmp_path, "nothing arrived for 0.5 s")
@@ -266,7 +266,7 @@ def test_cifar10_from_a_silent_server(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("tiny_cifar10")
 def test_cifar10_from_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(cifar10, "STALL_SECONDS", 0.5)
     with _served(monkeypatch, ARCHIVE[:100_000], hold=True) as requests:
         _assert_refused(tmp_path, "nothing arrived for 0.5 s")
         assert requests
