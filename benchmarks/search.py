@@ -42,7 +42,7 @@ from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
 from benchmarks.sides import SIDES, MakeSide, ThisProject
 from models.registry import ARCHITECTURES
-from study.config import RUNGS, TPE, Rungs, Tpe
+from study.config import Rungs, Tpe
 from study.files import without_nan
 
 RECORDED = Path(__file__).with_name("curves.csv")
@@ -51,14 +51,15 @@ REFERENCE = "random search, full length"
 MARGIN = 0.005
 
 RULES: dict[str, MakeSide] = {
-    f"first rung {rungs.grace_period}, factor {rungs.reduction_factor}, {tpe.startup_trials} at random"
-    + ("" if tpe.multivariate else ", univariate"): partial(ThisProject, rungs=rungs, tpe=tpe)
-    for rungs, tpe in [
-        *((Rungs(first, factor), TPE) for factor in (2, 3, 4) for first in (1, 2, 3, 4, 6, 8)),
-        (Rungs(1_000, 2), TPE),
-        *((RUNGS, Tpe(startup)) for startup in (5, 15)),
-        (RUNGS, Tpe(multivariate=False)),
-    ]
+    **{
+        # With all of the cap for its share, a first rung lies where it says.
+        f"first rung {first}, one of {factor} goes on": partial(ThisProject, rungs=Rungs(first, 1.0, factor))
+        for factor in (2, 3, 4)
+        for first in (1, 2, 3, 4, 5, 6, 7, 8, 10)
+    },
+    "no rungs": partial(ThisProject, rungs=Rungs(1_000, 1.0)),
+    **{f"{startup} trials at random": partial(ThisProject, tpe=Tpe(startup)) for startup in (3, 10, 15)},
+    "univariate TPE": partial(ThisProject, tpe=Tpe(multivariate=False)),
 }
 
 

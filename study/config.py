@@ -21,17 +21,31 @@ class SearchSpace:
 
 @dataclass(frozen=True)
 class Rungs:
-    """ASHA's rungs (Li et al., 2020): the first at `grace_period` epochs, each next `reduction_factor` times later."""
+    """ASHA's rungs (Li et al., 2020), each `reduction_factor` times later than the one before it.
 
-    grace_period: int = 2
-    reduction_factor: int = 3
+    The first lies late, since good low learning rates start slowly: earlier ones lost AlexNet's
+    best configurations (benchmarks/RESULTS.md).
+
+    Attributes:
+        grace_period: epochs at the first rung.
+        grace_share: of the cap on epochs, where the first rung lies if that is sooner.
+        reduction_factor: one trial in so many goes on.
+    """
+
+    grace_period: int = 8
+    grace_share: float = 0.4
+    reduction_factor: int = 2
+
+    def first(self, max_epochs: int) -> int:
+        """Epochs at the first rung under this cap."""
+        return min(self.grace_period, math.ceil(self.grace_share * max_epochs))
 
 
 @dataclass(frozen=True)
 class Tpe:
     """Optuna's TPE: `startup_trials` are drawn at random, `multivariate` models learning rate and dropout jointly."""
 
-    startup_trials: int = 10
+    startup_trials: int = 5
     multivariate: bool = True
 
 

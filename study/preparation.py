@@ -93,16 +93,16 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     study = folder.read_study()
     if study.get("format") != FORMAT:
         raise BadInput(f"{folder.path} is of format {study.get('format')!r}; this version reads format {FORMAT}")
-    for setting, now in search_settings().items():
+    try:
+        stored = StudyConfig.from_json(study.get("config", {}))
+    except BadInput as error:
+        raise BadInput(f"{folder.path}: {error}") from error
+    for setting, now in search_settings(stored.max_epochs).items():
         if (before := study.get("search", {}).get(setting)) != now:
             raise BadInput(
                 f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}):"
                 " go on with that version, or begin anew"
             )
-    try:
-        stored = StudyConfig.from_json(study.get("config", {}))
-    except BadInput as error:
-        raise BadInput(f"{folder.path}: {error}") from error
     asked = _absolute(parse(arguments, base=stored).config())
     for field in fields(StudyConfig):
         before, now = getattr(stored, field.name), getattr(asked, field.name)

@@ -45,7 +45,7 @@ def describe_study(
         "command": shlex.join(["python", "-m", "study.run", *arguments]),
         "config": config.to_json(),
         "architectures": {arch: dict(network) for arch, network in networks.items()},
-        "search": search_settings(),
+        "search": search_settings(config.max_epochs),
         "data": {
             "title": dataset.title,
             "classes": list(dataset.classes),
@@ -66,14 +66,15 @@ def describe_study(
     }
 
 
-def search_settings() -> dict[str, Any]:
-    """How this version searches and trains, whatever it is asked for: `search` in study.json."""
+def search_settings(max_epochs: int) -> dict[str, Any]:
+    """How this version searches and trains under a cap on epochs: `search` in study.json."""
     return {
         "space": {
             "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
             "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
         },
-        **asdict(RUNGS),
+        "grace_period": RUNGS.first(max_epochs),
+        "reduction_factor": RUNGS.reduction_factor,
         **asdict(TPE),
         "patience": PATIENCE,
         "batch_size": BATCH_SIZE,

@@ -25,7 +25,7 @@ class SuccessiveHalving:
             mode="max",
             # The cap ends a trial by itself; ASHA must not count that as stopping it.
             max_t=max_epochs + 1,
-            grace_period=min(rungs.grace_period, max_epochs + 1),
+            grace_period=rungs.first(max_epochs),
             reduction_factor=rungs.reduction_factor,
         )
         self._known: set[str] = set()

@@ -160,7 +160,7 @@ def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
     """Also where a curve ended by another patience than the project's."""
     table = _table()
     table = table[(table.lr > 2e-4) | (table.epoch <= 4)]
-    played = play(ThisProject("alexnet", 12, 9, 0, Rungs(1_000, 2)), Recorded(table, "alexnet"), workers=2)
+    played = play(ThisProject("alexnet", 12, 9, 0, Rungs(1_000, 1.0)), Recorded(table, "alexnet"), workers=2)
     assert not played.is_best_stopped
     assert played.score == played.best_tried
 

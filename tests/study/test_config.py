@@ -25,7 +25,8 @@ def test_the_documented_presets() -> None:
 
 def test_the_documented_search() -> None:
     assert (SEARCH_SPACE.lr, SEARCH_SPACE.dropout) == ((1e-4, 1e-2), (0.0, 0.7))
-    assert (RUNGS.grace_period, RUNGS.reduction_factor) == (2, 3)
+    assert [RUNGS.first(cap) for cap in (1, 3, 6, 12, 20, 50)] == [1, 2, 3, 5, 8, 8]
+    assert RUNGS.reduction_factor == 2
 
 
 @pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])
