@@ -10,13 +10,15 @@ import pytest
 from optuna.trial import TrialState
 
 from models.training import EpochResult, TrainingConfig, outcome_of
-from study.config import StudyConfig
+from study.config import RUNGS, Rungs, StudyConfig
 from study.ledger import Ledger, Trial
 from study.search import Search
 from tests.builders import epoch
 
 ARCHS = ("alexnet", "mobilenet")
 Curve = Callable[[Trial, int], EpochResult]
+# So early that short searches have some.
+EARLY = Rungs(grace_period=2, grace_share=1.0, reduction_factor=3)
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +31,9 @@ def _config(trials: int = 4, max_epochs: int = 9, archs: tuple[str, ...] = ARCHS
     return StudyConfig(trials=trials, max_epochs=max_epochs, archs=archs)
 
 
-def _search(path: Path, config: StudyConfig) -> Search:
+def _search(path: Path, config: StudyConfig, rungs: Rungs = EARLY) -> Search:
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(path / "journal.jsonl"))
+    return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs)
 
 
 def _flat(score: float) -> Curve:
@@ -148,12 +150,18 @@ def test_decisions_at_the_first_rung(tmp_path: Path) -> None:
     assert _decisions(search, "alexnet", SCORES) == STOPPED
 
 
-def test_rungs_lie_at_epochs_2_6_and_18(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=2, max_epochs=30, archs=("alexnet",)))
-    for number in range(1, 31):
+@pytest.mark.parametrize(
+    ("rungs", "cap", "expected"),
+    [(EARLY, 30, [2, 6, 18]), (RUNGS, 50, [8, 16, 32]), (RUNGS, 12, [5, 10]), (RUNGS, 6, [3]), (RUNGS, 2, [1])],
+)
+def test_where_the_rungs_lie(tmp_path: Path, rungs: Rungs, cap: int, expected: list[int]) -> None:
+    search = _search(tmp_path, _config(trials=2, max_epochs=cap, archs=("alexnet",)), rungs)
+    while search.next_trial() is not None:
+        pass
+    for number in range(1, cap + 1):
         assert not search.report("alexnet-0", epoch(number, 1 / number, 0.5))
-    stops = [search.report("alexnet-1", epoch(number, 1 / number, 0.4)) for number in range(1, 30)]
-    assert [number for number, stop in enumerate(stops, start=1) if stop] == [2, 6, 18]
+    stops = [search.report("alexnet-1", epoch(number, 1 / number, 0.4)) for number in range(1, cap)]
+    assert [number for number, stop in enumerate(stops, start=1) if stop] == expected
 
 
 def test_each_architecture_has_rungs_of_its_own(tmp_path: Path) -> None:
