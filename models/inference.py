@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from models.data import ChannelStatistics
 from models.precision import Precision, autocast
 
-EVALUATION_BATCH_SIZE = 500
+# On a CPU the activations of 128 images stay in the cache: 500 at a time took the MobileNet-like net three times as long.
+CPU_BATCH_SIZE = 128
+BATCH_SIZE = 500
 
 
 class DeviceImages:
@@ -42,5 +44,6 @@ class DeviceImages:
 def predict_logits(model: nn.Module, images: DeviceImages, index: Tensor, precision: Precision) -> Tensor:
     """Logits float32 [len(index), n_classes] of the network in eval mode; leaves the network in eval mode."""
     model.eval()
+    size = CPU_BATCH_SIZE if images.device.type == "cpu" else BATCH_SIZE
     with autocast(precision, images.device):
-        return torch.cat([model(images[batch]).float() for batch in index.split(EVALUATION_BATCH_SIZE)])
+        return torch.cat([model(images[batch]).float() for batch in index.split(size)])
