@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from models.data import ChannelStatistics
 from models.precision import Precision, autocast
 
-# On a CPU the activations of 128 images stay in the cache: 500 at a time took the MobileNet-like net three times as long.
+# On a CPU the activations of 128 images stay in the caches: 500 at a time took the MobileNet-like net three times as
+# long.
 CPU_BATCH_SIZE = 128
 BATCH_SIZE = 500
 
