@@ -19,7 +19,7 @@ test: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
