@@ -10,11 +10,16 @@ from tests.cluster.machines import Machine, Network
 from tests.cluster.storage import S3
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    """A network of this module's own. Nothing in it may meet the Ray of anybody else."""
+@pytest.fixture(scope="session")
+def isolated() -> None:
+    """Nothing in a network may meet the Ray of anybody else."""
     if os.getuid() != 0 or {name for _, name in socket.if_nameindex()} - {"lo"}:
         pytest.exit("run these by `make test-cluster`, as root: they need namespaces of their own", returncode=2)
+
+
+@pytest.fixture(scope="module")
+def network(isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network of this module's own."""
     with Network(tmp_path_factory.mktemp("network")) as network:
         yield network
 

@@ -64,6 +64,7 @@ class Machine:
 
     def __init__(self, network: Network, number: int) -> None:
         self.ip = f"10.77.0.{number}"
+        self._cable = f"nv{number}"
         self.files = Path(tempfile.mkdtemp(prefix=f"machine-{number}-", dir=network.folder))
         self.home = network.home
         self._started: list[subprocess.Popen[bytes]] = []
@@ -90,8 +91,8 @@ class Machine:
         command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--mount", "bash", "-c", boot]
         self._outer = subprocess.Popen(command)
         wait_until(lambda: _namespace(self._outer.pid) != _namespace(os.getpid()), 10, "a network of its own")
-        _run(f"ip link add nv{number} type veth peer name eth0 netns {self._outer.pid}")
-        _run(f"ip link set nv{number} master nv0 up")
+        _run(f"ip link add {self._cable} type veth peer name eth0 netns {self._outer.pid}")
+        _run(f"ip link set {self._cable} master nv0 up")
         wait_until((self.files / ".booted").exists, 20, f"{self.ip} boots")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
         self._init = int(children[0])
@@ -157,6 +158,8 @@ class Machine:
         # It is not off before what was started in it from here has been waited for.
         for process in [*self._started, self._outer]:
             process.wait()
+        # The kernel would take it away too, at a time of its own.
+        _run(f"ip link del {self._cable} 2> /dev/null || ! ip link show {self._cable} 2> /dev/null")
 
     def _inside(self, command: Sequence[str], environment: dict[str, str]) -> list[str]:
         settings = {
