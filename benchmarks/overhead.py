@@ -6,8 +6,8 @@ runs a study of some 10 minutes on two cores as a user would, with `python -m st
 the times at which its files were written. Training is what the histories say: seconds of training passes alone, without
 validation and checkpoints. Its share is of the stage's time on the clock times the runs at a time.
 
-The time to the first training step ends where the first epoch that was reported began: its report less its training
-pass. So it holds that epoch's validation too, and is an upper bound. Run it twice, for caches to be warm.
+The time to the first training step ends where the earliest epoch began: its report less its training pass. So it
+holds that epoch's validation and checkpoint too, and is an upper bound. Run it twice, for caches to be warm.
 """
 
 import argparse
@@ -55,13 +55,15 @@ def measure(arguments: Sequence[str]) -> list[dict[str, Any]]:
 
 def _wait_for_first_step(folder: StudyFolder, process: "subprocess.Popen[str]") -> float:
     """When the first training step began; the study's end if it never did."""
-    while process.poll() is None:
+    begun: dict[str, float] = {}
+    # The network with the shorter epochs reports first, whichever began first.
+    while process.poll() is None and len(begun) < 2:
         if folder.journal.exists():
             for line in folder.journal.read_text().splitlines(keepends=True):
                 if line.endswith("\n") and (event := json.loads(line))["event"] == "epoch":
-                    return time.time() - float(event["seconds"])
+                    begun.setdefault(event["trial_id"], time.time() - float(event["seconds"]))
         time.sleep(POLL_SECONDS)
-    return time.time()
+    return min(begun.values(), default=time.time())
 
 
 def _stages(folder: StudyFolder, start: float, first_step: float, end: float) -> list[dict[str, Any]]:

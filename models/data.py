@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 IMAGE_SHAPE = (32, 32, 3)
 VALIDATION_FRACTION = 0.1
@@ -74,6 +73,9 @@ def stratified_split(labels: np.ndarray, seed: int) -> Split:
     Raises:
         TooFewImages: if some class would be missing on one side.
     """
+    # Here, since workers of a search, which are handed their split, would wait for the import.
+    from sklearn.model_selection import train_test_split
+
     n_validation = round(VALIDATION_FRACTION * len(labels))
     try:
         train, validation = train_test_split(

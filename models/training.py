@@ -130,7 +130,7 @@ class TrainingRun:
         val_loss, val_accuracy = self._validate()
         result = EpochResult(epoch, train_loss, val_loss, val_accuracy, seconds)
         self.history.append(result)
-        if best_epoch(self.history) is result:
+        if self._is_at_best():
             self._best_weights = self._weights()
         self.outcome = outcome_of(self.history, self._config)
         return result
@@ -154,7 +154,8 @@ class TrainingRun:
             "config": asdict(self._config),
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "best_weights": self._best_weights,
+            # Those of the newest epoch are the model's; without a copy of them a state is a quarter smaller.
+            "best_weights": None if self._is_at_best() else self._best_weights,
             "history": [asdict(row) for row in self.history],
         }
 
@@ -167,9 +168,13 @@ class TrainingRun:
             raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._best_weights = {name: value.to(self._device) for name, value in state["best_weights"].items()}
+        best = state["best_weights"] or state["model"]
+        self._best_weights = {name: value.to(self._device) for name, value in best.items()}
         self.history = [EpochResult(**row) for row in state["history"]]
         self.outcome = outcome_of(self.history, self._config)
+
+    def _is_at_best(self) -> bool:
+        return best_epoch(self.history) is self.history[-1]
 
     def _train_pass(self, epoch: int) -> float:
         self._model.train()

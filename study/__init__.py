@@ -25,6 +25,8 @@ os.environ.update(
             # The ledger is what a search is resumed from and read from, so Tune need not write it all down as well.
             "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
             "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+            # Tune would ask for a trial only once the one before it runs, so that workers started one after another.
+            "TUNE_MAX_PENDING_TRIALS_PG": "1000",
         }.items()
     }
 )

@@ -1,7 +1,4 @@
-"""The data sets that a study can run on, by name.
-
-Their modules are imported where they are used: torchvision takes as long to import as torch.
-"""
+"""The data sets that a study can run on, by name."""
 
 import os
 from pathlib import Path
@@ -14,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from models.data import IMAGE_SHAPE, Dataset, LabelledImages
 from study.errors import BadInput
+from study.image_folder import LAYOUT, folder_classes, load_image_folder
 
 DATASETS = ("cifar10", "digits", "folder")
 DIGITS_TEST_IMAGES = 360
@@ -26,8 +24,6 @@ def check(name: str, data_dir: Path | None) -> None:
     if name == "digits" and data_dir is not None:
         raise BadInput("the data set digits comes with scikit-learn and takes no --data-dir")
     if name == "folder":
-        from study.image_folder import LAYOUT, folder_classes
-
         if data_dir is None:
             raise BadInput(f"--dataset folder needs --data-dir PATH, where PATH holds {LAYOUT}")
         folder_classes(data_dir)
@@ -51,10 +47,9 @@ def load(name: str, data_dir: Path | None) -> Dataset:
     if name == "digits":
         return _load_digits()
     if name == "folder":
-        from study.image_folder import load_image_folder
-
         assert data_dir is not None
         return load_image_folder(data_dir)
+    # Here, since torchvision takes as long to import as torch.
     from study.cifar10 import load_cifar10
 
     return load_cifar10(data_dir or user_cache_path("netverdict"))

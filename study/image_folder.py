@@ -17,15 +17,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import find_classes
 
 from models.data import IMAGE_SHAPE, Dataset, LabelledImages
 from study.errors import BadInput
 from study.files import write_atomically
 
 LAYOUT = "train/<class>/* and test/<class>/*"
-# What the extensions that ImageFolder accepts hold in practice. Others stay shut: PIL runs Ghostscript on an EPS.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+# What files with these extensions hold in practice. Others stay shut: PIL runs Ghostscript on an EPS.
 IMAGE_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 IMAGES_PER_TASK = 256
 # On 2 cores a second thread takes 40 % off 500x375 photographs; 32x32 files, bound by the interpreter, gain nothing.
@@ -50,7 +49,7 @@ def load_image_folder(root: Path) -> Dataset:
     """
     classes = folder_classes(root)
     root = root.resolve()
-    (train, train_labels), (test, test_labels) = (_find_images(root / part) for part in ("train", "test"))
+    (train, train_labels), (test, test_labels) = (_find_images(root / part, classes) for part in ("train", "test"))
     cache = user_cache_path("netverdict") / "folder" / f"{_fingerprint(root, [*train, *test])}.npz"
     images = _read_cache(cache, len(train), len(test))
     if images is None:
@@ -77,9 +76,11 @@ def folder_classes(root: Path) -> tuple[str, ...]:
         if not os.path.isdir(folder):
             raise BadInput(f"there is no folder {str(folder)!r}: a data folder holds {LAYOUT}")
         try:
-            names[part], _ = find_classes(folder)
+            names[part] = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
         except OSError as error:
-            raise BadInput(f"{str(folder)!r} has no classes: {error}; a data folder holds {LAYOUT}") from error
+            raise BadInput(f"{str(folder)!r}: {error.strerror}") from error
+        if not names[part]:
+            raise BadInput(f"{str(folder)!r} has no classes; a data folder holds {LAYOUT}")
     for part, other in (("train", "test"), ("test", "train")):
         if missing := sorted(set(names[part]) - set(names[other])):
             shown = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
@@ -93,13 +94,23 @@ def folder_classes(root: Path) -> tuple[str, ...]:
     return classes
 
 
-def _find_images(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Paths of the images of train/ or test/, class by class, and their labels, int64 [n]."""
-    try:
-        found = ImageFolder(str(folder))
-    except OSError as error:
-        raise BadInput(f"{str(folder)!r}: {error}") from error
-    return [path for path, _ in found.samples], np.array(found.targets, dtype=np.int64)
+def _find_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Paths of the images of train/ or test/, class by class, and their labels, int64 [n].
+
+    They are those that torchvision's ImageFolder finds, in its order; importing that takes as long as importing torch.
+    """
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        for place, _, files in sorted(os.walk(folder / name, followlinks=True)):
+            paths += [os.path.join(place, file) for file in sorted(files) if file.lower().endswith(EXTENSIONS)]
+        labels += [label] * (len(paths) - len(labels))
+    if empty := sorted(set(range(len(classes))) - set(labels)):
+        raise BadInput(
+            f"{str(folder)!r}: no image in the classes {', '.join(classes[label] for label in empty)}; files whose"
+            f" names end with one of {' '.join(EXTENSIONS)} count"
+        )
+    return paths, np.array(labels, dtype=np.int64)
 
 
 def _fingerprint(root: Path, paths: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ Each architecture has a sampler and rungs of its own and the same number of tria
 its own kind and given the same chances.
 """
 
+import math
 from collections.abc import Mapping
 
 from models.training import EpochResult, TrainingConfig, outcome_of
@@ -51,8 +52,9 @@ class Search:
             open_archs = [arch for arch, count in asked.items() if count < self._config.trials]
             if not open_archs:
                 return None
-            # Side by side: the one with fewer trials under way, then the one that has had fewer.
-            arch = min(open_archs, key=lambda arch: (self._count_running(arch), asked[arch]))
+            # The one with most training left, lest a long trial run alone at the end; as long as nothing is known
+            # the one with fewer trials under way, then the one that has had fewer.
+            arch = min(open_archs, key=lambda arch: (-self._seconds_left(arch), self._count_running(arch), asked[arch]))
             trial = self._ask(arch, asked[arch])
         self._running.add(trial.trial_id)
         return trial
@@ -134,6 +136,13 @@ class Search:
 
     def _outcome(self, trial: Trial) -> Status | None:
         return outcome_of(trial.history, self.recipe(trial))
+
+    def _seconds_left(self, arch: str) -> float:
+        """Of training in the trials not yet begun, if they take as long as those before them; infinite at first."""
+        asked = self.ledger.count(arch)
+        if not asked:
+            return math.inf
+        return (self._config.trials - asked) * self.ledger.tally(arch).seconds / asked
 
     def _count_running(self, arch: str) -> int:
         return sum(self.ledger.trial(trial_id).arch == arch for trial_id in self._running)

@@ -75,6 +75,7 @@ def test_a_resumed_run_goes_on_bit_by_bit(architecture: Architecture, precision:
     assert len(resumed.history) == 1
     _train(resumed)
     assert _bits(resumed.state_dict()) == _bits(straight.state_dict())
+    assert _bits(resumed.best_weights()) == _bits(straight.best_weights())
     assert resumed.outcome == straight.outcome == "COMPLETE"
 
 

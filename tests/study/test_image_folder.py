@@ -6,11 +6,13 @@ import struct
 import sys
 import time
 import zlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from study import image_folder
 from study.errors import BadInput
@@ -57,6 +59,23 @@ def _load_one(root: Path, name: str) -> np.ndarray:
 
 
 # --- the data set
+
+
+def test_the_images_are_those_that_torchvision_finds_in_its_order(tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    names = ("b.png", "a.PNG", "c.jpeg", "sub/z.bmp", "sub/a.png", "a sub/deep/b.png", ".hidden.png")
+    for number, (part, kind, name) in enumerate(product(("train", "test"), ("cat", "dog"), names)):
+        path = root / part / kind / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (8 * number, 8 * number, 8 * number)).save(path)
+    (root / "train/cat/notes.txt").write_text("no image")
+    (root / "train/cat/more").symlink_to(root / "train/dog")
+    dataset = load_image_folder(root)
+    for part, images in (("train", dataset.train), ("test", dataset.test)):
+        found = ImageFolder(str(root / part))
+        assert images.labels.tolist() == found.targets
+        expected = [np.asarray(image)[0, 0, 0] for image, _ in found]
+        assert images.images[:, 0, 0, 0].tolist() == pytest.approx(expected, abs=1)
 
 
 def test_classes_labels_and_order(tmp_path: Path) -> None:
@@ -280,7 +299,7 @@ def test_bad_layouts(tmp_path: Path) -> None:
     (tmp_path / "half" / "train" / "cat").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"there is no folder '.*/half/test'"):
         load_image_folder(tmp_path / "half")
-    with pytest.raises(BadInput, match=r"'.*/bare/train' has no classes: .*"):
+    with pytest.raises(BadInput, match=r"'.*/bare/train' has no classes; a data folder"):
         load_image_folder(_make(tmp_path / "bare", (), ()))
     with pytest.raises(BadInput, match="the one class 'cat': at least two"):
         load_image_folder(_make(tmp_path / "one", ("cat",), ("cat",)))
@@ -295,7 +314,7 @@ def test_bad_layouts(tmp_path: Path) -> None:
 def test_a_class_without_images(root: Path) -> None:
     (root / "test/dog/image.png").rename(root / "test/dog/image.txt")
     assert folder_classes(root) == ("cat", "dog")
-    with pytest.raises(BadInput, match=r"'.*/test': Found no valid file for the classes dog"):
+    with pytest.raises(BadInput, match=r"'.*/test': no image in the classes dog;"):
         load_image_folder(root)
 
 

@@ -1,6 +1,7 @@
 """The search without Ray: a small loop reports made-up learning curves, one epoch of each running trial in turn."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -120,6 +121,22 @@ def test_both_run_side_by_side_though_one_ends_its_trials_sooner(tmp_path: Path)
         trial = search.next_trial()
         assert trial is not None
         assert trial.trial_id == f"mobilenet-{number + 1}"
+
+
+def _seconds(seconds: Mapping[str, float]) -> Curve:
+    """A falling loss, and epochs that take a network so many seconds."""
+    return lambda trial, number: replace(epoch(number, 1 / number, 0.5), seconds=seconds[trial.arch])
+
+
+def test_the_network_with_most_training_left_goes_first_so_that_no_long_trial_runs_alone_at_the_end(
+    tmp_path: Path,
+) -> None:
+    order: list[str] = []
+    search = _search(tmp_path, _config(trials=4, max_epochs=1))
+    _play(search, _seconds({"alexnet": 1.0, "mobilenet": 10.0}), order=order)
+    assert order[:2] == ["alexnet-0", "mobilenet-0"], "nothing is known of either"
+    assert order[2:5] == ["mobilenet-1", "mobilenet-2", "mobilenet-3"]
+    assert order[5:] == ["alexnet-1", "alexnet-2", "alexnet-3"]
 
 
 # --- rungs
