@@ -174,7 +174,7 @@ class TrainingRun:
         self.outcome = outcome_of(self.history, self._config)
 
     def _is_at_best(self) -> bool:
-        return best_epoch(self.history) is self.history[-1]
+        return bool(self.history) and best_epoch(self.history) is self.history[-1]
 
     def _train_pass(self, epoch: int) -> float:
         self._model.train()

@@ -342,6 +342,13 @@ def test_diverged_later_keeps_the_best_finite_weights() -> None:
     assert _recorded(run, data) == (pytest.approx(best.val_loss, rel=1e-6), best.val_accuracy)
 
 
+def test_a_state_from_before_the_first_epoch_goes_on_too() -> None:
+    straight, resumed = training_run(), training_run()
+    resumed.load_state_dict(_stored(straight.state_dict()))
+    assert _bits(resumed.best_weights()) == _bits(straight.best_weights())
+    assert _bits(_train(resumed).state_dict()) == _bits(_train(straight).state_dict())
+
+
 def test_a_diverged_run_is_diverged_when_loaded() -> None:
     ended = _train(training_run(_failing(STEPS_AN_EPOCH)))
     run = training_run(_failing(STEPS_AN_EPOCH))
