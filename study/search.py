@@ -53,8 +53,10 @@ class Search:
             if not open_archs:
                 return None
             # The one with most training left, lest a long trial run alone at the end; as long as nothing is known
-            # the one with fewer trials under way, then the one that has had fewer.
-            arch = min(open_archs, key=lambda arch: (-self._seconds_left(arch), self._count_running(arch), asked[arch]))
+            # the one with fewer trials under way, then the one that has had fewer. One at a time they take turns,
+            # so that the order does not hang on the clock.
+            left = {arch: self._seconds_left(arch) if self._running else 0.0 for arch in open_archs}
+            arch = min(open_archs, key=lambda arch: (-left[arch], self._count_running(arch), asked[arch]))
             trial = self._ask(arch, asked[arch])
         self._running.add(trial.trial_id)
         return trial
