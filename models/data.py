@@ -68,29 +68,21 @@ def stratified_split(labels: np.ndarray, seed: int) -> Split:
 
     Args:
         labels: int64 [n].
-        seed: in [0, 2**32).
+        seed: at least 0.
 
     Raises:
         TooFewImages: if some class would be missing on one side.
     """
-    # Here, since workers of a search, which are handed their split, would wait for the import.
-    from sklearn.model_selection import train_test_split
-
-    n_validation = round(VALIDATION_FRACTION * len(labels))
-    try:
-        train, validation = train_test_split(
-            np.arange(len(labels)), test_size=n_validation, stratify=labels, random_state=seed
-        )
-    except ValueError as error:
-        raise TooFewImages(f"{len(labels)} training images are too few to split: {error}") from error
-    present = set(np.unique(labels))
-    if set(np.unique(labels[train])) != present or set(np.unique(labels[validation])) != present:
-        smallest = int(np.unique(labels, return_counts=True)[1].min())
+    validation = _draw_in_proportion(labels, round(VALIDATION_FRACTION * len(labels)), seed)
+    train = np.setdiff1d(np.arange(len(labels)), validation)
+    n_classes, *on_sides = (len(np.unique(part)) for part in (labels, labels[train], labels[validation]))
+    if not len(validation) or min(on_sides) < n_classes:
+        smallest = min(np.unique(labels, return_counts=True)[1], default=0)
         raise TooFewImages(
             f"the smallest class has {smallest} of {len(labels)} training images: too few to be in both the training"
             f" and the validation part; use more images"
         )
-    return Split(np.sort(train), np.sort(validation))
+    return Split(train, validation)
 
 
 def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledImages:
@@ -103,19 +95,24 @@ def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledIma
         raise TooFewImages(f"{size} training images were asked for and there are {len(data)}")
     if size == len(data):
         return data
-    classes, counts = np.unique(data.labels, return_counts=True)
-    # Largest remainders: whole numbers of images in proportion that add up to the size.
-    share = counts * size / len(data)
-    quota = np.floor(share).astype(int)
-    quota[np.argsort(quota - share, kind="stable")[: size - quota.sum()]] += 1
-    if quota.min() < 1:
-        raise TooFewImages(f"{size} training images, the classes in proportion, cannot hold all {len(classes)} classes")
-    rng = np.random.default_rng(seed)
-    kept = np.concatenate(
-        [rng.permutation(np.flatnonzero(data.labels == label))[:n] for label, n in zip(classes, quota, strict=True)]
-    )
-    kept = np.sort(kept)
+    kept = _draw_in_proportion(data.labels, size, seed)
+    n_classes = len(np.unique(data.labels))
+    if len(np.unique(data.labels[kept])) < n_classes:
+        raise TooFewImages(f"{size} training images, the classes in proportion, cannot hold all {n_classes} classes")
     return LabelledImages(data.images[kept], data.labels[kept])
+
+
+def _draw_in_proportion(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Indices, sorted, of `size` images: as many of each class as the largest remainders give it, ties by lot."""
+    rng = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in classes]
+    share = counts * size / max(1, len(labels))
+    quota = np.floor(share).astype(int)
+    by_remainder = np.lexsort((rng.random(len(classes)), quota - share))
+    quota[by_remainder[: size - quota.sum()]] += 1
+    drawn = [indices[:n] for indices, n in zip(shuffled, quota, strict=True)]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *drawn]))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from platformdirs import user_cache_path
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from models.data import IMAGE_SHAPE, Dataset, LabelledImages
 from study.errors import BadInput
@@ -56,6 +54,10 @@ def load(name: str, data_dir: Path | None) -> Dataset:
 
 
 def _load_digits() -> Dataset:
+    # Here, since other studies would wait for scikit-learn in vain.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     digits = load_digits()
     height, width, _ = IMAGE_SHAPE
     images = np.empty((len(digits.images), *IMAGE_SHAPE), dtype=np.uint8)

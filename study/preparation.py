@@ -1,6 +1,6 @@
 """From a command line to a study that can run: its settings, its data, its folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -149,18 +149,32 @@ def load_dataset(config: StudyConfig) -> Dataset:
 
 
 @contextmanager
-def created_folder(request: Request, config: StudyConfig, dataset: Dataset) -> Iterator[None]:
+def created_folder(
+    request: Request, config: StudyConfig, dataset: Dataset, networks: Mapping[str, dict[str, Any]]
+) -> Iterator[None]:
     """Makes the folder of a new study, study.json in it, and keeps others away from it.
 
-    Raises BadInput if a network cannot predict an image, or the folder cannot be made.
+    Args:
+        networks: what `describe_networks` gives.
+
+    Raises:
+        BadInput: if the folder cannot be made.
     """
-    networks = {arch: _describe_network(arch, config, len(dataset.classes)) for arch in config.archs}
     path = request.folder.path
     StudyFolder.check_free(path.parent, path.name)
     with request.folder.held():
         StudyFolder.create(path.parent, path.name)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
         yield
+
+
+def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str, Any]]:
+    """Title, baseline, parameters and multiply-accumulates of each architecture, by its name.
+
+    Raises:
+        BadInput: if a network cannot predict an image.
+    """
+    return {arch: _describe_network(arch, config, n_classes) for arch in config.archs}
 
 
 def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:

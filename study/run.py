@@ -7,8 +7,10 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import optuna
@@ -19,11 +21,8 @@ from rich.console import Console
 from analysis.confirmation import plan_confirmations
 from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs
 from analysis.latency import measure_latency
-from analysis.report import build_report
 from analysis.results import load_results
 from analysis.retraining import FailedRun, RunPlan, retrain
-from analysis.samples import choose_positions
-from analysis.summary import summarise
 from analysis.terminal import comparison
 from models.data import Dataset, TrainingData, stratified_split
 from models.precision import resolve, training_device
@@ -86,6 +85,11 @@ def _do(
     request: Request, dataset: Dataset, console: Console, interrupts: Interrupts, stack: ExitStack
 ) -> Sequence[FailedRun]:
     """Does on Ray all that is not done yet."""
+    describing: Future[dict[str, dict[str, Any]]] | None = None
+    if not request.is_resumed:
+        # Beside Ray's start, which the driver would only wait for: it takes a second.
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        describing = pool.submit(preparation.describe_networks, request.config, len(dataset.classes))
     with cluster.ray_session(request.config.address) as capacity:
         interrupts.listen()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)
@@ -100,10 +104,10 @@ def _do(
             # What a cluster has may change, so there only a number that was asked for is kept.
             concurrency=resources.concurrency if request.config.address is None else request.config.concurrency,
         )
-        if request.is_resumed:
+        if describing is None:
             preparation.take_up_folder(request, dataset)
         else:
-            stack.enter_context(preparation.created_folder(request, config, dataset))
+            stack.enter_context(preparation.created_folder(request, config, dataset, describing.result()))
         settings = WorkerSettings(
             dataset=ray.put(dataset),
             seed=config.seed,
@@ -219,6 +223,8 @@ class _Study:
 
     def keep_samples(self) -> None:
         """Keeps the test images that the report shows."""
+        from analysis.samples import choose_positions  # here, as in _conclude
+
         positions = choose_positions(load_results(self.folder).groups)
         if positions:
             chosen = np.unique(np.concatenate(list(positions.values())))
@@ -274,6 +280,10 @@ def _is_finished(request: Request) -> bool:
 
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
     """Builds the report and says where it is."""
+    # Here, since a study would wait for Matplotlib and SciPy before its first step.
+    from analysis.report import build_report
+    from analysis.summary import summarise
+
     report = build_report(folder)
     summary = summarise(load_results(folder))
     console.print(comparison(summary))

@@ -60,6 +60,12 @@ def test_a_split_depends_on_its_seed_alone() -> None:
     assert not np.array_equal(one.validation, other.validation)
 
 
+def test_no_class_is_favoured_where_it_does_not_come_out_even() -> None:
+    labels = _labels([15, 15, 15, 15])
+    drawn = [np.bincount(labels[stratified_split(labels, seed).validation]) for seed in range(400)]
+    assert np.allclose(np.mean(drawn, axis=0), 1.5, atol=0.1)
+
+
 def test_cifar10_sizes() -> None:
     split = stratified_split(np.repeat(np.arange(10), 5000), 0)
     assert (len(split.train), len(split.validation)) == (45_000, 5_000)

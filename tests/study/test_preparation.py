@@ -22,7 +22,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
     """A study that was begun, and in which nothing has happened yet."""
     monkeypatch.chdir(tmp_path)
     request = read_request(BEGUN)
-    with preparation.created_folder(request, request.config, preparation.load_dataset(request.config)):
+    dataset = preparation.load_dataset(request.config)
+    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    with preparation.created_folder(request, request.config, dataset, networks):
         pass
     yield request.folder
 
