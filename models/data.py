@@ -103,14 +103,17 @@ def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledIma
 
 
 def _draw_in_proportion(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Indices, sorted, of `size` images: as many of each class as the largest remainders give it, ties by lot."""
+    """Indices, sorted, of `size` images, each class in proportion.
+
+    What does not come out even goes to classes that have none yet, then to the largest remainders, then by lot. So it
+    does not hang on the seed which classes are drawn from at all, if there are enough images for all.
+    """
     rng = np.random.default_rng(seed)
     classes, counts = np.unique(labels, return_counts=True)
     shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in classes]
-    share = counts * size / max(1, len(labels))
-    quota = np.floor(share).astype(int)
-    by_remainder = np.lexsort((rng.random(len(classes)), quota - share))
-    quota[by_remainder[: size - quota.sum()]] += 1
+    quota, remainder = np.divmod(counts * size, max(1, len(labels)))
+    order = np.lexsort((rng.random(len(classes)), -remainder, quota > 0))
+    quota[order[: size - quota.sum()]] += 1
     drawn = [indices[:n] for indices, n in zip(shuffled, quota, strict=True)]
     return np.sort(np.concatenate([np.empty(0, np.int64), *drawn]))
 

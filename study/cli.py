@@ -39,37 +39,37 @@ class Options:
     """
 
     preset: Literal["full", "quick"] = "full"
-    """full: CIFAR-10, 32 trials a network, 50 epochs, 10 seeds. quick: handwritten digits, 3 minutes on 2 cores."""
+    """full: CIFAR-10 and the defaults below. quick: digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0."""
     dataset: str = "cifar10"
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: OptionalPath = None
-    """folder: holds train/<class>/* and test/<class>/*. cifar10: where the data set is kept."""
+    """folder: holds train/<class>/* and test/<class>/*. cifar10: where it is kept (none: the user's cache)."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
     """Cap on the epochs of every training run."""
     seeds: int = 10
-    """Final runs of each configuration."""
+    """Final runs of each configuration; fewer than 5 cannot show a difference."""
     confirm: int = 3
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     train_size: OptionalInt = None
     """Keep this many training images, the classes in proportion (counted before the split)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
-    """The networks to compare."""
+    """The networks to compare, by their names in models/registry.py."""
     seed: int = 0
     """The number that everything random depends on."""
     precision: str = "auto"
-    """auto, fp32 or bf16."""
+    """auto, fp32 or bf16; auto is bf16 where the hardware is fast at it."""
     cpus_per_trial: OptionalFloat = None
-    """CPUs, and so torch threads, of each training run."""
+    """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4)."""
     gpus_per_trial: OptionalFloat = None
-    """Share of a GPU that each training run takes."""
+    """Share of a GPU that each training run takes (none: a quarter of one, if there is one)."""
     concurrency: OptionalInt = None
-    """Training runs at a time."""
+    """Training runs at a time (none: as many as processors, memory and GPUs allow)."""
     address: OptionalStr = None
     """Join the Ray cluster at this address (auto: the one this machine is part of)."""
     storage: OptionalStr = None
-    """Folder or URI that every node can reach, for checkpoints."""
+    """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
     results_dir: Path = Path("results")
@@ -77,7 +77,7 @@ class Options:
     name: OptionalStr = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
-    """Go on with the study of this --name, or with the newest."""
+    """Go on with the study of this --name, or the newest; --seeds may grow, --concurrency and --address may change."""
 
     def config(self) -> StudyConfig:
         """The part of the options that defines the study."""

@@ -19,7 +19,8 @@ from models.data import VALIDATION_FRACTION, Dataset
 from models.training import BATCH_SIZE, PATIENCE
 from study.config import RUNGS, SEARCH_SPACE, TPE, StudyConfig
 
-FORMAT = 1
+# Another number wherever a study begun before could not go on: other files, or other images in a split.
+FORMAT = 2
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
 
 

@@ -110,7 +110,7 @@ def _study(
     n_test: int,
 ) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": 2,
         "name": name,
         "created": "2025-01-02T03:04:05+00:00",
         "command": f"python -m study.run --preset quick --seeds {seeds}",

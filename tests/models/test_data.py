@@ -61,9 +61,9 @@ def test_a_split_depends_on_its_seed_alone() -> None:
 
 
 def test_no_class_is_favoured_where_it_does_not_come_out_even() -> None:
-    labels = _labels([15, 15, 15, 15])
+    labels = _labels([15, 15, 15, 35])
     drawn = [np.bincount(labels[stratified_split(labels, seed).validation]) for seed in range(400)]
-    assert np.allclose(np.mean(drawn, axis=0), 1.5, atol=0.1)
+    assert np.allclose(np.mean(drawn, axis=0), [1.5, 1.5, 1.5, 3.5], atol=0.1)
 
 
 def test_cifar10_sizes() -> None:
@@ -72,10 +72,18 @@ def test_cifar10_sizes() -> None:
     assert set(split.validation // 5000) == set(range(10))
 
 
-@pytest.mark.parametrize("sizes", [[], [4], [30, 1], [200, 2], [3, 3, 3]], ids=str)
-def test_a_split_that_would_miss_a_class_is_refused(sizes: list[int]) -> None:
+@pytest.mark.parametrize("sizes", [[], [4], [30, 1], [3, 3, 3]], ids=str)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_split_that_would_miss_a_class_is_refused(sizes: list[int], seed: int) -> None:
     with pytest.raises(TooFewImages, match="too few"):
-        stratified_split(_labels(sizes), 0)
+        stratified_split(_labels(sizes), seed)
+
+
+@pytest.mark.parametrize(("sizes", "drawn"), [([200, 2], [19, 1]), ([5, 95], [1, 9]), ([5, 15, 40, 40], [1, 1, 4, 4])])
+def test_the_smallest_class_is_on_both_sides_whatever_the_seed(sizes: list[int], drawn: list[int]) -> None:
+    labels = _labels(sizes)
+    for seed in range(30):
+        assert np.bincount(labels[stratified_split(labels, seed).validation]).tolist() == drawn
 
 
 # --- the subset

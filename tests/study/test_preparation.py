@@ -74,7 +74,7 @@ def test_other_data_are_refused(folder: StudyFolder) -> None:
 def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write_study(folder.read_study() | {"format": 99})
     assert main(RESUME) == 2
-    assert "begun is of format 99; this version reads format 1" in capsys.readouterr().err
+    assert "begun is of format 99; this version reads format 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
