@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from analysis.confirmation import choose_tuned
-from analysis.retraining import FailedRun, RunPlan
+from analysis.retraining import FailedRun, Purpose, RunPlan
 from models.registry import ARCHITECTURES
 from models.training import EpochResult, TrainingConfig
 from study.config import StudyConfig
@@ -51,9 +51,33 @@ def _tuned_recipes(
 
 def missing_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]:
     """Those of the plans whose results are not in the folder."""
-    made = {("final", group, seed) for group, seeds in folder.final_runs().items() for seed in seeds}
-    made |= {("confirm", run.group, run.seed) for run in folder.read_confirmations()}
-    return [plan for plan in plans if (plan.purpose, plan.group, plan.seed) not in made]
+    made = _made_runs(folder)
+    return [plan for plan in plans if made.get((plan.purpose, plan.group, plan.seed)) != _identity(plan)]
+
+
+def stray_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[tuple[Purpose, str, int]]:
+    """Purpose, group and number of the runs in the folder that none of the plans makes, of the plans' purposes.
+
+    They are of a configuration that was tuned when less was known: while a run that was to confirm another had failed,
+    or by a search of which a part was lost.
+    """
+    planned = {(plan.purpose, plan.group, plan.seed): _identity(plan) for plan in plans}
+    purposes = {plan.purpose for plan in plans}
+    return [run for run, made in _made_runs(folder).items() if run[0] in purposes and planned.get(run) != made]
+
+
+def _made_runs(folder: StudyFolder) -> dict[tuple[Purpose, str, int], tuple[dict[str, float], bool]]:
+    """What each run in the folder has trained, by its purpose, group and number."""
+    purposes: tuple[Purpose, ...] = ("confirm", "final")
+    return {
+        (purpose, *run): (metrics["config"], metrics["is_tuned"])
+        for purpose in purposes
+        for run, metrics in folder.run_metrics(purpose).items()
+    }
+
+
+def _identity(plan: RunPlan) -> tuple[dict[str, float], bool]:
+    return {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout}, plan.is_tuned
 
 
 class RunsRecorder:

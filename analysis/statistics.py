@@ -252,7 +252,9 @@ def _seeds_needed(layout: TwoWayLayout) -> int | None:
 
     if not suffices(MOST_SEEDS):
         return None
-    low, high = LEAST_SEEDS - 1, MOST_SEEDS
+    # What these seeds do not show takes more of them.
+    too_few = 0 if layout.half_width() < abs(layout.mean) else layout.n_seeds
+    low, high = max(LEAST_SEEDS - 1, too_few), MOST_SEEDS
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(middle) else (middle, high)

@@ -138,7 +138,10 @@ def _seeds_needed(comparison: Comparison) -> str:
         return ""
     if comparison.seeds_needed is None:
         return " No number of seeds would show so small a difference on this test set; it takes more test images."
-    return f" If the difference is as large as it looks, {comparison.seeds_needed} seeds should show it."
+    seeds = f"{comparison.seeds_needed} seeds"
+    if abs(comparison.mean) < comparison.margin:
+        return f" If it is as small as it looks, {seeds} should tell it from 0, but it would not be one that matters."
+    return f" If the difference is as large as it looks, {seeds} should show it."
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:

@@ -300,6 +300,20 @@ class StudyFolder:
         """The numbers of the finished runs of each group, sorted."""
         return _numbered_runs(self.path / "final")
 
+    def run_metrics(self, stage: str) -> dict[tuple[str, int], dict[str, Any]]:
+        """metrics.json of every run of a stage, "final" or "confirm", by group and number. Raises DamagedFile."""
+        metrics = {}
+        for group, seeds in _numbered_runs(self.path / stage).items():
+            for seed in seeds:
+                path = self.path / stage / group / f"seed-{seed}" / "metrics.json"
+                verify(path)
+                metrics[group, seed] = read_json(path)
+        return metrics
+
+    def remove_run(self, stage: str, group: str, seed: int) -> None:
+        """Removes a run of a stage, "final" or "confirm"."""
+        shutil.rmtree(self.path / stage / group / f"seed-{seed}")
+
     # The runs that confirm the best trials.
 
     def write_confirmation(self, run: CompletedRun) -> None:

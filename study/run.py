@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 
 from analysis.confirmation import plan_confirmations
-from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs
+from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs
 from analysis.latency import measure_latency
 from analysis.results import load_results
 from analysis.retraining import FailedRun, RunPlan, retrain
@@ -74,8 +74,8 @@ def _run(request: Request, interrupts: Interrupts) -> int:
             for line in request.folder.mend():
                 say_error(line)
             if _is_finished(request):
-                _say(console, f"The study is finished. Report: {(request.folder.report / 'report.html').absolute()}")
-                return 0
+                _say(console, "The study is finished.")
+                return _conclude(request.folder, console, ())
         dataset = preparation.load_dataset(request.config)
         failures = _do(request, dataset, console, interrupts, stack)
         return _conclude(request.folder, console, failures)
@@ -180,7 +180,9 @@ class _Study:
         return search
 
     def runs(self, stage: str, plans: Sequence[RunPlan]) -> list[FailedRun]:
-        """Makes those of the planned runs that are missing; returns the ones that failed."""
+        """Makes those of the planned runs that are missing, and removes others; returns the ones that failed."""
+        for stray in stray_runs(plans, self.folder):
+            self.folder.remove_run(*stray)
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []
@@ -272,10 +274,10 @@ def _is_finished(request: Request) -> bool:
         if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
             say_error(f"the tables in {folder.path} are not what {folder.journal} holds; they are made again")
             return False
-    if not (folder.report / "report.html").exists():
-        return False
-    plans = plan_final_runs(config, search, folder.read_confirmations())
-    return not missing_runs([*(plan_confirmations(config, search) if search else ()), *plans], folder)
+    confirmations = plan_confirmations(config, search) if search else []
+    plans = [*confirmations, *plan_final_runs(config, search, folder.read_confirmations())]
+    is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
+    return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
 
 
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:

@@ -77,7 +77,10 @@ def test_one_lucky_run_does_not_decide(search: Search) -> None:
 
 def test_confirmed_runs_are_not_made_again(search: Search, tmp_path: Path) -> None:
     folder, plans = StudyFolder(tmp_path), plan_confirmations(CONFIG, search)
-    folder.write_confirmation(confirmation(2, 0, 0.5))
+    run = confirmation(2, 0, 0.5)
+    run.metrics["config"] = {"lr": plans[0].recipe.lr, "dropout": plans[0].recipe.dropout}
+    run.metrics["is_tuned"] = False
+    folder.write_confirmation(run)
     assert missing_runs(plans, folder) == plans[1:]
     (kept,) = folder.read_confirmations()
     assert (kept.group, kept.seed, kept.metrics["val_accuracy"]) == ("alexnet-2", 0, 0.5)

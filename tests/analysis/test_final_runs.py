@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs
+from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs
 from analysis.retraining import FailedRun, RunPlan
 from models.training import TrainingConfig
 from study.config import StudyConfig
@@ -100,7 +100,12 @@ def _made(plan: RunPlan, accuracy: float = 0.5, epochs: int = 2, status: str = "
     return FinalRun(
         group=plan.group,
         seed=plan.seed,
-        metrics={"accuracy": accuracy, "status": status},
+        metrics={
+            "accuracy": accuracy,
+            "status": status,
+            "config": {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout},
+            "is_tuned": plan.is_tuned,
+        },
         history=pd.DataFrame(rows, columns=list(EPOCH_COLUMNS)),
         logits=np.zeros((2, 3), np.float32),
         labels=np.zeros(2, np.int64),
@@ -113,6 +118,36 @@ def test_what_is_in_the_folder_is_not_made_again(tmp_path: Path) -> None:
     for plan in (plans[0], plans[3]):
         folder.write_final_run(_made(plan))
     assert missing_runs(plans, folder) == [plans[1], plans[2], plans[4], plans[5]]
+    assert stray_runs(plans, folder) == []
+
+
+def test_a_group_never_holds_two_configurations(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    config = replace(CONFIG, archs=("alexnet",))
+    one = plan_final_runs(config, _search(tmp_path / "one", {"alexnet": TUNED}, config))
+    other = plan_final_runs(
+        config, _search(tmp_path / "other", {"alexnet": [TUNED[0], (3e-3, 0.1, 0.9, "COMPLETE")]}, config)
+    )
+    folder = StudyFolder(tmp_path)
+    for plan in one[:4]:
+        folder.write_final_run(_made(plan))
+    assert missing_runs(other, folder) == [plan for plan in other if plan.variant == "tuned" or plan.seed == 2]
+    assert stray_runs(other, folder) == [("final", "alexnet-tuned", 0), ("final", "alexnet-tuned", 1)]
+    for run in stray_runs(other, folder):
+        folder.remove_run(*run)
+    assert folder.final_runs() == {"alexnet-baseline": [0, 1]}
+    assert stray_runs(other, folder) == []
+
+
+def test_a_baseline_that_became_the_tuned_configuration_is_made_again(tmp_path: Path) -> None:
+    """What a run is called is written in it."""
+    config = replace(CONFIG, archs=("alexnet",))
+    folder, plans = StudyFolder(tmp_path), plan_final_runs(config, None)
+    folder.write_final_run(_made(plans[0]))
+    tuned = plan_final_runs(config, _search(tmp_path, {"alexnet": _baseline_best("alexnet")}, config))
+    assert missing_runs(tuned, folder) == tuned
+    assert stray_runs(tuned, folder) == [("final", "alexnet-baseline", 0)]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Faults that are really injected into real studies: whatever happens, one command goes on from there."""
 
+import json
 import os
 import shlex
 import shutil
@@ -167,6 +168,28 @@ def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(whole: Path
         assert any(f"{path.relative_to(workplace)} is damaged" in line for line in done.stderr.splitlines()), path
     assert_same_results(whole, folder)
     assert kept == {path: path.stat().st_mtime_ns for path in folder.glob("final/mobilenet-*/*/*")}
+
+
+def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(whole: Path, workplace: Path) -> None:
+    folder = workplace / "results" / "late"
+    shutil.copytree(whole, folder)
+    flip(folder / "final" / "latency.json")
+    (folder / "final" / "samples.npz").unlink()
+    report = (folder / "report" / "summary.json").read_text()
+    (folder / "report" / "summary.json").write_text("of fewer seeds")
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("final/*/*/*")}
+    done = run(["--resume", "--name", "late"], workplace)
+    assert done.returncode == 0, done.stderr
+    assert_same_results(whole, folder)
+    assert set(StudyFolder(folder).read_latency() or {}) == {"alexnet", "mobilenet"}
+    assert StudyFolder(folder).read_samples() is not None
+    assert kept == {path: path.stat().st_mtime_ns for path in folder.glob("final/*/*/*")}
+
+    (folder / "report" / "summary.json").write_text("of fewer seeds")
+    done = run(["--resume", "--name", "late"], workplace)
+    assert done.stdout.startswith("The study is finished.\n")
+    assert done.stdout.splitlines()[-1].startswith("Report: ")
+    assert json.loads((folder / "report" / "summary.json").read_text()).keys() == json.loads(report).keys()
 
 
 @pytest.fixture
