@@ -11,6 +11,16 @@ from analysis.verdict import TUNED_FAMILY, TUNING_FAMILY, best_score_within
 
 _STATUSES = ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")
 _NAMES = {"lr": "learning rate"}
+_ENVIRONMENT = {
+    "python": "Python",
+    "git_commit": "commit",
+    "packages": "packages",
+    "platform": "platform",
+    "processor": "processor",
+    "cpus": "CPUs:",
+    "gpus": "GPUs:",
+    "memory_gib": "GiB of memory:",
+}
 
 
 def missing_parts(results: StudyResults) -> list[str]:
@@ -29,6 +39,30 @@ def missing_parts(results: StudyResults) -> list[str]:
     if not results.latency:
         missing.append("The time of a prediction was not measured.")
     return missing
+
+
+def resumed_sessions(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each session that went on with the study: `created`, `command`, and as `changes` what else was then otherwise."""
+    begun = study["environment"]
+    return [
+        {
+            "created": session["created"],
+            "command": session["command"],
+            "changes": [
+                f"{_ENVIRONMENT[key]} {_listed(value, begun[key])}"
+                for key, value in session["environment"].items()
+                if value != begun[key]
+            ],
+        }
+        for session in study.get("resumed", [])
+    ]
+
+
+def _listed(value: Any, before: Any) -> str:
+    """A value in words; of packages those whose versions have changed."""
+    if isinstance(value, dict):
+        return listed([f"{name} {text}" for name, text in value.items() if before.get(name) != text])
+    return (listed(value) or "none") if isinstance(value, list) else str(value)
 
 
 def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:

@@ -222,13 +222,16 @@ def describe_weights(best: dict[str, Any] | None) -> str:
 
 
 def rerun_command(results: StudyResults) -> str:
-    """The command line of the study, without where it was kept."""
+    """The command line of the study, without where it was kept, for all the seeds that it was given."""
+    dropped = (*_PLACES, "--seeds") if "resumed" in results.study else _PLACES
     words, kept = iter(shlex.split(results.study["command"])), []
     for word in words:
-        if word in _PLACES:
+        if word in dropped:
             next(words, None)
-        elif not word.startswith(tuple(f"{flag}=" for flag in _PLACES)):
+        elif not word.startswith(tuple(f"{flag}=" for flag in dropped)):
             kept.append(word)
+    if "resumed" in results.study:
+        kept += ["--seeds", str(results.study["config"]["seeds"])]
     return shlex.join(kept)
 
 

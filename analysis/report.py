@@ -58,6 +58,7 @@ def build_report(folder: StudyFolder) -> Path:
         pictures=shown,
         best=best,
         missing=digest.missing_parts(results),
+        resumed=digest.resumed_sessions(results.study),
         diverged=digest.diverged_runs(results),
         verdict=digest.verdict_digest(results, summary),
         comparisons=digest.comparison_digest(results, summary),

@@ -12,7 +12,7 @@ _STUDY: dict[str, Any] = {
     "name": str,
     "created": str,
     "command": str,
-    "config": {"baseline": bool, "trials": int, "max_epochs": int, "seeds": int},
+    "config": {"baseline": bool, "trials": int, "max_epochs": int, "seeds": int, "precision": str},
     "architectures": dict,
     "search": {
         "space": {"lr": _RANGE, "dropout": _RANGE},

@@ -65,7 +65,7 @@ class Options:
     gpus_per_trial: OptionalFloat = None
     """Share of a GPU that each training run takes (none: a quarter of one, if there is one)."""
     concurrency: OptionalInt = None
-    """Training runs at a time (none: as many as processors, memory and GPUs allow)."""
+    """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: OptionalStr = None
     """Join the Ray cluster at this address (auto: the one this machine is part of)."""
     storage: OptionalStr = None

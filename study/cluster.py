@@ -17,6 +17,7 @@ import psutil
 import ray
 import torch
 import yaml
+from joblib import cpu_count
 
 # Ray has no public way to ask who answers at an address without waiting for minutes where nobody does.
 from ray._private import ray_constants, services
@@ -64,7 +65,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
     with _session_directory() as directory:
         ray.init(
             address="local",
-            num_cpus=len(os.sched_getaffinity(0)),
+            num_cpus=cpu_count(),
             include_dashboard=False,
             _temp_dir=str(directory),
             log_to_driver=False,
@@ -186,7 +187,7 @@ class Slots:
 def machine_capacity() -> Capacity:
     """What this machine has, found without starting Ray."""
     return Capacity(
-        cpus=len(os.sched_getaffinity(0)),
+        cpus=cpu_count(),  # of a container, not of the machine that it shares
         gpus=torch.cuda.device_count(),
         memory_gib=psutil.virtual_memory().available / GIB,
     )

@@ -17,7 +17,7 @@ from study.cli import Options, parse
 from study.config import StudyConfig, check
 from study.errors import BadInput
 from study.folder import StudyFolder, check_name
-from study.provenance import FORMAT, describe_study, search_settings
+from study.provenance import FORMAT, describe_session, describe_study, search_settings
 from study.resources import divide
 
 # What may differ when a study goes on: it changes how fast a run is made, not what it gives.
@@ -194,11 +194,16 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
 
 
 def take_up_folder(request: Request, dataset: Dataset) -> None:
-    """Brings study.json of a resumed study up to date. Raises BadInput if the data are not those it was begun with."""
+    """Brings study.json up to date, and notes this session there under `resumed`.
+
+    Raises:
+        BadInput: if the data are not those that the study was begun with.
+    """
     study = request.folder.read_study()
     if (fingerprint := dataset.fingerprint()) != study["data"]["fingerprint"]:
         raise BadInput(
             f"the data are not those that {request.folder.path} was begun with: their fingerprint is"
             f" {fingerprint[:12]}, not {study['data']['fingerprint'][:12]}"
         )
-    request.folder.write_study(study | {"config": request.config.to_json()})
+    resumed = [*study.get("resumed", []), describe_session(request.arguments)]
+    request.folder.write_study(study | {"config": request.config.to_json(), "resumed": resumed})

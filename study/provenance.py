@@ -1,6 +1,5 @@
 """What study.json says of where a study's numbers come from."""
 
-import os
 import platform
 import shlex
 import subprocess
@@ -14,6 +13,7 @@ from uuid import uuid4
 
 import psutil
 import torch
+from joblib import cpu_count
 
 from models.data import VALIDATION_FRACTION, Dataset
 from models.training import BATCH_SIZE, PATIENCE
@@ -42,8 +42,7 @@ def describe_study(
         "format": FORMAT,
         "name": name,
         "id": uuid4().hex,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "-m", "study.run", *arguments]),
+        **describe_session(arguments),
         "config": config.to_json(),
         "architectures": {arch: dict(network) for arch, network in networks.items()},
         "search": search_settings(config.max_epochs),
@@ -54,13 +53,21 @@ def describe_study(
             "n_test": len(dataset.test),
             "fingerprint": dataset.fingerprint(),
         },
+    }
+
+
+def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
+    """When, how and where a study is worked on now; what it says later is of a session that went on with it."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "study.run", *arguments]),
         "environment": {
             "python": platform.python_version(),
             "git_commit": _git_commit(),
             "packages": {package: version(package) for package in _PACKAGES},
             "platform": platform.platform(),
             "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
-            "cpus": len(os.sched_getaffinity(0)),
+            "cpus": cpu_count(),
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         },

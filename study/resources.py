@@ -1,7 +1,7 @@
 """How a machine or a cluster is divided among training runs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.config import StudyConfig
 from study.errors import BadInput
@@ -35,7 +35,7 @@ class Resources:
 
 
 def divide(capacity: Capacity, config: StudyConfig) -> Resources:
-    """Divides the capacity; what the configuration sets is kept.
+    """Divides the capacity; what the configuration sets is kept, on this machine alone as far as it fits.
 
     Without GPUs a run gets one CPU: two runs of one thread each do more than one run of two, and the bits of a
     result then do not depend on how many run beside it. With GPUs, several runs share one.
@@ -43,9 +43,7 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
     Raises:
         BadInput: if a single run asks for more than there is.
     """
-    gpus = config.gpus_per_trial
-    if gpus is None:
-        gpus = 1 / RUNS_PER_GPU if capacity.gpus else 0.0
+    gpus = _gpu_share(capacity, config.concurrency) if config.gpus_per_trial is None else config.gpus_per_trial
     if gpus > capacity.gpus:
         raise BadInput(f"--gpus-per-trial {gpus:g} asks for more than the {capacity.gpus:g} GPUs there are")
     if gpus > 1 and gpus != int(gpus):
@@ -56,7 +54,18 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
         )
     concurrency = config.concurrency or _fitting(capacity, config.cpus_per_trial or 1.0, gpus)
     cpus = config.cpus_per_trial or _cpus_each(capacity, concurrency, on_gpu=gpus > 0)
+    if config.address is None:
+        # More would only wait, their configurations suggested before anything is known of the others.
+        concurrency = min(concurrency, _fitting(replace(capacity, memory_gib=math.inf), cpus, gpus))
     return Resources(cpus, gpus, concurrency)
+
+
+def _gpu_share(capacity: Capacity, concurrency: int | None) -> float:
+    """As much of a GPU for each run as lets RUNS_PER_GPU share it, or more where more are to run at a time."""
+    if not capacity.gpus:
+        return 0.0
+    runs_per_gpu = max(RUNS_PER_GPU, math.ceil((concurrency or 1) / capacity.gpus))
+    return math.floor(1000 / runs_per_gpu) / 1000
 
 
 def _fitting(capacity: Capacity, cpus: float, gpus: float) -> int:

@@ -123,6 +123,7 @@ def _study(
             "seeds": seeds,
             "train_size": None,
             "archs": list(titles),
+            "precision": "fp32",
             "baseline": not search,
         },
         "architectures": {

@@ -102,6 +102,9 @@ def test_the_command_to_run_it_again_names_no_place(places: str, tmp_path: Path)
     folder = write_example(tmp_path / "study", seeds=1, search=False)
     folder.write_study(folder.read_study() | {"command": f"python -m study.run --preset quick {places} --seeds 3"})
     assert rerun_command(load_results(folder)) == "python -m study.run --preset quick --seeds 3"
+    study = folder.read_study()
+    folder.write_study(study | {"resumed": [], "config": study["config"] | {"seeds": 7}})
+    assert rerun_command(load_results(folder)) == "python -m study.run --preset quick --seeds 7"
 
 
 def test_the_committed_notebook_shows_a_run_of_no_particular_machine() -> None:

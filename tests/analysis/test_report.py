@@ -135,6 +135,19 @@ def test_page_says_what_it_must(page: str) -> None:
     assert "This study is not complete" not in shown
 
 
+def test_page_says_who_went_on_with_the_study(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "example", seeds=2, search=False)
+    study = folder.read_study()
+    elsewhere = study["environment"] | {"cpus": 64, "gpus": ["H200"], "packages": {"ray": "2.60.0", "torch": "9.9"}}
+    session = {"created": "2026-01-02T03:04:05+00:00", "command": "python -m study.run --resume --seeds 2"}
+    folder.write_study(study | {"resumed": [session | {"environment": elsewhere}]})
+    shown = words(build_report(folder).read_text())
+    assert (
+        "Resumed 2026-01-02T03:04:05+00:00, with packages torch 9.9, CPUs: 64, GPUs: H200:"
+        " python -m study.run --resume --seeds 2" in shown
+    )
+
+
 def test_page_needs_nothing_else(page: str) -> None:
     fetched = re.findall(r'(?:src|href|srcset)\s*=\s*"([^"]*)"|url\(([^)]*)\)', page)
     assert fetched

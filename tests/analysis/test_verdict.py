@@ -134,6 +134,8 @@ def test_every_call_has_its_sentence() -> None:
     assert "the interval includes 0" in describe(close, "A", "B", 6)
     assert "should show it" in describe(close, "A", "B", 6) or "No number of seeds" in describe(close, "A", "B", 6)
     within = replace(close, mean=0.004, seeds_needed=99)
-    assert describe(within, "A", "B", 6).endswith("99 seeds should tell it from 0, but it would not be one that matters.")
+    assert describe(within, "A", "B", 6).endswith(
+        "99 seeds should tell it from 0, but it would not be one that matters."
+    )
     beyond = replace(close, mean=0.006, seeds_needed=99)
     assert describe(beyond, "A", "B", 6).endswith("If the difference is as large as it looks, 99 seeds should show it.")

@@ -61,6 +61,19 @@ def test_more_seeds_and_another_pace_are_not() -> None:
     assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
 
 
+def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
+    before = folder.read_study()
+    for seeds in ("5", "6"):
+        request = read_request([*RESUME, "--seeds", seeds])
+        preparation.take_up_folder(request, preparation.load_dataset(request.config))
+    study = folder.read_study()
+    assert [session["command"] for session in study["resumed"]] == [
+        f"python -m study.run --resume --name begun --seeds {seeds}" for seeds in ("5", "6")
+    ]
+    assert study["resumed"][1]["environment"] == before["environment"]
+    assert (study["command"], study["config"]["seeds"]) == (before["command"], 6)
+
+
 def test_other_data_are_refused(folder: StudyFolder) -> None:
     request = read_request(RESUME)
     dataset = preparation.load_dataset(request.config)

@@ -29,6 +29,12 @@ from study.resources import Capacity, Resources, divide
         ((2, 0, 64), {"concurrency": 4}, Resources(0.5, 0, 4)),
         ((2, 0, 64), {"concurrency": 3}, Resources(0.666, 0, 3)),
         ((8, 0, 64), {"concurrency": 3, "cpus_per_trial": 2.0}, Resources(2, 0, 3)),
+        ((2, 0, 64), {"concurrency": 4, "cpus_per_trial": 2.0}, Resources(2, 0, 1)),
+        ((2, 0, 1), {"concurrency": 2}, Resources(1, 0, 2)),
+        ((16, 1, 64), {"concurrency": 8}, Resources(2, 0.125, 8)),
+        ((16, 2, 64), {"concurrency": 9}, Resources(1, 0.2, 9)),
+        ((16, 1, 64), {"concurrency": 8, "gpus_per_trial": 0.25}, Resources(2, 0.25, 4)),
+        ((2, 0, 64), {"concurrency": 4, "cpus_per_trial": 2.0, "address": "auto"}, Resources(2, 0, 4)),
     ],
 )
 def test_division(capacity: tuple[float, float, float], flags: dict[str, float], expected: Resources) -> None:
@@ -42,8 +48,7 @@ def test_what_runs_at_a_time_fits(cpus: int, gpus: int, memory: float, concurren
     assert found.concurrency >= 1
     assert found.cpus_per_trial > 0
     assert found.cpus_per_trial * found.concurrency <= cpus
-    if concurrency is None:
-        assert found.gpus_per_trial * found.concurrency <= gpus
+    assert found.gpus_per_trial * found.concurrency <= gpus
     assert 1 <= found.threads <= max(1, found.cpus_per_trial)
 
 
