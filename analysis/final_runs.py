@@ -1,5 +1,6 @@
 """The stages after the search: which runs there are to be, and how far they have come."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -104,12 +105,17 @@ class RunsRecorder:
             if plan not in missing:
                 key = (plan.group, plan.seed)
                 self._count_made(confirmed[key] if plan.purpose == "confirm" else folder.read_final_run(*key))
+        self._heard = dict.fromkeys((plan.name for plan in plans), time.monotonic())
         progress.begin(stage, list(self._rows.values()))
 
     def on_epoch(self, plan: RunPlan, result: EpochResult) -> None:
         row = self._rows[plan.group]
         row.epochs += 1
         row.seconds += result.seconds
+        # What a checkpoint held is reported sooner than it can have been trained.
+        now = time.monotonic()
+        row.replayed += max(0.0, result.seconds - (now - self._heard[plan.name]))
+        self._heard[plan.name] = now
         if result.epoch == 1:
             self._running[plan.group] += 1
         self._show()

@@ -26,6 +26,7 @@ class Row:
         score: what the accuracy is, such as "best" or "mean".
         epochs: epochs trained so far.
         seconds: seconds of training spent so far.
+        replayed: those of them that a checkpoint held: reported in this stage, and spent before it.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Row:
     score: str = "best"
     epochs: int = 0
     seconds: float = 0.0
+    replayed: float = 0.0
 
     @property
     def done(self) -> int:
@@ -102,7 +104,7 @@ class Progress:
 
     def _seconds_left(self, rows: Sequence[Row]) -> float | None:
         """Work left over the pace so far; None before every row that has work left has some done."""
-        spent = sum(row.seconds - self._already_done.get(row.title, 0.0) for row in rows)
+        spent = sum(row.seconds - row.replayed - self._already_done.get(row.title, 0.0) for row in rows)
         if spent <= 0 or any(row.done == 0 and row.planned > 0 for row in rows):
             return None
         work_left = sum(max(0, row.planned - row.done) * row.seconds / row.done for row in rows if row.done)

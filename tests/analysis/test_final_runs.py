@@ -161,6 +161,25 @@ def _last_line(screen: io.StringIO) -> str:
     return "Final runs: " + screen.getvalue().splitlines()[-1].split(": ", 1)[1]
 
 
+def test_time_left_after_runs_that_went_on_from_checkpoints(
+    tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs of three had 3 of 4 epochs; the last took 10 s, side by side: 40 s are left, at a pace of 2."""
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
+    with Progress(Console(file=screen, width=200)) as progress:
+        recorder = RunsRecorder(folder, progress, "Final runs", plans)
+        for plan in plans[:2]:
+            for number in (1, 2, 3):
+                recorder.on_epoch(plan, replace(epoch(number), seconds=10.0))
+        clock[0] += 10
+        for plan in plans[:2]:
+            recorder.on_epoch(plan, replace(epoch(4), seconds=10.0))
+            recorder.on_end(plan, _made(plan, epochs=4))
+    assert "Final runs, about 20 s left: " in screen.getvalue().splitlines()[-1]
+
+
 def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.StringIO) -> None:
     folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
     folder.write_final_run(_made(plans[0], accuracy=0.8))
