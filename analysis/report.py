@@ -20,7 +20,7 @@ from analysis.shipping import weights_to_ship
 from analysis.study_json import check_study
 from analysis.summary import comparison_table, summarise
 from study.errors import BadInput
-from study.files import DamagedFile, write_atomically, write_json, write_text
+from study.files import DamagedFile, json_text, write_atomically, write_json, write_text
 from study.folder import StudyFolder
 
 
@@ -70,6 +70,18 @@ def build_report(folder: StudyFolder) -> Path:
     )
     write_text(folder.report / "report.html", page)
     return folder.report / "report.html"
+
+
+def is_current(folder: StudyFolder) -> bool:
+    """Whether the report is there and says what `build_report` would, from what else lies in the folder now.
+
+    Raises:
+        DamagedFile: if a file cannot be read; the message names it.
+    """
+    summary = folder.report / "summary.json"
+    if not (folder.report / "report.html").is_file() or not summary.is_file():
+        return False
+    return summary.read_bytes() == json_text(summarise(load_results(folder))).encode()
 
 
 def _importances(folder: StudyFolder, results: StudyResults) -> dict[str, Any]:

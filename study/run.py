@@ -74,8 +74,7 @@ def _run(request: Request, interrupts: Interrupts) -> int:
             for line in request.folder.mend():
                 say_error(line)
             if _is_finished(request):
-                _say(console, "The study is finished.")
-                return _conclude(request.folder, console, ())
+                return _name_report(request.folder, console)
         dataset = preparation.load_dataset(request.config)
         failures = _do(request, dataset, console, interrupts, stack)
         return _conclude(request.folder, console, failures)
@@ -278,6 +277,16 @@ def _is_finished(request: Request) -> bool:
     plans = [*confirmations, *plan_final_runs(config, search, folder.read_confirmations())]
     is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
     return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
+
+
+def _name_report(folder: StudyFolder, console: Console) -> int:
+    """Says where the report of a finished study is, built anew if it tells of less than is there."""
+    from analysis.report import is_current  # here, as in _conclude
+
+    if not is_current(folder):
+        return _conclude(folder, console, ())
+    _say(console, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
+    return 0
 
 
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:

@@ -1,8 +1,12 @@
-"""Imports point one way, and no files import each other in a circle."""
+"""Imports point one way, in no circle, and the first step of a study waits for none that it does not need."""
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "study", "analysis", "benchmarks")
@@ -62,3 +66,19 @@ def test_ray_stays_out_of_the_networks_and_out_of_the_report() -> None:
         path = ROOT / (name.replace(".", "/") + ".py")
         if path.exists():
             assert not {target for target in _imports(path) if target.split(".")[0] == "ray"}, name
+
+
+@pytest.mark.parametrize(
+    ("modules", "unneeded"),
+    [
+        ("study.run", {"matplotlib", "scipy", "sklearn", "torchvision"}),
+        ("study.trainable, analysis.retraining", {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
+    ],
+    ids=["command", "worker"],
+)
+def test_nothing_is_imported_that_the_first_step_does_not_need(modules: str, unneeded: set[str]) -> None:
+    code = f"import sys, {modules}; print(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = {module.partition(".")[0] for module in printed.split()}
+    assert {"torch", "ray"} <= loaded
+    assert not loaded & unneeded

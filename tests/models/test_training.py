@@ -222,7 +222,7 @@ def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     expected = _plain_loop(architecture, data, config, 0, {n: w.clone() for n, w in run.best_weights().items()})
     _train(run)
     found = [(row.train_loss, row.val_loss, row.val_accuracy) for row in run.history]
-    np.testing.assert_allclose(found, expected, rtol=2e-3)
+    np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-5)
     assert [row.epoch for row in run.history] == [1, 2]
     assert all(row.seconds > 0 for row in run.history)
 
