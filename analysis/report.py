@@ -73,7 +73,7 @@ def build_report(folder: StudyFolder) -> Path:
 
 
 def is_current(folder: StudyFolder) -> bool:
-    """Whether the report is there and says what `build_report` would, from what else lies in the folder now.
+    """Whether the report is there, with the numbers that `build_report` would give it from the folder as it is now.
 
     Raises:
         DamagedFile: if a file cannot be read; the message names it.

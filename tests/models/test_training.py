@@ -217,12 +217,14 @@ def _plain_loop(
 @pytest.mark.parametrize("architecture", [*REAL, TOY], ids=lambda entry: entry.name)
 def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     data = training_data(coloured(50))
-    config = TrainingConfig(lr=1e-3, dropout=0.0, max_epochs=2, batch_size=20)
+    # At the rate of the others AlexNet's losses magnify what rounding does to them.
+    lr = 1e-4 if architecture.name == "alexnet" else 1e-3
+    config = TrainingConfig(lr=lr, dropout=0.0, max_epochs=2, batch_size=20)
     run = training_run(architecture, data, config)
     expected = _plain_loop(architecture, data, config, 0, {n: w.clone() for n, w in run.best_weights().items()})
     _train(run)
     found = [(row.train_loss, row.val_loss, row.val_accuracy) for row in run.history]
-    np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-5)
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
     assert [row.epoch for row in run.history] == [1, 2]
     assert all(row.seconds > 0 for row in run.history)
 
