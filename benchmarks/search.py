@@ -42,6 +42,7 @@ from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
 from benchmarks.sides import SIDES, MakeSide, ThisProject
 from models.registry import ARCHITECTURES
+from models.training import BATCH_SIZE
 from study.config import Rungs, Tpe
 from study.files import without_nan
 
@@ -113,7 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--curves", type=Path, default=RECORDED, help="table of recorded learning curves, as CSV")
     parser.add_argument("--data-dir", type=Path, help="folder of images to train on instead")
-    parser.add_argument("--train-images", type=int, default=1_000, help="with --data-dir")
+    parser.add_argument(
+        "--train-images",
+        type=int,
+        help="that the curves were recorded on (default: 1,800), or with --data-dir are trained on (1,000)",
+    )
     parser.add_argument("--validation-images", type=int, default=1_000, help="with --data-dir")
     parser.add_argument("--max-epochs", type=int, default=12, help="with --data-dir; else the longest curve's")
     parser.add_argument("--rules", action="store_true", help="this project's search with other rules than its own")
@@ -125,7 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.quick:
         options.repetitions, options.trials = 4, 8
-    sides = {REFERENCE: SIDES[REFERENCE], "this project": SIDES["this project"]} | RULES if options.rules else SIDES
+    options.train_images = options.train_images or (1_000 if options.data_dir else 1_800)
+    ours = partial(ThisProject, steps_per_epoch=math.ceil(options.train_images / BATCH_SIZE))
+    others = {REFERENCE: SIDES[REFERENCE], **RULES} if options.rules else SIDES
+    sides: dict[str, MakeSide] = {**others, "this project": ours}
     if options.data_dir:
         data = curves.load(options.data_dir, options.train_images, options.validation_images)
         sources: dict[str, Source] = {arch: curves.Live(data, arch, options.max_epochs) for arch in ARCHITECTURES}

@@ -4,6 +4,7 @@ Every side trains with the same cap and patience and keeps the weights of the lo
 the validation accuracy, or the loss, of the weights that a trial would keep.
 """
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,11 +48,20 @@ class ThisProject:
     """The project's own search: Optuna's TPE, ASHA's rungs, the documented baseline first."""
 
     def __init__(
-        self, arch: str, trials: int, max_epochs: int, seed: int, rungs: Rungs = RUNGS, tpe: Tpe = TPE
+        self,
+        arch: str,
+        trials: int,
+        max_epochs: int,
+        seed: int,
+        rungs: Rungs = RUNGS,
+        tpe: Tpe = TPE,
+        steps_per_epoch: float = math.inf,
     ) -> None:
         config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed)
         baseline = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout, max_epochs)
-        self._search = _CurvesEndTrials(config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, tpe)
+        self._search = _CurvesEndTrials(
+            config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, tpe, steps_per_epoch
+        )
         self._arch = arch
 
     def next_trial(self) -> Trial | None:

@@ -22,7 +22,7 @@ from models.randomness import RunSeeds, integer, stream
 from models.registry import ARCHITECTURES
 from models.training import TrainingConfig, TrainingRun
 from study import datasets
-from study.config import StudyConfig
+from study.config import StudyConfig, steps_per_epoch
 from study.ledger import Ledger
 from study.search import Search
 
@@ -60,7 +60,12 @@ def _search(seed: int, config: StudyConfig, dataset: Dataset) -> Mapping[str, Tr
     data = _split(dataset, integer(stream(seed, "search", "split")))
     baseline = config.baseline_training(NETWORK)
     with tempfile.TemporaryDirectory() as directory:
-        search = Search(config, dict.fromkeys(TWINS, baseline), Ledger(Path(directory) / "journal.jsonl"))
+        search = Search(
+            config,
+            dict.fromkeys(TWINS, baseline),
+            Ledger(Path(directory) / "journal.jsonl"),
+            steps_per_epoch=steps_per_epoch(len(dataset.train)),
+        )
         while (trial := search.next_trial()) is not None:
             seeds = RunSeeds.of(seed, "search", trial.arch, trial.number)
             run = _run(search.recipe(trial), data, seeds)

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
+from models.data import VALIDATION_FRACTION
 from models.registry import ARCHITECTURES
-from models.training import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
+from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, PATIENCE, TrainingConfig
 from study.errors import BadInput
 
 
@@ -30,15 +31,18 @@ class Rungs:
         grace_period: epochs at the first rung.
         grace_share: of the cap on epochs, where the first rung lies if that is sooner.
         reduction_factor: one trial in so many goes on.
+        grace_steps: optimizer steps before which no rung lies, however few of them an epoch has.
     """
 
     grace_period: int = 8
     grace_share: float = 0.4
     reduction_factor: int = 2
+    grace_steps: int = 60
 
-    def first(self, max_epochs: int) -> int:
-        """Epochs at the first rung under this cap."""
-        return min(self.grace_period, math.ceil(self.grace_share * max_epochs))
+    def first(self, max_epochs: int, steps_per_epoch: float = math.inf) -> int:
+        """Epochs at the first rung under this cap; the cap itself, where no trial is stopped, if none lies below it."""
+        epochs = min(self.grace_period, math.ceil(self.grace_share * max_epochs))
+        return min(max_epochs, max(epochs, math.ceil(self.grace_steps / steps_per_epoch)))
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,11 @@ PRESETS = {
     "full": StudyConfig(),
     "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900, confirm=0),
 }
+
+
+def steps_per_epoch(n_train: int) -> int:
+    """Optimizer steps of an epoch, of so many training images before the split."""
+    return math.ceil((1 - VALIDATION_FRACTION) * n_train / BATCH_SIZE)
 
 
 def check(config: StudyConfig) -> None:

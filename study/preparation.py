@@ -97,7 +97,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         stored = StudyConfig.from_json(study.get("config", {}))
     except BadInput as error:
         raise BadInput(f"{folder.path}: {error}") from error
-    for setting, now in search_settings(stored.max_epochs).items():
+    for setting, now in search_settings(stored, _n_train(folder, study)).items():
         if (before := study.get("search", {}).get(setting)) != now:
             raise BadInput(
                 f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}):"
@@ -115,6 +115,14 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
     check(asked)
     return Request(asked, folder, is_resumed=True, arguments=tuple(arguments))
+
+
+def _n_train(folder: StudyFolder, study: Mapping[str, Any]) -> int:
+    data = study.get("data")
+    n_train = data.get("n_train") if isinstance(data, dict) else None
+    if not isinstance(n_train, int):
+        raise BadInput(f"{folder.path} does not say how many training images it was begun with")
+    return n_train
 
 
 def _absolute(config: StudyConfig) -> StudyConfig:

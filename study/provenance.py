@@ -17,7 +17,7 @@ from joblib import cpu_count
 
 from models.data import VALIDATION_FRACTION, Dataset
 from models.training import BATCH_SIZE, PATIENCE
-from study.config import RUNGS, SEARCH_SPACE, TPE, StudyConfig
+from study.config import RUNGS, SEARCH_SPACE, TPE, StudyConfig, steps_per_epoch
 
 # Another number wherever a study begun before could not go on: other files, or other images in a split.
 FORMAT = 2
@@ -45,7 +45,7 @@ def describe_study(
         **describe_session(arguments),
         "config": config.to_json(),
         "architectures": {arch: dict(network) for arch, network in networks.items()},
-        "search": search_settings(config.max_epochs),
+        "search": search_settings(config, len(dataset.train)),
         "data": {
             "title": dataset.title,
             "classes": list(dataset.classes),
@@ -74,14 +74,14 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def search_settings(max_epochs: int) -> dict[str, Any]:
-    """How this version searches and trains under a cap on epochs: `search` in study.json."""
+def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
+    """How this version searches and trains, with so many training images before the split: `search` in study.json."""
     return {
         "space": {
             "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
             "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
         },
-        "grace_period": RUNGS.first(max_epochs),
+        "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train)),
         "reduction_factor": RUNGS.reduction_factor,
         **asdict(TPE),
         "patience": PATIENCE,

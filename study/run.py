@@ -30,7 +30,7 @@ from models.randomness import integer, stream
 from models.registry import ARCHITECTURES, Architecture
 from study import cluster, preparation
 from study.checkpoints import CheckpointStore
-from study.config import StudyConfig
+from study.config import StudyConfig, steps_per_epoch
 from study.driver import run_search
 from study.endings import ending_of, parting, say_error
 from study.errors import StudyFailed
@@ -248,7 +248,8 @@ def _check_storage(request: Request) -> None:
 
 def _open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(folder.journal))
+    steps = steps_per_epoch(folder.read_study()["data"]["n_train"])
+    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
 
 
 def _resolve_precision(config: StudyConfig, resources: Resources) -> str:

@@ -16,16 +16,17 @@ class SuccessiveHalving:
     Args:
         rungs: where the rungs lie, in epochs.
         max_epochs: cap on the epochs of a trial.
+        steps_per_epoch: optimizer steps.
     """
 
-    def __init__(self, rungs: Rungs, max_epochs: int) -> None:
+    def __init__(self, rungs: Rungs, max_epochs: int, steps_per_epoch: float) -> None:
         self._scheduler = ASHAScheduler(
             time_attr="epoch",
             metric="score",
             mode="max",
             # The cap ends a trial by itself; ASHA must not count that as stopping it.
             max_t=max_epochs + 1,
-            grace_period=rungs.first(max_epochs),
+            grace_period=rungs.first(max_epochs, steps_per_epoch),
             reduction_factor=rungs.reduction_factor,
         )
         self._known: set[str] = set()

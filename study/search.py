@@ -25,6 +25,7 @@ class Search:
         ledger: what is known of the search.
         rungs: where trials are stopped.
         tpe: how configurations are sampled.
+        steps_per_epoch: optimizer steps; infinite where they shall not move the rungs.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Search:
         ledger: Ledger,
         rungs: Rungs = RUNGS,
         tpe: Tpe = TPE,
+        steps_per_epoch: float = math.inf,
     ) -> None:
         self.ledger = ledger
         self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed, tpe) for arch in baselines}
-        self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs) for arch in baselines}
+        self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config
         self._running: set[str] = set()

@@ -9,7 +9,7 @@ import pytest
 
 from models.registry import ARCHITECTURES
 from models.training import TrainingConfig
-from study.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check
+from study.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check, steps_per_epoch
 from study.errors import BadInput
 
 
@@ -27,6 +27,15 @@ def test_the_documented_search() -> None:
     assert (SEARCH_SPACE.lr, SEARCH_SPACE.dropout) == ((1e-4, 1e-2), (0.0, 0.7))
     assert [RUNGS.first(cap) for cap in (1, 3, 6, 12, 20, 50)] == [1, 2, 3, 5, 8, 8]
     assert RUNGS.reduction_factor == 2
+
+
+@pytest.mark.parametrize(
+    ("n_train", "cap", "expected"),
+    # 60 steps of 128 images, nine tenths of all: 45,000 and 4,500 give them in a few epochs, 540 in twelve.
+    [(50_000, 50, 8), (5_000, 12, 5), (2_000, 20, 8), (600, 50, 12), (600, 20, 12), (600, 12, 12), (600, 8, 8)],
+)
+def test_no_rung_lies_before_so_many_optimizer_steps(n_train: int, cap: int, expected: int) -> None:
+    assert RUNGS.first(cap, steps_per_epoch(n_train)) == expected
 
 
 @pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])

@@ -104,6 +104,19 @@ def test_a_version_that_searches_otherwise_does_not_go_on(
     assert f"begun by a version that searches otherwise ({setting} {before}, not " in line
 
 
+def test_a_study_that_does_not_say_what_it_trains_on_is_named(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.write_study(folder.read_study() | {"data": {}})
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder.path} does not say how many training images it was begun with" in line
+
+
+def test_so_few_images_move_the_first_rung(folder: StudyFolder) -> None:
+    assert folder.read_study()["search"]["grace_period"] == 30, "135 images: two steps an epoch, 60 wanted"
+
+
 @pytest.mark.parametrize("damage", ["cut", "random", "empty", "list", "keys", "values"])
 def test_a_damaged_study_file_is_named(folder: StudyFolder, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder.path / "study.json"

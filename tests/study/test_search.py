@@ -1,5 +1,6 @@
 """The search without Ray: a small loop reports made-up learning curves, one epoch of each running trial in turn."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -32,9 +33,9 @@ def _config(trials: int = 4, max_epochs: int = 9, archs: tuple[str, ...] = ARCHS
     return StudyConfig(trials=trials, max_epochs=max_epochs, archs=archs)
 
 
-def _search(path: Path, config: StudyConfig, rungs: Rungs = EARLY) -> Search:
+def _search(path: Path, config: StudyConfig, rungs: Rungs = EARLY, steps_per_epoch: float = math.inf) -> Search:
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs)
+    return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs, steps_per_epoch=steps_per_epoch)
 
 
 def _flat(score: float) -> Curve:
@@ -171,11 +172,23 @@ def test_decisions_at_the_first_rung(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rungs", "cap", "expected"),
-    [(EARLY, 30, [2, 6, 18]), (RUNGS, 50, [8, 16, 32]), (RUNGS, 12, [5, 10]), (RUNGS, 6, [3]), (RUNGS, 2, [1])],
+    ("rungs", "cap", "steps_per_epoch", "expected"),
+    [
+        (EARLY, 30, math.inf, [2, 6, 18]),
+        (RUNGS, 50, 352, [8, 16, 32]),
+        (RUNGS, 12, 36, [5, 10]),
+        (RUNGS, 6, 100, [3]),
+        (RUNGS, 2, 100, [1]),
+        (RUNGS, 50, 5, [12, 24, 48]),
+        (RUNGS, 12, 5, []),
+        (RUNGS, 8, 5, []),
+    ],
 )
-def test_where_the_rungs_lie(tmp_path: Path, rungs: Rungs, cap: int, expected: list[int]) -> None:
-    search = _search(tmp_path, _config(trials=2, max_epochs=cap, archs=("alexnet",)), rungs)
+def test_where_the_rungs_lie(
+    tmp_path: Path, rungs: Rungs, cap: int, steps_per_epoch: float, expected: list[int]
+) -> None:
+    config = _config(trials=2, max_epochs=cap, archs=("alexnet",))
+    search = _search(tmp_path, config, rungs, steps_per_epoch)
     while search.next_trial() is not None:
         pass
     for number in range(1, cap + 1):
