@@ -1,10 +1,13 @@
 """What a cluster can grow to. What needs a real one is in tests/cluster."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
-from study.cluster import Slots, launchable
+from study.cluster import Slots, launchable, machine_capacity
 from study.config import StudyConfig
 from study.resources import Capacity, divide
 
@@ -31,6 +34,20 @@ def test_nodes_that_are_not_there_yet_count(tmp_path: Path) -> None:
 def test_the_cluster_s_own_limit_holds(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(AWS | {"max_workers": 2}))
     assert launchable(tmp_path / "config.yaml")["GPU"] == 2
+
+
+def test_processors_that_this_process_may_not_use_do_not_count() -> None:
+    ask = "import os; os.sched_setaffinity(0, {0}); from study import cluster; print(cluster.machine_capacity().cpus)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
+def test_memory_that_a_container_may_not_use_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray reads the limit of the control group; the machine has more."""
+    before = machine_capacity().memory_gib
+    monkeypatch.setattr("ray._private.utils.get_system_memory", lambda: 3 * GIB)
+    monkeypatch.setattr("ray._private.utils.get_cgroup_mem_stats", lambda: (GIB, 0))
+    assert machine_capacity().memory_gib == 2 < before
 
 
 def test_without_a_launcher_nothing_is_expected(tmp_path: Path) -> None:
