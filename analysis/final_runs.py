@@ -95,6 +95,7 @@ class RunsRecorder:
         self._rows: dict[str, Row] = {}
         self._accuracies: dict[str, list[float]] = {}
         self._running: Counter[str] = Counter()
+        self._under_way: dict[str, float] = {}
         for plan in plans:
             variant = f"trial {plan.variant}" if plan.purpose == "confirm" else plan.variant
             row = Row(f"{ARCHITECTURES[plan.arch].title}, {variant}", planned=0, score="mean")
@@ -112,6 +113,8 @@ class RunsRecorder:
         row = self._rows[plan.group]
         row.epochs += 1
         row.seconds += result.seconds
+        row.under_way += result.seconds
+        self._under_way[plan.name] = self._under_way.get(plan.name, 0.0) + result.seconds
         # What a checkpoint held is reported sooner than it can have been trained.
         now = time.monotonic()
         row.replayed += max(0.0, result.seconds - (now - self._heard[plan.name]))
@@ -123,6 +126,7 @@ class RunsRecorder:
     def on_end(self, plan: RunPlan, run: CompletedRun | FailedRun) -> None:
         """Writes a run that was made; a failed one is only counted."""
         self._running[plan.group] = max(0, self._running[plan.group] - 1)
+        self._rows[plan.group].under_way -= self._under_way.pop(plan.name, 0.0)
         if isinstance(run, FailedRun):
             self._add_state(plan.group, "failed")
         else:

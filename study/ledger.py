@@ -68,19 +68,24 @@ class Tally:
         score: the highest of their scores, in [0, 1]; None if there is none.
         epochs: trained.
         seconds: of training.
+        under_way: seconds of it in trials that run.
     """
 
     states: Counter[Status | None] = field(default_factory=Counter)
     score: float | None = None
     epochs: int = 0
     seconds: float = 0.0
+    under_way: float = 0.0
 
     def add(self, trial: Trial) -> None:
         self.states[trial.status] += 1
         if (best := trial.best) is not None:
             self.score = best.val_accuracy if self.score is None else max(self.score, best.val_accuracy)
         self.epochs += len(trial.history)
-        self.seconds += sum(row.seconds for row in trial.history)
+        seconds = sum(row.seconds for row in trial.history)
+        self.seconds += seconds
+        if trial.status is None:
+            self.under_way += seconds
 
 
 class Ledger:

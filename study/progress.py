@@ -26,7 +26,8 @@ class Row:
         score: what the accuracy is, such as "best" or "mean".
         epochs: epochs trained so far.
         seconds: seconds of training spent so far.
-        replayed: those of them that a checkpoint held: reported in this stage, and spent before it.
+        under_way: those of them in units that run.
+        replayed: those of all that a checkpoint held: reported in this stage, and spent before it.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Row:
     score: str = "best"
     epochs: int = 0
     seconds: float = 0.0
+    under_way: float = 0.0
     replayed: float = 0.0
 
     @property
@@ -107,7 +109,11 @@ class Progress:
         spent = sum(row.seconds - row.replayed - self._already_done.get(row.title, 0.0) for row in rows)
         if spent <= 0 or any(row.done == 0 and row.planned > 0 for row in rows):
             return None
-        work_left = sum(max(0, row.planned - row.done) * row.seconds / row.done for row in rows if row.done)
+        work_left = sum(
+            max(0.0, (row.planned - row.done) * (row.seconds - row.under_way) / row.done - row.under_way)
+            for row in rows
+            if row.done
+        )
         return work_left * (time.monotonic() - self._started) / spent
 
 

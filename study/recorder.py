@@ -59,8 +59,17 @@ class SearchRecorder:
         for arch, title in self._titles.items():
             tally = ledger.tally(arch)
             states = {_state(status): count for status, count in tally.states.items()}
-            row = Row(title, self._planned, states, accuracy=tally.score, epochs=tally.epochs, seconds=tally.seconds)
-            rows.append(row)
+            rows.append(
+                Row(
+                    title,
+                    self._planned,
+                    states,
+                    accuracy=tally.score,
+                    epochs=tally.epochs,
+                    seconds=tally.seconds,
+                    under_way=tally.under_way,
+                )
+            )
         return rows
 
 

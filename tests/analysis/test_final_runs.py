@@ -180,6 +180,24 @@ def test_time_left_after_runs_that_went_on_from_checkpoints(
     assert "Final runs, about 20 s left: " in screen.getvalue().splitlines()[-1]
 
 
+def test_time_left_counts_the_epochs_of_runs_under_way(
+    tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of three is done, in 20 s; the second has done 15 of its 20 s: 25 s are left."""
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
+    with Progress(Console(file=screen, width=200)) as progress:
+        recorder = RunsRecorder(folder, progress, "Final runs", plans)
+        for plan, epochs in ((plans[0], 4), (plans[1], 3)):
+            for number in range(1, epochs + 1):
+                clock[0] += 5
+                recorder.on_epoch(plan, replace(epoch(number), seconds=5.0))
+            if plan is plans[0]:
+                recorder.on_end(plan, _made(plan, epochs=4))
+    assert "Final runs, about 25 s left: " in screen.getvalue().splitlines()[-1]
+
+
 def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.StringIO) -> None:
     folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
     folder.write_final_run(_made(plans[0], accuracy=0.8))

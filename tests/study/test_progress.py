@@ -115,6 +115,22 @@ def test_time_left_counts_both_networks_by_what_each_has_cost(clock: Clock) -> N
     assert screen.lines[-1].startswith("Search, about 50 s left: ")
 
 
+def test_time_left_counts_what_the_running_have_done(clock: Clock) -> None:
+    """Of 4 of 20 s each 2 are done and 2 half done, after 30 s at a pace of 2; one that takes longer owes nothing."""
+    screen = Screen()
+    with Progress(screen.console) as progress:
+        progress.begin("Search", [Row("A", 4), Row("B", 2)])
+        clock.now += 30
+        half = Row("A", 4, {"complete": 2, "running": 2}, seconds=60, under_way=20)
+        longer = Row("B", 2, {"complete": 1, "running": 1}, seconds=0, under_way=0)
+        progress.update([half, longer])
+        assert screen.lines[-1].startswith("Search, about 10 s left: ")
+        clock.now += 30
+        late = Row("B", 2, {"complete": 1, "running": 1}, seconds=60, under_way=50)
+        progress.update([half, late])
+    assert screen.lines[-1].startswith("Search, about 10 s left: ")
+
+
 def test_time_left_of_a_resumed_stage_is_at_the_pace_since(clock: Clock) -> None:
     """5 of 10 were done before, 1 since then in 20 s."""
     screen = Screen()
