@@ -130,10 +130,8 @@ def caveats(results: StudyResults) -> list[str]:
         if found.trials
     ]
     if below:
-        sentences.append(
-            f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}; pruned ones count"
-            " with their last score."
-        )
+        pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
+        sentences.append(f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}{pruned}.")
     return sentences
 
 

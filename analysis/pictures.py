@@ -107,7 +107,8 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
     epochs = rung_epochs(search["grace_period"], search["reduction_factor"], results.study["config"]["max_epochs"])
     space, best = search_figures.search_space, search_figures.best_score_against_budget
     alt_space = f"Dropout against learning rate of every trial, coloured by its score: {titles}."
-    alt_rungs = f"How many epochs every trial was trained, with the rungs that could stop it: {titles}."
+    rungs = ", with the rungs that could stop it" if epochs else ""
+    alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."
     alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
     alt_best = f"The best score of the search against trials and against epochs: {titles}."
     return {

@@ -177,13 +177,16 @@ def trial_lengths(
         ax.set_ylim(max(1, len(of_arch)) - 0.4, -0.6)
         ax.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
         ax.grid(False)
+    rung = [
+        Line2D([], [], color=FAINT, linestyle=DASHED, label="rung"),
+        Line2D([], [], color=FAINT, marker="x", linestyle="", label="stopped at a rung"),
+    ]
     figure.legend(
         handles=[
-            Line2D([], [], color=FAINT, linestyle=DASHED, label="rung"),
             Line2D([], [], color="black", label="baseline"),
             Line2D([], [], color=FAINT, marker="o", linestyle="", markersize=4.5, label="reached the cap"),
             Line2D([], [], color=FAINT, marker="|", linestyle="", label="out of patience"),
-            Line2D([], [], color=FAINT, marker="x", linestyle="", label="stopped at a rung"),
+            *(rung if rungs else []),
             Line2D([], [], color=FAINT, marker="v", linestyle="", label="diverged or failed"),
         ],
         loc="outside lower center",

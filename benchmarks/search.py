@@ -4,7 +4,9 @@
 
 replays each side on learning curves that `benchmarks.curves` recorded (those of this repository if no FILE is given): a
 configuration has the curve of the nearest recorded one, in log learning rate and dropout scaled to their ranges. Every
-side has as many trials, workers, and repetitions, the same cap and patience, and a seed a repetition.
+side has as many trials, workers, and repetitions, the same cap and patience, and a seed a repetition. Where the first
+rung of this project lies depends on the optimizer steps of an epoch, too: --train-images N says how many images the
+curves were recorded on.
 
 A chosen configuration is judged by the score of its full curve. The target of a network is 0.5 points below the best
 that random search at full length finds, the median over its repetitions. A side has reached it at the epoch, over all
@@ -51,17 +53,22 @@ FEWEST = 48
 REFERENCE = "random search, full length"
 MARGIN = 0.005
 
-RULES: dict[str, MakeSide] = {
-    **{
-        # With all of the cap for its share, a first rung lies where it says.
-        f"first rung {first}, one of {factor} goes on": partial(ThisProject, rungs=Rungs(first, 1.0, factor))
-        for factor in (2, 3, 4)
-        for first in (1, 2, 3, 4, 5, 6, 7, 8, 10)
-    },
-    "no rungs": partial(ThisProject, rungs=Rungs(1_000, 1.0)),
-    **{f"{startup} trials at random": partial(ThisProject, tpe=Tpe(startup)) for startup in (3, 10, 15)},
-    "univariate TPE": partial(ThisProject, tpe=Tpe(multivariate=False)),
-}
+
+def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
+    """This project's search with other rungs or another TPE."""
+    return {
+        **{
+            # With all of the cap for its share, and no steps asked for, a first rung lies where it says.
+            f"first rung {first}, one of {factor} goes on": partial(
+                ours, rungs=Rungs(first, 1.0, factor, grace_steps=0)
+            )
+            for factor in (2, 3, 4)
+            for first in (1, 2, 3, 4, 5, 6, 7, 8, 10)
+        },
+        "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
+        **{f"{startup} trials at random": partial(ours, tpe=Tpe(startup)) for startup in (3, 10, 15)},
+        "univariate TPE": partial(ours, tpe=Tpe(multivariate=False)),
+    }
 
 
 def play_all(
@@ -117,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--train-images",
         type=int,
-        help="that the curves were recorded on (default: 1,800), or with --data-dir are trained on (1,000)",
+        help="of the curves: 1,800 for those of this repository, else without effect; with --data-dir 1,000",
     )
     parser.add_argument("--validation-images", type=int, default=1_000, help="with --data-dir")
     parser.add_argument("--max-epochs", type=int, default=12, help="with --data-dir; else the longest curve's")
@@ -130,9 +137,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.quick:
         options.repetitions, options.trials = 4, 8
-    options.train_images = options.train_images or (1_000 if options.data_dir else 1_800)
-    ours = partial(ThisProject, steps_per_epoch=math.ceil(options.train_images / BATCH_SIZE))
-    others = {REFERENCE: SIDES[REFERENCE], **RULES} if options.rules else SIDES
+    if options.train_images is None and (options.data_dir or options.curves == RECORDED):
+        options.train_images = 1_000 if options.data_dir else 1_800
+    steps_per_epoch = math.ceil(options.train_images / BATCH_SIZE) if options.train_images else math.inf
+    ours = partial(ThisProject, steps_per_epoch=steps_per_epoch)
+    others = {REFERENCE: SIDES[REFERENCE], **rules(ours)} if options.rules else SIDES
     sides: dict[str, MakeSide] = {**others, "this project": ours}
     if options.data_dir:
         data = curves.load(options.data_dir, options.train_images, options.validation_images)

@@ -1,4 +1,4 @@
-"""The networks that a study can compare. A new one is a file of its own and one line here."""
+"""The networks that a study can compare. A new one is a file of its own and two lines here, import and entry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

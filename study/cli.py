@@ -61,9 +61,9 @@ class Options:
     precision: str = "auto"
     """auto, fp32 or bf16; auto is bf16 where the hardware is fast at it."""
     cpus_per_trial: OptionalFloat = None
-    """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4)."""
+    """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4; less for many at a time)."""
     gpus_per_trial: OptionalFloat = None
-    """Share of a GPU that each training run takes (none: a quarter of one, if there is one)."""
+    """Share of a GPU that each training run takes (none: a quarter, if there is one; less for many at a time)."""
     concurrency: OptionalInt = None
     """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: OptionalStr = None

@@ -19,9 +19,8 @@ import torch
 import yaml
 from joblib import cpu_count
 
-# Ray has no public way to ask who answers at an address without waiting for minutes where nobody does, nor for what
-# memory a container has left.
-from ray._private import ray_constants, services, utils
+# Ray has no public way to ask who answers at an address without waiting for minutes where nobody does.
+from ray._private import ray_constants, services
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated import gcs_service_pb2_grpc
@@ -187,9 +186,11 @@ class Slots:
 
 def machine_capacity() -> Capacity:
     """What this machine has, found without starting Ray."""
-    # Processors and memory of a container, not of the machine that it shares.
-    memory = min(psutil.virtual_memory().available, utils.estimate_available_memory())
-    return Capacity(cpus=cpu_count(), gpus=torch.cuda.device_count(), memory_gib=memory / GIB)
+    return Capacity(
+        cpus=cpu_count(),  # of a container, not of the machine that it shares
+        gpus=torch.cuda.device_count(),
+        memory_gib=psutil.virtual_memory().available / GIB,
+    )
 
 
 def check_shared(store: CheckpointStore) -> None:

@@ -28,10 +28,10 @@ class Rungs:
     best configurations (benchmarks/RESULTS.md).
 
     Attributes:
-        grace_period: epochs at the first rung.
+        grace_period: epochs at the first rung, unless what follows moves it.
         grace_share: of the cap on epochs, where the first rung lies if that is sooner.
         reduction_factor: one trial in so many goes on.
-        grace_steps: optimizer steps before which no rung lies, however few of them an epoch has.
+        grace_steps: optimizer steps before which the first rung does not lie, however few of them an epoch has.
     """
 
     grace_period: int = 8
@@ -134,7 +134,7 @@ PRESETS = {
 
 def steps_per_epoch(n_train: int) -> int:
     """Optimizer steps of an epoch, of so many training images before the split."""
-    return math.ceil((1 - VALIDATION_FRACTION) * n_train / BATCH_SIZE)
+    return math.ceil((n_train - round(VALIDATION_FRACTION * n_train)) / BATCH_SIZE)
 
 
 def check(config: StudyConfig) -> None:

@@ -120,7 +120,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
 def _n_train(folder: StudyFolder, study: Mapping[str, Any]) -> int:
     data = study.get("data")
     n_train = data.get("n_train") if isinstance(data, dict) else None
-    if not isinstance(n_train, int):
+    if type(n_train) is not int or n_train < 1:
         raise BadInput(f"{folder.path} does not say how many training images it was begun with")
     return n_train
 

@@ -117,6 +117,12 @@ def test_trial_lengths_draw_rungs_and_how_far_each_trial_came() -> None:
     assert [line.get_marker() for line in ax.lines[3::2]] == ["o", "x", "v"]
 
 
+@pytest.mark.parametrize("rungs", [[], [2]])
+def test_rungs_are_explained_where_there_are_some(rungs: list[int]) -> None:
+    legend = texts(trial_lengths(whole_trials([0.5]), {"a": "A"}, rungs))
+    assert [name in legend for name in ("rung", "stopped at a rung", "out of patience")] == [*[bool(rungs)] * 2, True]
+
+
 def test_best_scores_are_drawn_in_percent() -> None:
     best = BestScores(np.array([0.5, 0.8]), np.array([0.6, 0.8]), np.array([np.nan, 0.5, 0.8]))
     figure = best_score_against_budget({"A": best})

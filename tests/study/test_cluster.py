@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from study.cluster import Slots, launchable, machine_capacity
+from study.cluster import Slots, launchable
 from study.config import StudyConfig
 from study.resources import Capacity, divide
 
@@ -40,14 +39,6 @@ def test_processors_that_this_process_may_not_use_do_not_count() -> None:
     ask = "import os; os.sched_setaffinity(0, {0}); from study import cluster; print(cluster.machine_capacity().cpus)"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
-
-
-def test_memory_that_a_container_may_not_use_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray reads the limit of the control group; the machine has more."""
-    before = machine_capacity().memory_gib
-    monkeypatch.setattr("ray._private.utils.get_system_memory", lambda: 3 * GIB)
-    monkeypatch.setattr("ray._private.utils.get_cgroup_mem_stats", lambda: (GIB, 0))
-    assert machine_capacity().memory_gib == 2 < before
 
 
 def test_without_a_launcher_nothing_is_expected(tmp_path: Path) -> None:

@@ -104,10 +104,11 @@ def test_a_version_that_searches_otherwise_does_not_go_on(
     assert f"begun by a version that searches otherwise ({setting} {before}, not " in line
 
 
+@pytest.mark.parametrize("data", [None, [], {}, {"n_train": 0}, {"n_train": True}, {"n_train": "150"}])
 def test_a_study_that_does_not_say_what_it_trains_on_is_named(
-    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+    data: object, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder.write_study(folder.read_study() | {"data": {}})
+    folder.write_study(folder.read_study() | {"data": data})
     assert main(RESUME) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{folder.path} does not say how many training images it was begun with" in line

@@ -270,6 +270,22 @@ def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace
     assert states == {"broken": {TrialState.FAIL}, "diverging": {TrialState.PRUNED}}
 
 
+def test_what_falls_below_a_rung_is_stopped_there(workplace: Path) -> None:
+    """Of 400 images an epoch has three steps, so that the first rung lies at epoch 20."""
+    arguments = ["--dataset", "digits", "--train-size", "400", "--trials", "6", "--max-epochs", "24", "--seeds", "1"]
+    done = run_with_more_networks([*arguments, "--confirm", "0", "--archs", "tiny", "--name", "rung"], workplace)
+    assert done.returncode == 0, done.stderr
+    folder = workplace / "results" / "rung"
+    trials = pd.read_csv(folder / "trials.csv")
+    pruned = trials[trials["status"] == "PRUNED"]
+    assert len(pruned) >= 1
+    assert (pruned["epochs"] == 20).all()
+    best = trials.loc[trials["status"].isin(["COMPLETE", "STOPPED_EARLY"]), "val_accuracy"].max()
+    assert pruned["val_accuracy"].max() <= best
+    assert TrialState.PRUNED in _optuna_states(folder, "tiny")
+    assert f"{len(pruned)} of" in (folder / "report" / "report.html").read_text()
+
+
 def _optuna_states(folder: Path, arch: str) -> set[TrialState]:
     study = optuna.load_study(study_name=arch, storage=f"sqlite:///{folder / 'optuna.db'}")
     states = {trial.state for trial in study.trials}
