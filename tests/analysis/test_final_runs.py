@@ -1,8 +1,9 @@
 """Which final runs there are to be, and how far they have come."""
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -161,40 +162,46 @@ def _last_line(screen: io.StringIO) -> str:
     return "Final runs: " + screen.getvalue().splitlines()[-1].split(": ", 1)[1]
 
 
-def test_time_left_after_runs_that_went_on_from_checkpoints(
-    tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two runs of three had 3 of 4 epochs; the last took 10 s, side by side: 40 s are left, at a pace of 2."""
-    clock = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+@dataclass
+class Stage:
+    """The final runs of one network, their recorder, and a clock to turn by hand."""
+
+    plans: list[RunPlan]
+    recorder: RunsRecorder
+    now: float
+
+
+@pytest.fixture
+def stage(tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
     with Progress(Console(file=screen, width=200)) as progress:
-        recorder = RunsRecorder(folder, progress, "Final runs", plans)
-        for plan in plans[:2]:
-            for number in (1, 2, 3):
-                recorder.on_epoch(plan, replace(epoch(number), seconds=10.0))
-        clock[0] += 10
-        for plan in plans[:2]:
-            recorder.on_epoch(plan, replace(epoch(4), seconds=10.0))
-            recorder.on_end(plan, _made(plan, epochs=4))
+        begun = time.monotonic()
+        stage = Stage(plans, RunsRecorder(folder, progress, "Final runs", plans), begun)
+        monkeypatch.setattr("time.monotonic", lambda: stage.now)
+        yield stage
+
+
+def test_time_left_after_runs_that_went_on_from_checkpoints(stage: Stage, screen: io.StringIO) -> None:
+    """Two runs of three had 3 of 4 epochs; the last took 10 s, side by side: 40 s are left, at a pace of 2."""
+    for plan in stage.plans[:2]:
+        for number in (1, 2, 3):
+            stage.recorder.on_epoch(plan, replace(epoch(number), seconds=10.0))
+    stage.now += 10
+    for plan in stage.plans[:2]:
+        stage.recorder.on_epoch(plan, replace(epoch(4), seconds=10.0))
+        stage.recorder.on_end(plan, _made(plan, epochs=4))
     assert "Final runs, about 20 s left: " in screen.getvalue().splitlines()[-1]
 
 
-def test_time_left_counts_the_epochs_of_runs_under_way(
-    tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_time_left_counts_the_epochs_of_runs_under_way(stage: Stage, screen: io.StringIO) -> None:
     """One of three is done, in 20 s; the second has done 15 of its 20 s: 25 s are left."""
-    clock = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
-    with Progress(Console(file=screen, width=200)) as progress:
-        recorder = RunsRecorder(folder, progress, "Final runs", plans)
-        for plan, epochs in ((plans[0], 4), (plans[1], 3)):
-            for number in range(1, epochs + 1):
-                clock[0] += 5
-                recorder.on_epoch(plan, replace(epoch(number), seconds=5.0))
-            if plan is plans[0]:
-                recorder.on_end(plan, _made(plan, epochs=4))
+    done, under_way, _ = stage.plans
+    for plan, epochs in ((done, 4), (under_way, 3)):
+        for number in range(1, epochs + 1):
+            stage.now += 5
+            stage.recorder.on_epoch(plan, replace(epoch(number), seconds=5.0))
+        if plan is done:
+            stage.recorder.on_end(plan, _made(plan, epochs=4))
     assert "Final runs, about 25 s left: " in screen.getvalue().splitlines()[-1]
 
 

@@ -50,6 +50,23 @@ def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.Captur
     assert "This study is not complete" not in words(page)
 
 
+def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", seeds=2, trials=4)
+    with_rungs = build_report(folder).read_text()
+    study, trials = folder.read_study(), folder.read_trials()
+    assert trials is not None
+    assert "pruned ones count with their last score" in words(with_rungs)
+    assert "with the rungs that could stop it" in with_rungs
+    folder.write_study(study | {"search": study["search"] | {"grace_period": study["config"]["max_epochs"]}})
+    folder.write_trials(trials.replace({"status": {"PRUNED": "STOPPED_EARLY"}}))
+    page = build_report(folder).read_text()
+    shown = words(page)
+    assert "No rung lies below the cap of 8 epochs." in shown
+    assert "the same patience of 5 epochs and no rungs." in shown
+    assert "pruned ones count" not in shown
+    assert "rungs that could stop it" not in page
+
+
 def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     folder = write_example(
         tmp_path / "s",

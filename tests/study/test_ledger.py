@@ -51,6 +51,17 @@ def test_what_is_told_is_known(journal: Path) -> None:
     assert arrived == [("mobilenet-0", 1), ("alexnet-0", 1), ("alexnet-0", 2), ("alexnet-0", 3)]
 
 
+def test_what_trials_add_up_to(journal: Path) -> None:
+    ledger = _filled(journal)
+    ledger.report("alexnet-1", epoch(1, 0.5, 0.9))
+    for told in (ledger, Ledger(journal)):
+        tally = told.tally("alexnet")
+        assert tally.states == {"STOPPED_EARLY": 1, None: 1}
+        assert (tally.epochs, tally.seconds, tally.under_way) == (4, 1.0, 0.25)
+        assert tally.score == 0.9
+        assert told.tally("mobilenet").under_way == 0
+
+
 def test_a_ledger_is_read_back_as_it_was(journal: Path) -> None:
     before = _filled(journal)
     before.report("alexnet-1", EpochResult(1, math.nan, math.inf, 0.1, 0.1 + 0.2))

@@ -3,11 +3,19 @@
 import io
 import re
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from study.config import StudyConfig
+from study.folder import StudyFolder
+from study.ledger import Ledger
 from study.progress import PLAIN_LINE_EVERY_SECONDS, Progress, Row
+from study.recorder import SearchRecorder
+from study.search import Search
+from tests.builders import epoch
 
 
 class Clock:
@@ -129,6 +137,26 @@ def test_time_left_counts_what_the_running_have_done(clock: Clock) -> None:
         late = Row("B", 2, {"complete": 1, "running": 1}, seconds=60, under_way=50)
         progress.update([half, late])
     assert screen.lines[-1].startswith("Search, about 10 s left: ")
+
+
+def test_the_search_tells_what_its_running_trials_have_done(clock: Clock, tmp_path: Path) -> None:
+    """Of two trials of four epochs of 40 s each one is done, and half of the other."""
+    screen, ledger = Screen(), Ledger(tmp_path / "journal.jsonl")
+    with Progress(screen.console) as progress:
+        recorder = SearchRecorder(StudyFolder(tmp_path), progress, {"alexnet": "AlexNet"}, planned=2)
+        config = StudyConfig(trials=2, max_epochs=4, archs=("alexnet",))
+        search = Search(config, {"alexnet": config.baseline_training("alexnet")}, ledger)
+        recorder.begin(search)
+        for epochs in (4, 2):
+            trial = search.next_trial()
+            assert trial
+            for number in range(1, epochs + 1):
+                clock.now += 40
+                search.report(trial.trial_id, replace(epoch(number, 1 / number), seconds=40.0))
+            if epochs == 4:
+                search.end(trial.trial_id)
+        recorder.on_change(search)
+    assert screen.lines[-1].startswith("Search, about 80 s left: AlexNet 1/2 (1 complete, 1 running)")
 
 
 def test_time_left_of_a_resumed_stage_is_at_the_pace_since(clock: Clock) -> None:
