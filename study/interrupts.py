@@ -2,12 +2,15 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 INTERRUPTED = 130
 _SHOW_CURSOR = "\x1b[?25h"
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
@@ -22,16 +25,27 @@ class Interrupts:
     def __init__(self, parting: Callable[[], str]) -> None:
         self._parting = parting
         self._caught = False
+        # Python calls a handler once for all signals that came while its main thread was in compiled code, so they
+        # are counted by a thread, from the bytes that Python writes as each arrives.
+        self._arrivals, arrived = socket.socketpair()
+        arrived.setblocking(False)
+        signal.set_wakeup_fd(arrived.detach(), warn_on_full_buffer=False)
+        Thread(target=self._count, name="interrupts", daemon=True).start()
 
     def listen(self) -> None:
         """Takes the signals, also from whoever took them since."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _NUMBERS:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
         if not self._caught:
             self._caught = True
             raise KeyboardInterrupt
+
+    def _count(self) -> None:
+        for _ in range(2):
+            while self._arrivals.recv(1)[0] not in _NUMBERS:
+                pass
         # The live table may have hidden the cursor.
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
         os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
