@@ -13,8 +13,8 @@ import hashlib
 from study.interrupts import Interrupts
 
 Interrupts(lambda: "parting").listen()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 60_000_000)
 except KeyboardInterrupt:
     print("in order", flush=True)
