@@ -1,12 +1,13 @@
 """From comparisons to words: every comparison that a study makes, and the verdict."""
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from analysis.results import Group, StudyResults
-from analysis.statistics import LEAST_PROBABILITY, LEAST_SEEDS, Comparison, compare, holm
+from analysis.statistics import CONFIDENCE, LEAST_PROBABILITY, LEAST_SEEDS, Comparison, compare, holm
 from study.errors import BadInput
 from study.files import without_nan
 
@@ -17,10 +18,11 @@ TUNING_FAMILY = "tuned against its baseline"
 def make_comparisons(results: StudyResults) -> list[dict[str, Any]]:
     """Every pair of tuned networks, then each network tuned against its own baseline; Holm-adjusted within each.
 
-    A network whose tuned configuration is its baseline is not compared with itself.
+    "Better" has to stand after the adjustment. A network whose tuned configuration is its baseline is not compared
+    with itself, nor are two groups that have no seed in common.
 
     Raises:
-        BadInput: if two groups have no seed in common or were judged on different test images.
+        BadInput: if two groups were judged on different test images.
     """
     tuned = [group for group in results.groups.values() if group.variant == "tuned"]
     against_baseline = [
@@ -31,11 +33,13 @@ def make_comparisons(results: StudyResults) -> list[dict[str, Any]]:
     families = {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}
     made = []
     for family, pairs in families.items():
-        rows = [{"family": family} | _compare_groups(a, b, results.architectures) for a, b in pairs]
-        known = [row for row in rows if row["p_value"] is not None]
-        for row, adjusted in zip(known, holm([row["p_value"] for row in known]), strict=True):
-            row["holm_p"] = adjusted
-        made += rows
+        paired = [(a, b, seeds) for a, b in pairs if (seeds := sorted(set(a.seeds) & set(b.seeds)))]
+        compared = [compare(*_correct(a, b, seeds)) for a, b, seeds in paired]
+        # One seed gives no p value.
+        adjusted = iter(holm([one.p_value for one in compared if not np.isnan(one.p_value)]))
+        for (a, b, seeds), comparison in zip(paired, compared, strict=True):
+            holm_p = None if np.isnan(comparison.p_value) else next(adjusted)
+            made.append({"family": family} | _row(a, b, seeds, comparison, holm_p, results.architectures))
     return made
 
 
@@ -55,14 +59,20 @@ def make_verdict(results: StudyResults, comparisons: list[dict[str, Any]]) -> di
     return {"winner": winner} | {key: row[key] for key in keys} | {"text": text}
 
 
-def _compare_groups(a: Group, b: Group, titles: dict[str, str]) -> dict[str, Any]:
+def _correct(a: Group, b: Group, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Which test images each group classifies rightly with these seeds, bool [seeds, images]."""
     if not np.array_equal(a.labels, b.labels):
         raise BadInput(f"{a.name} and {b.name} were judged on different test images and cannot be compared")
-    seeds = sorted(set(a.seeds) & set(b.seeds))
-    if not seeds:
-        raise BadInput(f"{a.name} and {b.name} have no seed in common and cannot be compared")
     correct_a, correct_b = (group.correct()[[group.seeds.index(seed) for seed in seeds]] for group in (a, b))
-    comparison = compare(correct_a, correct_b)
+    return correct_a, correct_b
+
+
+def _row(
+    a: Group, b: Group, seeds: list[int], comparison: Comparison, holm_p: float | None, titles: dict[str, str]
+) -> dict[str, Any]:
+    if comparison.call == "better" and holm_p is not None and holm_p >= 1 - CONFIDENCE:
+        comparison = replace(comparison, call="not shown", winner=None, reason="several comparisons")
+    correct_a, correct_b = _correct(a, b, seeds)
     winner = {"a": a.name, "b": b.name, None: None}[comparison.winner]
     side_a, side_b = (f"{titles[group.arch]} ({group.variant})" for group in (a, b))
     row = {
@@ -73,7 +83,7 @@ def _compare_groups(a: Group, b: Group, titles: dict[str, str]) -> dict[str, Any
         "reason": comparison.reason or None,
         "difference": {"mean": comparison.mean, "ci95": list(comparison.ci95)},
         "p_value": comparison.p_value,
-        "holm_p": None,
+        "holm_p": holm_p,
         "sign_flip_p": comparison.sign_flip_p,
         "smallest_p": comparison.smallest_p,
         "prob_better": comparison.prob_better,
@@ -116,6 +126,11 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
             return (
                 f"{ahead} is higher on average than {behind}, by {points} of test accuracy{interval}, but its runs win"
                 f" only {100 * wins:.0f} %, less than {100 * LEAST_PROBABILITY:.0f} %: no difference is shown."
+            )
+        case _, "several comparisons":
+            return (
+                f"No difference is shown between {a} and {b}: {ahead} is {points} ahead{interval}, but of several"
+                f" comparisons one so clear is found too easily by chance (Holm)."
             )
     return (
         f"No difference is shown between {a} and {b}: {ahead} is {points} ahead{interval}, and the interval includes 0."

@@ -58,13 +58,43 @@ def test_only_common_seeds_are_compared_and_the_others_named(results: StudyResul
     )
 
 
-def test_groups_without_a_common_seed_are_refused(results: StudyResults) -> None:
+def test_groups_without_a_common_seed_are_not_compared(results: StudyResults) -> None:
     groups = results.groups | {
         "alexnet-tuned": with_seeds(results.groups["alexnet-tuned"], [0, 1]),
         "mobilenet-tuned": with_seeds(results.groups["mobilenet-tuned"], [2, 3]),
     }
-    with pytest.raises(BadInput, match="no seed in common"):
-        make_comparisons(replace(results, groups=groups))
+    rows = make_comparisons(replace(results, groups=groups))
+    assert [(row["a"], row["b"]) for row in rows] == [
+        ("alexnet-tuned", "alexnet-baseline"),
+        ("mobilenet-tuned", "mobilenet-baseline"),
+    ]
+    assert make_verdict(results, rows) is None
+
+
+def with_leads(results: StudyResults, leads: dict[str, int]) -> StudyResults:
+    """Every group answers 900 of 1,000 images rightly in every run, and the leaders so many more."""
+    labels = np.arange(1000) % 10
+    groups = {}
+    for name, group in results.groups.items():
+        is_right = np.arange(1000) < 900 + leads.get(name, 0)
+        predictions = np.where(is_right, labels, (labels + 1) % 10)
+        logits = np.eye(10, dtype=np.float32)[predictions]
+        groups[name] = replace(group, runs=tuple(replace(run, labels=labels, logits=logits) for run in group.runs))
+    return replace(results, groups=groups)
+
+
+def test_better_stands_among_several_comparisons_or_is_not_shown(tmp_path: Path) -> None:
+    titles = {"one": "One", "two": "Two", "three": "Three"}
+    results = load_results(write_example(tmp_path / "study", titles=titles, seeds=6))
+    for lead, call in ((6, "not shown"), (20, "better")):
+        led = with_leads(results, {"one-tuned": lead})
+        alone = compare(*(led.groups[name].correct() for name in ("one-tuned", "two-tuned")))
+        assert alone.call == "better"
+        pair = next(row for row in make_comparisons(led) if (row["a"], row["b"]) == ("one-tuned", "two-tuned"))
+        assert (pair["call"], pair["winner"] is None) == (call, call != "better")
+        assert (pair["holm_p"] < 0.05) == (call == "better")
+        assert ("several comparisons" in pair["text"]) == (pair["reason"] == "several comparisons")
+        assert (pair["reason"] == "several comparisons") == (call != "better")
 
 
 def test_groups_with_other_test_images_are_refused(results: StudyResults) -> None:
