@@ -8,7 +8,7 @@ these runs only.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,12 +25,15 @@ EXACT_SIGN_FLIPS = 16
 SIGN_FLIPS = 99_999
 
 Call = Literal["better", "equivalent", "not shown"]
-Reason = Literal["", "few seeds", "interval includes 0", "below the margin", "wins too few runs"]
+Reason = Literal["", "few seeds", "interval includes 0", "below the margin", "wins too few runs", "several comparisons"]
 
 
 @dataclass(frozen=True)
 class TwoWayLayout:
-    """Mean squares of an array [seeds, images]: between seeds, between images, and of the residual."""
+    """Mean squares of an array [seeds, images]: between seeds, between images, and of the residual.
+
+    `image_kurtosis` is the excess kurtosis of the images' means, 0 where it is negative or not defined.
+    """
 
     n_seeds: int
     n_images: int
@@ -38,6 +41,7 @@ class TwoWayLayout:
     ms_seed: float
     ms_image: float
     ms_residual: float
+    image_kurtosis: float = 0.0
 
     @classmethod
     def of(cls, values: np.ndarray) -> "TwoWayLayout":
@@ -57,13 +61,14 @@ class TwoWayLayout:
             float(seed / (n_seeds - 1)),
             float(image / (n_images - 1)),
             float(residual / ((n_seeds - 1) * (n_images - 1))),
+            max(0.0, float(stats.kurtosis(by_image))) if np.ptp(by_image) > 1e-12 else 0.0,
         )
 
     def with_seeds(self, n_seeds: int) -> "TwoWayLayout":
         """The layout to be expected of the same networks and images with another number of seeds."""
         image_variance = max(0.0, self.ms_image - self.ms_residual) / self.n_seeds
         ms_image = self.ms_residual + n_seeds * image_variance
-        return TwoWayLayout(n_seeds, self.n_images, self.mean, self.ms_seed, ms_image, self.ms_residual)
+        return replace(self, n_seeds=n_seeds, ms_image=ms_image)
 
     def variance_of_mean(self, image_kurtosis: float = 0.0) -> tuple[float, float]:
         """Variance of the mean and its degrees of freedom.
@@ -88,18 +93,28 @@ class TwoWayLayout:
         return (variance if variance > 1e-24 else 0.0), df
 
     def half_width(self, confidence: float = CONFIDENCE) -> float:
-        """Half-width of the t interval of the mean; 3 / images where nothing varies (the rule of three)."""
-        variance, df = self.variance_of_mean()
-        if variance <= 0:
-            return 3 / self.n_images
-        return float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance))
+        """Half-width of the t interval of the mean, at least 3 / images (the rule of three).
+
+        A few images on which a difference hangs say little of how many there are of their kind: the images' degrees
+        of freedom are no more than 2 images / kurtosis, which is below images - 1 from an excess of 2 on.
+        """
+        variance, df = self._variance_of_difference()
+        return max(self._least_half_width, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)))
 
     def p_value(self) -> float:
         """Two-sided p value of the mean being 0: below 1 - CONFIDENCE exactly where the interval excludes 0."""
-        variance, df = self.variance_of_mean()
+        variance, df = self._variance_of_difference()
+        by_rule_of_three = float((1 - CONFIDENCE) ** (abs(self.mean) / self._least_half_width))
         if variance <= 0:
-            return float((1 - CONFIDENCE) ** (abs(self.mean) / self.half_width()))
-        return float(2 * stats.t.sf(abs(self.mean) / np.sqrt(variance), df))
+            return by_rule_of_three
+        return max(by_rule_of_three, float(2 * stats.t.sf(abs(self.mean) / np.sqrt(variance), df)))
+
+    @property
+    def _least_half_width(self) -> float:
+        return 3 / self.n_images
+
+    def _variance_of_difference(self) -> tuple[float, float]:
+        return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
 
 
 def proportion_interval(values: np.ndarray) -> tuple[float, float]:
@@ -120,9 +135,7 @@ def proportion_interval(values: np.ndarray) -> tuple[float, float]:
     if layout.variance_of_mean()[0] <= 0 or not 0 < mean < 1:
         reach = 3 / layout.n_images
         return max(0.0, mean - reach), min(1.0, mean + reach)
-    by_image = values.mean(axis=0)
-    kurtosis = max(0.0, float(stats.kurtosis(by_image))) if np.ptp(by_image) > 1e-12 else 0.0
-    variance, df = layout.variance_of_mean(image_kurtosis=kurtosis / 2)
+    variance, df = layout.variance_of_mean(layout.image_kurtosis / 2)
     half_width = stats.t.ppf((1 + CONFIDENCE) / 2, df) * np.sqrt(variance) / (mean * (1 - mean))
     centre = special.logit(mean)
     return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))

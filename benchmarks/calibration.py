@@ -11,7 +11,8 @@ The model is a probit one. Network g with seed s classifies image i rightly if
 
 with normal terms: the image effects of the two networks are correlated, since both find the same images hard.
 Their variances are set so that a setting has the accuracy, the deviation between seeds, and the per-image deviation
-of the difference that it states. Equal networks have equal expected accuracy.
+of the difference that it states. Equal networks have equal expected accuracy. In one more setting network A is always
+right and B errs on few images, on those in nine runs of ten: a difference that hangs on few images is the hardest.
 
     python -m benchmarks.calibration --real
 
@@ -66,18 +67,38 @@ class Setting:
     consistency: float
     studies: int
 
+    def model(self, difference: float) -> "ProbitModel | None":
+        """Network A is ahead by `difference`; None if it cannot be by so much."""
+        return ProbitModel.of(self, difference) if self.accuracy + difference < 1 else None
+
+
+@dataclass(frozen=True)
+class FewErrors:
+    """A kind of study in which network A is always right and B on all but few images, on which every run may err."""
+
+    name: str
+    n_images: int
+    chance: float
+    studies: int
+
+    def model(self, difference: float) -> "FewErrorsModel | None":
+        """None where the networks do not differ, so that nothing varies."""
+        return FewErrorsModel(difference, self.chance) if difference > 0 else None
+
 
 SETTINGS = (
     Setting("CIFAR-like", 10_000, 0.85, 0.003, 0.30, 0.6, 4_000),
     Setting("small, 97.5 %", 360, 0.975, 0.005, 0.12, 0.5, 16_000),
     Setting("small, 99 %", 360, 0.99, 0.003, 0.08, 0.5, 16_000),
+    FewErrors("few errors", 1_000, 0.9, 16_000),
 )
 
 
 @dataclass(frozen=True)
 class ProbitModel:
-    """The model's parameters, in units of the deviation of the noise."""
+    """The model's parameters, in units of the deviation of the noise, and the accuracy of network B."""
 
+    accuracy: float
     mu: tuple[float, float]
     image_scale: float
     image_correlation: float
@@ -101,7 +122,7 @@ class ProbitModel:
         seed_scale = setting.seed_sd / slope
         scale = math.sqrt(total + seed_scale**2)
         mu = tuple(float(stats.norm.ppf(q) * scale) for q in (p + difference, p))
-        return cls((mu[0], mu[1]), math.sqrt(total - 1), shared / own, seed_scale)
+        return cls(p, (mu[0], mu[1]), math.sqrt(total - 1), shared / own, seed_scale)
 
     def sample(self, n_seeds: int, n_images: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Which images each network classifies rightly: two bool arrays [n_seeds, n_images]."""
@@ -114,6 +135,24 @@ class ProbitModel:
             seeds = self.seed_scale * rng.standard_normal((n_seeds, 1), dtype=np.float32)
             correct.append(chance + seeds > rng.standard_normal((n_seeds, n_images), dtype=np.float32))
         return correct[0], correct[1]
+
+
+@dataclass(frozen=True)
+class FewErrorsModel:
+    """Network B errs, with a chance in each run, on a random few of the images; A never does."""
+
+    difference: float
+    chance: float
+
+    @property
+    def accuracy(self) -> float:
+        return 1 - self.difference
+
+    def sample(self, n_seeds: int, n_images: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """As that of ProbitModel."""
+        is_hard = rng.random(n_images) < self.difference / self.chance
+        errs = is_hard & (rng.random((n_seeds, n_images)) < self.chance)
+        return np.ones_like(errs), ~errs
 
 
 def _both(threshold: float, correlation: float) -> float:
@@ -137,10 +176,11 @@ class Tally:
         return Tally(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
 
-def simulate(setting: Setting, n_seeds: int, difference: float, studies: int, seed: Sequence[int]) -> Tally:
+def simulate(setting: Setting | FewErrors, n_seeds: int, difference: float, studies: int, seed: Sequence[int]) -> Tally:
     """Counts the calls and the intervals that hold the truth. With no difference, every "better" is wrong."""
     rng = np.random.default_rng(seed)
-    model = ProbitModel.of(setting, difference)
+    model = setting.model(difference)
+    assert model is not None
     tally = Tally()
     for _ in range(studies):
         a, b = model.sample(n_seeds, setting.n_images, rng)
@@ -152,7 +192,7 @@ def simulate(setting: Setting, n_seeds: int, difference: float, studies: int, se
             wrong=int(comparison.winner == "b" or (difference == 0 and comparison.winner == "a")),
             equivalent=int(comparison.call == "equivalent"),
             difference_covered=int(comparison.ci95[0] <= difference <= comparison.ci95[1]),
-            mean_covered=int(low <= setting.accuracy <= high),
+            mean_covered=int(low <= model.accuracy <= high),
         )
     return tally
 
@@ -172,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for setting in SETTINGS
         for n_seeds in seed_counts
         for difference in DIFFERENCES
-        if setting.accuracy + difference < 1
+        if setting.model(difference)
     ]
     rows = []
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -141,6 +141,25 @@ def test_equivalent_only_strictly_inside_the_margin() -> None:
     assert compare(a, b, margin=0.0).call == "not shown"
 
 
+def test_one_miss_makes_no_surer_than_none() -> None:
+    widths = [np.ptp(compare(*paired([misses, 0, 0, 0, 0], n_images=360)).ci95) for misses in (0, 1, 2)]
+    assert widths[0] == pytest.approx(6 / 360)
+    assert widths[0] <= widths[1] <= widths[2]
+
+
+def test_a_difference_that_hangs_on_few_images_is_seldom_called_equivalent() -> None:
+    """A never errs, B in nine runs of ten on some 5 or 6 of 1,000 images: just over the margin of 0.5 points."""
+    rng = np.random.default_rng(0)
+    a, truth = np.ones((10, 1000), bool), 0.00501
+    found = []
+    for _ in range(600):
+        is_hard = rng.random(1000) < truth / 0.9
+        found.append(compare(a, ~(is_hard & (rng.random((10, 1000)) < 0.9))))
+    # A standard error of a share near 0.025 is 0.006.
+    assert np.mean([one.call == "equivalent" for one in found]) <= 0.04
+    assert np.mean([one.ci95[0] <= truth <= one.ci95[1] for one in found]) >= 0.94
+
+
 @pytest.mark.parametrize("n_seeds", [1, 2, 3, 4])
 def test_few_seeds_never_call(n_seeds: int) -> None:
     for difference in (0.0, 0.2):

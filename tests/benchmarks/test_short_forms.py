@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import agreement, calibration, concurrency, overhead, scale, throughput
-from benchmarks.calibration import SETTINGS, ProbitModel
+from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Setting
 from models.registry import ARCHITECTURES
 
 
@@ -28,8 +28,11 @@ def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "CIFAR-like" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_the_simulated_networks_have_the_moments_they_state(setting: calibration.Setting) -> None:
+PROBIT = [setting for setting in SETTINGS if isinstance(setting, Setting)]
+
+
+@pytest.mark.parametrize("setting", PROBIT, ids=lambda setting: setting.name)
+def test_the_simulated_networks_have_the_moments_they_state(setting: Setting) -> None:
     model = ProbitModel.of(setting, difference=0.0)
     a, b = model.sample(20, 100_000, np.random.default_rng(0))
     assert a.mean() == pytest.approx(setting.accuracy, abs=4 * setting.seed_sd / 20**0.5 + 0.002)
@@ -37,6 +40,16 @@ def test_the_simulated_networks_have_the_moments_they_state(setting: calibration
     chances = a[:10].mean(axis=0) - b[:10].mean(axis=0), a[10:].mean(axis=0) - b[10:].mean(axis=0)
     # Two halves of the seeds share the images' effects and nothing else, so their covariance is that of the images.
     assert np.cov(*chances)[0, 1] ** 0.5 == pytest.approx(setting.image_sd, rel=0.1)
+
+
+def test_a_network_of_few_errors_is_behind_by_the_difference() -> None:
+    model = FewErrors("few", 100_000, chance=0.9, studies=1).model(0.02)
+    assert model is not None
+    a, b = model.sample(10, 100_000, np.random.default_rng(0))
+    assert a.all()
+    assert model.accuracy == 0.98
+    assert b.mean() == pytest.approx(0.98, abs=0.002)
+    assert (~b).any(axis=0).mean() == pytest.approx(0.02 / 0.9, abs=0.002)
 
 
 def test_agreement_compares_both_loops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
