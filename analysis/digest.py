@@ -75,7 +75,7 @@ def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, 
         text = f"There is no single verdict with {len(results.architectures)} network"
         text += "." if len(results.architectures) == 1 else "s: every pair is compared below."
     else:
-        text = "There is no verdict: final runs of both tuned networks are needed."
+        text = "There is no verdict: final runs of both tuned networks are needed, of the same seeds."
     return {"call": None, "text": text}
 
 
@@ -132,7 +132,19 @@ def caveats(results: StudyResults) -> list[str]:
     if below:
         pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
         sentences.append(f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}{pruned}.")
+    if failed := _failed_trials(results):
+        sentences.append(f"Trials failed and gave no score, {listed(failed)}: the tuning of that network had fewer.")
     return sentences
+
+
+def _failed_trials(results: StudyResults) -> list[str]:
+    """How many trials of each architecture failed, where some did."""
+    shares = []
+    for arch, title in results.architectures.items() if len(results.trials) else ():
+        statuses = results.trials.loc[results.trials["arch"] == arch, "status"]
+        if failed := int((statuses == "FAILED").sum()):
+            shares.append(f"{_share(failed, len(statuses))} of {title}")
+    return shares
 
 
 def diverged_runs(results: StudyResults) -> list[str]:

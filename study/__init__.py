@@ -14,8 +14,8 @@ os.environ.update(
             "RAY_task_oom_retries": "2",
             # What becomes of a worker is told in the study's own words.
             "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
-            # CUDA_VISIBLE_DEVICES is left as it is for tasks that take no GPU.
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            # Tasks that take no GPU see none.
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
             # The driver draws its own progress and handles its own signals.
             "RAY_AIR_NEW_OUTPUT": "0",
             "TUNE_DISABLE_SIGINT_HANDLER": "1",

@@ -25,8 +25,12 @@ def _optional(kind: Callable[[str], Any], metavar: str) -> PrimitiveConstructorS
     )
 
 
-OptionalInt = Annotated[int | None, _optional(int, "INT")]
-OptionalFloat = Annotated[float | None, _optional(float, "FLOAT")]
+def _or_none(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: None if text == "none" else kind(text)
+
+
+OptionalInt = Annotated[int | None, _optional(_or_none(int), "INT")]
+OptionalFloat = Annotated[float | None, _optional(_or_none(float), "FLOAT")]
 OptionalStr = Annotated[str | None, _optional(str, "STR")]
 OptionalPath = Annotated[Path | None, _optional(Path, "PATH")]
 

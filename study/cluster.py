@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -84,12 +84,22 @@ def _session_directory() -> Iterator[Path]:
         with suppress(Locked, OSError), exclusive(left) as is_ours:
             if is_ours and left.stat().st_uid == os.getuid():
                 shutil.rmtree(left, ignore_errors=True)
-    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_TEMPORARY))
-    try:
-        with exclusive(directory):
+    with ExitStack() as stack:
+        directory = _locked_directory(stack)
+        try:
             yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _locked_directory(stack: ExitStack) -> Path:
+    """Makes one and holds it; another where a driver took it, not yet locked, for one left behind."""
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_TEMPORARY))
+        with suppress(Locked, FileNotFoundError):
+            stack.enter_context(exclusive(directory))
+            if directory.exists():
+                return directory
 
 
 def _keep_token_private() -> None:

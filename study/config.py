@@ -11,6 +11,10 @@ from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, PATIENCE, TrainingConfig
 from study.errors import BadInput
 
+# The finest share of a processor or a GPU that a run may ask for.
+LEAST_SHARE = 0.001
+MOST_EPOCHS = 1_000_000
+
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -151,12 +155,18 @@ def check(config: StudyConfig) -> None:
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
-    if config.cpus_per_trial is not None and not (math.isfinite(config.cpus_per_trial) and config.cpus_per_trial > 0):
-        raise BadInput(f"--cpus-per-trial must be positive, not {config.cpus_per_trial}")
-    if config.gpus_per_trial is not None and not (math.isfinite(config.gpus_per_trial) and config.gpus_per_trial >= 0):
-        raise BadInput(f"--gpus-per-trial must not be negative: {config.gpus_per_trial}")
+    if config.max_epochs > MOST_EPOCHS:
+        raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
+    if config.cpus_per_trial is not None and not _is_share(config.cpus_per_trial):
+        raise BadInput(f"--cpus-per-trial must be at least {LEAST_SHARE}, not {config.cpus_per_trial}")
+    if config.gpus_per_trial is not None and config.gpus_per_trial != 0 and not _is_share(config.gpus_per_trial):
+        raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     if config.precision not in ("auto", "fp32", "bf16"):
         raise BadInput(f"--precision {config.precision!r} is none of auto, fp32, bf16")
+
+
+def _is_share(share: float) -> bool:
+    return math.isfinite(share) and share >= LEAST_SHARE
 
 
 def _check_archs(archs: tuple[str, ...]) -> None:

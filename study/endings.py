@@ -9,8 +9,8 @@ from study.files import DamagedFile
 from study.interrupts import INTERRUPTED
 from study.preparation import Request
 
-# What a full or failing disk gives.
-_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# What a full, failing or forbidden disk gives.
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 def say_error(line: str) -> None:

@@ -101,9 +101,11 @@ def check_name(name: str) -> str:
         or len(name.encode()) > 200
         or not re.fullmatch(r"[\w.+=@ -]{1,200}", name)
         or name != name.strip()
+        or name.startswith("-")
     ):
         raise BadInput(
-            f"--name {name!r} is not one plain path component: use letters, digits and . _ + = @ - (at most 200)"
+            f"--name {name!r} is not one plain path component: use letters, digits and . _ + = @ - (at most 200,"
+            " no - first)"
         )
     return name
 

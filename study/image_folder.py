@@ -173,6 +173,8 @@ def _decode(path: str) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "I" and image.format == "TIFF":
+        raise ValueError("32-bit pixels have no fixed range")
     if image.mode.startswith("I"):
         # PIL would clip 16 bits at 255.
         values = np.asarray(image)

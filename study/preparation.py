@@ -103,7 +103,13 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
                 f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}):"
                 " go on with that version, or begin anew"
             )
-    asked = _absolute(parse(arguments, base=stored).config())
+    # A flag that says yes can be given again only where it is not set already; what was resolved stays so.
+    asked = _absolute(parse(arguments, base=replace(stored, baseline=False)).config())
+    asked = replace(
+        asked,
+        baseline=asked.baseline or stored.baseline,
+        precision=stored.precision if asked.precision == "auto" else asked.precision,
+    )
     for field in fields(StudyConfig):
         before, now = getattr(stored, field.name), getattr(asked, field.name)
         if before != now and field.name not in _FREE_ON_RESUME:
@@ -152,7 +158,8 @@ def load_dataset(config: StudyConfig) -> Dataset:
         stratified_split(dataset.train.labels, seed=0)
     except TooFewImages as error:
         flag = "" if config.train_size is None else f"--train-size {config.train_size}: "
-        raise BadInput(f"{flag}{error}") from error
+        hint = " (--train-size none takes all)" if len(dataset.train) < (config.train_size or 0) else ""
+        raise BadInput(f"{flag}{error}{hint}") from error
     return dataset
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from study.config import StudyConfig
+from study.config import LEAST_SHARE, StudyConfig
 from study.errors import BadInput
 
 # What a worker process with torch and a training run takes: 0.9 measured on a CPU, and room to spare.
@@ -65,7 +65,7 @@ def _gpu_share(capacity: Capacity, concurrency: int | None) -> float:
     if not capacity.gpus:
         return 0.0
     runs_per_gpu = max(RUNS_PER_GPU, math.ceil((concurrency or 1) / capacity.gpus))
-    return math.floor(1000 / runs_per_gpu) / 1000
+    return max(LEAST_SHARE, math.floor(1000 / runs_per_gpu) / 1000)
 
 
 def _fitting(capacity: Capacity, cpus: float, gpus: float) -> int:
@@ -77,5 +77,5 @@ def _fitting(capacity: Capacity, cpus: float, gpus: float) -> int:
 def _cpus_each(capacity: Capacity, concurrency: int, *, on_gpu: bool) -> float:
     share = capacity.cpus / concurrency
     if share < 1:
-        return math.floor(share * 1000) / 1000
+        return max(LEAST_SHARE, math.floor(share * 1000) / 1000)
     return float(min(4, int(share))) if on_gpu else 1.0

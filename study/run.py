@@ -3,6 +3,7 @@
 The composition root: it alone knows every part, and the parts know nothing of it.
 """
 
+import io
 import logging
 import shlex
 import sys
@@ -49,6 +50,8 @@ from study.trainable import WorkerSettings
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has a ±
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     request: Request | None = None
@@ -284,30 +287,36 @@ def _name_report(folder: StudyFolder, console: Console) -> int:
     """Says where the report of a finished study is, built anew if it tells of less than is there."""
     from analysis.report import is_current  # here, as in _conclude
 
-    if not is_current(folder):
+    if not is_current(folder) or not folder.run_metrics("final"):
         return _conclude(folder, console, ())
     _say(console, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
     return 0
 
 
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
-    """Builds the report and says where it is."""
+    """Builds the report and says where it is; returns 1 if a final run is missing that would be there."""
     # Here, since a study would wait for Matplotlib and SciPy before its first step.
     from analysis.report import build_report
     from analysis.summary import summarise
 
+    for failure in failures:
+        say_error(f"the run {failure.plan.name} failed: {failure.reason}")
     report = build_report(folder)
-    summary = summarise(load_results(folder))
+    results = load_results(folder)
+    summary = summarise(results)
+    for arch, title in results.architectures.items():
+        if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
+            say_error(
+                f"{title} has no result: all its trials failed. When that is mended, begin anew with another --name"
+            )
     console.print(comparison(summary))
     if summary["verdict"]:
         _say(console, summary["verdict"]["text"])
-    for failure in failures:
-        say_error(f"the run {failure.plan.name} failed: {failure.reason}")
     if folder.optuna.exists():
         database = f"sqlite:///{folder.optuna.absolute()}"
         _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")
     _say(console, f"Report: {report.absolute()}")
-    return 1 if failures else 0
+    return 1 if failures or not summary["groups"] else 0
 
 
 def _say(console: Console, line: str) -> None:

@@ -265,7 +265,7 @@ LARGE = Image.fromarray(RNG.integers(0, 256, (200, 200, 3), dtype=np.uint8))
         ("bomb.png", _png_header(20_000, 20_000), "decompression bomb"),
         ("small-bomb.png", _png_header(10_000, 10_000), "decompression bomb"),
         ("float.tif", _encoded("TIFF", Image.fromarray(np.zeros((40, 40), np.float32))), "floating-point"),
-        ("int32.tif", _encoded("TIFF", Image.fromarray(np.full((40, 40), 70_000, np.int32))), "exceed 16 bits"),
+        ("int32.tif", _encoded("TIFF", Image.fromarray(np.full((40, 40), 200, np.int32))), "32-bit pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )

@@ -61,6 +61,18 @@ def test_more_seeds_and_another_pace_are_not() -> None:
     assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
 
 
+@pytest.mark.parametrize("flags", [["--baseline"], ["--precision", "auto"], ["--train-size", "none"]])
+def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["--dataset", "digits", "--seeds", "2", *flags, "--name", "again"]
+    request = read_request(command)
+    dataset = preparation.load_dataset(request.config)
+    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    config = replace(request.config, precision="bf16", cpus_per_trial=1.0)  # as the machine resolves them
+    with preparation.created_folder(request, config, dataset, networks):
+        pass
+    assert read_request(["--resume", *command]).config == config
+
+
 def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     before = folder.read_study()
     for seeds in ("5", "6"):

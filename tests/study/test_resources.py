@@ -32,6 +32,8 @@ from study.resources import Capacity, Resources, divide
         ((2, 0, 64), {"concurrency": 4, "cpus_per_trial": 2.0}, Resources(2, 0, 1)),
         ((2, 0, 1), {"concurrency": 2}, Resources(1, 0, 2)),
         ((16, 1, 64), {"concurrency": 8}, Resources(2, 0.125, 8)),
+        ((16, 1, 64), {"concurrency": 5000}, Resources(0.003, 0.001, 1000)),
+        ((2, 0, 64), {"concurrency": 5000}, Resources(0.001, 0, 2000)),
         ((16, 2, 64), {"concurrency": 9}, Resources(1, 0.2, 9)),
         ((16, 1, 64), {"concurrency": 8, "gpus_per_trial": 0.25}, Resources(2, 0.25, 4)),
         ((2, 0, 64), {"concurrency": 4, "cpus_per_trial": 2.0, "address": "auto"}, Resources(2, 0, 4)),

@@ -258,6 +258,10 @@ def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace
     assert "ArithmeticError: this network cannot count" in journal
     assert "tried to allocate 4000000000000000 bytes" in journal
     assert "lower --concurrency" in journal
+    assert [line.split(" has no result")[0] for line in done.stderr.splitlines() if "has no result" in line] == [
+        "Broken",
+        "Greedy",
+    ]
     for trial_id, reason in (("broken-0", "this network cannot count"), ("greedy-1", "lower --concurrency")):
         assert any(f"the trial {trial_id} failed" in line and reason in line for line in done.stderr.splitlines())
     summary = json.loads((folder / "report" / "summary.json").read_text())
@@ -268,6 +272,18 @@ def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(workplace
     assert summary["budget"]["tiny"]["confirm_runs"] == 2 * len(unpruned)
     states = {arch: _optuna_states(folder, arch) for arch in ("broken", "diverging")}
     assert states == {"broken": {TrialState.FAIL}, "diverging": {TrialState.PRUNED}}
+
+
+def test_a_study_of_which_nothing_came_has_failed(workplace: Path) -> None:
+    arguments = ["--dataset", "digits", "--train-size", "300", "--trials", "2", "--max-epochs", "1", "--seeds", "1"]
+    begun = run_with_more_networks([*arguments, "--archs", "broken", "--name", "nothing"], workplace)
+    resumed = run_with_more_networks(["--resume", "--name", "nothing"], workplace)
+    for done in (begun, resumed):
+        assert done.returncode == 1
+        assert "Broken has no result: all its trials failed" in done.stderr
+        assert "finished" not in done.stdout
+    page = (workplace / "results" / "nothing" / "report" / "report.html").read_text()
+    assert "Trials failed and gave no score, 2 of 2 (100 %) of Broken" in page
 
 
 def test_what_falls_below_a_rung_is_stopped_there(workplace: Path) -> None:
@@ -311,10 +327,13 @@ def _optuna_states(folder: Path, arch: str) -> set[TrialState]:
         (["--concurrency", "0"], "--concurrency"),
         (["--cpus-per-trial", "0"], "--cpus-per-trial"),
         (["--cpus-per-trial", "nan"], "--cpus-per-trial"),
+        (["--cpus-per-trial", "0.0001"], "--cpus-per-trial must be at least 0.001"),
+        (["--gpus-per-trial", "0.0001"], "--gpus-per-trial must be 0 or at least 0.001"),
+        (["--max-epochs", "1" + "0" * 400], "--max-epochs must be at most 1000000"),
         (["--cpus-per-trial", "4000"], "asks for more than the"),
         (["--gpus-per-trial", "-1"], "--gpus-per-trial"),
         (["--gpus-per-trial", "64"], "asks for more than the"),
-        (["--dataset", "digits", "--train-size", "100000"], "100000"),
+        (["--dataset", "digits", "--train-size", "100000"], "(--train-size none takes all)"),
         (["--dataset", "digits", "--train-size", "12"], "too few"),
         (["--dataset", "digits", "--train-size", "3"], "3 training images"),
         (["--dataset", "folder"], "--data-dir"),
@@ -324,6 +343,7 @@ def _optuna_states(folder: Path, arch: str) -> set[TrialState]:
         (["--dataset", "digits", "--name", "../outside"], "path component"),
         (["--dataset", "digits", "--name", ""], "path component"),
         (["--dataset", "digits", "--name", "a/b"], "path component"),
+        (["--dataset", "digits", "--name=-x"], "no - first"),
         (["--dataset", "digits", "--results-dir", "a-file"], "cannot be written"),
         (["--dataset", "digits", "--name", "taken"], "--resume --name taken"),
         (["--dataset", "digits", "--name", "mine"], "not a study's"),
