@@ -7,6 +7,7 @@ from analysis.importance import Importance
 from analysis.pictures import chosen_trials, listed, side_title
 from analysis.results import VARIANTS, StudyResults
 from analysis.search_path import rung_counts, rung_epochs
+from analysis.statistics import MARGIN
 from analysis.verdict import TUNED_FAMILY, TUNING_FAMILY, best_score_within
 
 _STATUSES = ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")
@@ -75,7 +76,12 @@ def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, 
         text = f"There is no single verdict with {len(results.architectures)} network"
         text += "." if len(results.architectures) == 1 else "s: every pair is compared below."
     else:
-        text = "There is no verdict: final runs of both tuned networks are needed, of the same seeds."
+        tuned = sum(group.variant == "tuned" for group in results.groups.values())
+        text = "There is no verdict: " + (
+            "no seed has a final run of both tuned networks."
+            if tuned == len(results.architectures)
+            else "final runs of both tuned networks are needed."
+        )
     return {"call": None, "text": text}
 
 
@@ -87,6 +93,8 @@ def comparison_digest(results: StudyResults, summary: dict[str, Any]) -> dict[st
     unchanged = [
         f"{results.architectures[group.arch]}: the documented baseline came out of the search as the best"
         " configuration, so nothing was gained."
+        if results.study["config"]["trials"] > 1
+        else f"{results.architectures[group.arch]}: nothing but the documented baseline was tried."
         for group in results.groups.values()
         if group.same_as
     ]
@@ -132,6 +140,12 @@ def caveats(results: StudyResults) -> list[str]:
     if below:
         pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
         sentences.append(f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}{pruned}.")
+    n_images = next((len(group.labels) for group in results.groups.values()), 0)
+    if 0 < n_images <= 3 / MARGIN:
+        sentences.append(
+            f"There are {n_images:,} test images: with {3 / MARGIN:.0f} or fewer no two networks can be called"
+            " equivalent."
+        )
     if failed := _failed_trials(results):
         sentences.append(f"Trials failed and gave no score, {listed(failed)}: the tuning of that network had fewer.")
     return sentences

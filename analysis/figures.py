@@ -69,7 +69,7 @@ def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], order: Sequence[s
         ax.plot(accuracy["mean"], row - 0.1, marker, color=colour, markersize=7, markeredgecolor="white", zorder=3)
         if np.isfinite(accuracy["ci95"]).all() and accuracy["ci95"].shape == (2,):
             ax.plot(accuracy["ci95"], [row - 0.1] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
-    ax.set_yticks(range(len(groups)), [label(group["title"], 34) for group in groups.values()])
+    ax.set_yticks(range(len(groups)), [label(group["title"], 36) for group in groups.values()])
     ax.set_ylim(max(1, len(groups)) - 0.5, -0.5)
     ax.set_xlabel("test accuracy (%)")
     ax.tick_params(axis="y", length=0)
@@ -138,7 +138,7 @@ def trade_offs(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], co
             face = colour if group["variant"] == "tuned" else "white"
             style: dict[str, Any] = {"marker": marker, "ls": "", "color": colour, "mfc": face, "markersize": 7}
             ax.plot([cost], [mean], zorder=3, **style)
-            handles[group["title"]] = Line2D([], [], label=label(group["title"], 34), **style)
+            handles[group["title"]] = Line2D([], [], label=label(group["title"], 36), **style)
         front = pareto_front([(cost, group["accuracy"]["mean"]) for cost, group in known])
         x, y = [known[index][0] for index in front], [100 * known[index][1]["accuracy"]["mean"] for index in front]
         ax.plot(x, y, zorder=2, **front_style)
@@ -207,6 +207,7 @@ def _runs(ax: Axes, tables: Sequence[pd.DataFrame], column: str, scale: float, c
     if curves:
         wide = pd.concat(curves, axis=1).sort_index()
         mean = wide.mean(axis=1)[2 * wide.notna().sum(axis=1) >= len(curves)]
-        ax.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.8)
+        marker = "o" if len(mean) == 1 else ""  # one epoch makes no line
+        ax.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.8, marker=marker, markersize=4)
     else:
         say(ax, "no runs")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from study.errors import BadInput
 from study.files import write_text
@@ -45,10 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if study is not None:
             os.environ["STUDY"] = str(StudyFolder.open(study).path.resolve())
+        notebook = run_notebook(NOTEBOOK, Path.cwd())
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    write_text(NOTEBOOK, nbformat.writes(run_notebook(NOTEBOOK, Path.cwd())) + "\n")
+    except CellExecutionError as error:
+        print(f"error: the notebook stopped: {error.ename}: {error.evalue}", file=sys.stderr)
+        return 1
+    write_text(NOTEBOOK, nbformat.writes(notebook) + "\n")
     print(NOTEBOOK)
     return 0
 

@@ -94,7 +94,7 @@ def class_f1(
         shown = 100 * values[:, rows]
         ax.hlines(y, shown.min(axis=0), shown.max(axis=0), color=colour, linewidth=1.4, alpha=0.6)
         ax.plot(100 * means[index, rows], y, marker, color=colour, markersize=5, markeredgecolor="white")
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=label(title, 34)))
+        handles.append(Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=label(title, 36)))
     ax.set_yticks(range(len(rows)), [label(classes[row], 24) for row in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set(xlabel="F1 (%)", ylabel="class" if len(rows) == len(classes) else f"class ({len(rows)} hardest)")

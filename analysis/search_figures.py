@@ -120,7 +120,7 @@ def search_curves(
             curve = curves.get(trial["trial_id"], nothing)
             curve = curve[np.isfinite(curve["val_accuracy"])]
             x, y = curve["epoch"].to_numpy(), 100 * curve["val_accuracy"].to_numpy()
-            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v"}.get(trial["status"], "")
+            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v"}.get(trial["status"], "." if len(x) == 1 else "")
             ax.plot(x, y, color=colour, alpha=0.45, linewidth=0.8)
             ax.plot(x[-1:], y[-1:], color=colour, marker=marker, markersize=4.5, alpha=0.9, linestyle="")
             if trial["is_baseline"]:
@@ -209,7 +209,7 @@ def best_score_against_budget(curves: Mapping[str, BestScores], columns: int = 2
         for ax, values in zip(axes, (best.by_trials, best.by_epochs), strict=True):
             ax.plot(np.arange(1, len(values) + 1), 100 * values, drawstyle="steps-post", linewidth=1.8, **style)
         axes[0].plot(np.arange(1, len(best.expected) + 1), 100 * best.expected, alpha=0.45, linewidth=1, **style)
-        handles.append(Line2D([], [], label=label(title, 34), linewidth=1.8, **style))
+        handles.append(Line2D([], [], label=label(title, 36), linewidth=1.8, **style))
     for ax, spent in zip(axes, ("trials ended", "epochs trained"), strict=True):
         epoch_axis(ax, "best validation accuracy (%)")
         ax.set_xlabel(spent)

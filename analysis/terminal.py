@@ -12,6 +12,7 @@ def comparison(summary: dict[str, Any]) -> Table:
         title="On the test set, in percent: mean and deviation over seeds, 95 % interval",
         box=box.SIMPLE,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         title_justify="left",
     )
     table.add_column("")

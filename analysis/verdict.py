@@ -50,10 +50,8 @@ def make_verdict(results: StudyResults, comparisons: list[dict[str, Any]]) -> di
         return None
     (row,) = primary
     winner = None if row["winner"] is None else results.groups[row["winner"]].arch
-    scope = (
-        f" This speaks of these two configurations and these {results.study['data']['n_train']:,} training images;"
-        f" the interval covers fresh seeds and fresh test images."
-    )
+    scope = f" This speaks of these two configurations and these {results.study['data']['n_train']:,} training images"
+    scope += "." if len(row["seeds"]) == 1 else "; the interval covers fresh seeds and fresh test images."
     keys = ("a", "b", "call", "difference", "p_value", "sign_flip_p", "smallest_p", "prob_better", "margin", "seeds")
     text = row["text"] + _order_at_equal_epochs(results) + scope
     return {"winner": winner} | {key: row[key] for key in keys} | {"text": text}
@@ -103,6 +101,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
     points = f"{100 * abs(comparison.mean):.2f} percentage points"
     margin = f"{100 * comparison.margin:g} percentage points"
     interval = _interval(comparison)
+    lead = f"{ahead} is {points} ahead" if comparison.mean else "both are equally accurate"
     match comparison.call, comparison.reason:
         case "better", _:
             return (
@@ -115,7 +114,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
             seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
             return (
                 f"No difference is shown between {a} and {b}: {seeds} cannot show one, it takes at least {LEAST_SEEDS}."
-                f" {ahead} is {points} ahead in these runs{interval}."
+                f" In these runs {lead}{interval}."
             )
         case _, "below the margin":
             return (
@@ -133,7 +132,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
                 f" comparisons one so clear is found too easily by chance (Holm)."
             )
     return (
-        f"No difference is shown between {a} and {b}: {ahead} is {points} ahead{interval}, and the interval includes 0."
+        f"No difference is shown between {a} and {b}: {lead}{interval}, and the interval includes 0."
         + _seeds_needed(comparison)
     )
 
@@ -161,7 +160,7 @@ def _seeds_needed(comparison: Comparison) -> str:
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     """Pearson correlation over seeds; None where it is not defined."""
-    if len(a) < 3 or a.std() == 0 or b.std() == 0:
+    if len(a) < 3 or min(np.ptp(a), np.ptp(b)) < 1e-12:
         return None
     return float(np.corrcoef(a, b)[0, 1])
 

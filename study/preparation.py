@@ -97,6 +97,9 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         stored = StudyConfig.from_json(study.get("config", {}))
     except BadInput as error:
         raise BadInput(f"{folder.path}: {error}") from error
+    trials = None if folder.journal.exists() else folder.read_trials()
+    if trials is not None and len(trials):
+        raise BadInput(f"{folder.journal} is missing and {len(trials)} trials with it: put it back, or begin anew")
     for setting, now in search_settings(stored, _n_train(folder, study)).items():
         if (before := study.get("search", {}).get(setting)) != now:
             raise BadInput(
@@ -114,13 +117,19 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         before, now = getattr(stored, field.name), getattr(asked, field.name)
         if before != now and field.name not in _FREE_ON_RESUME:
             flag = "--" + field.name.replace("_", "-")
-            raise BadInput(
-                f"{folder.path} was begun with {flag} {before}, not {now}: leave the flag out, or begin anew"
-            )
+            difference = "out " + flag if field.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
+            raise BadInput(f"{folder.path} was begun with{difference}: leave the flag out, or begin anew")
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
     check(asked)
     return Request(asked, folder, is_resumed=True, arguments=tuple(arguments))
+
+
+def _typed(value: Any) -> str:
+    """A setting as the command line has it."""
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return "none" if value is None else str(value)
 
 
 def _n_train(folder: StudyFolder, study: Mapping[str, Any]) -> int:

@@ -296,6 +296,7 @@ def _name_report(folder: StudyFolder, console: Console) -> int:
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
     """Builds the report and says where it is; returns 1 if a final run is missing that would be there."""
     # Here, since a study would wait for Matplotlib and SciPy before its first step.
+    from analysis.digest import caveats, comparison_digest, verdict_digest
     from analysis.report import build_report
     from analysis.summary import summarise
 
@@ -306,12 +307,12 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
     summary = summarise(results)
     for arch, title in results.architectures.items():
         if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
-            say_error(
-                f"{title} has no result: all its trials failed. When that is mended, begin anew with another --name"
-            )
+            say_error(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
     console.print(comparison(summary))
-    if summary["verdict"]:
-        _say(console, summary["verdict"]["text"])
+    for line in (verdict_digest(results, summary)["text"], *comparison_digest(results, summary)["pairs"]):
+        _say(console, line)
+    if weaknesses := len(caveats(results)):
+        _say(console, f"What to keep in mind, {weaknesses} point{'s' * (weaknesses > 1)}, is in the report.")
     if folder.optuna.exists():
         database = f"sqlite:///{folder.optuna.absolute()}"
         _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")

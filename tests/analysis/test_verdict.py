@@ -83,6 +83,15 @@ def with_leads(results: StudyResults, leads: dict[str, int]) -> StudyResults:
     return replace(results, groups=groups)
 
 
+def test_runs_that_are_all_alike_have_no_correlation_and_no_leader(results: StudyResults) -> None:
+    pair = make_comparisons(with_leads(results, {}))[0]
+    assert pair["seed_correlation"] is None
+    right = np.ones((6, 300), bool)
+    text = describe(compare(right, right), "A", "B", 6)
+    assert "both are equally accurate (95 % interval -1.00 to 1.00)" in text
+    assert "ahead" not in text
+
+
 def test_better_stands_among_several_comparisons_or_is_not_shown(tmp_path: Path) -> None:
     titles = {"one": "One", "two": "Two", "three": "Three"}
     results = load_results(write_example(tmp_path / "study", titles=titles, seeds=6))
@@ -118,6 +127,9 @@ def test_one_seed_gives_nulls(tmp_path: Path) -> None:
     row = make_comparisons(results)[0]
     assert row["call"] == "not shown"
     assert [row["p_value"], row["holm_p"], row["sign_flip_p"], *row["difference"]["ci95"]] == [None] * 5
+    verdict = make_verdict(results, [row])
+    assert verdict is not None
+    assert "interval" not in verdict["text"]
 
 
 def history(rows: list[tuple[str, str, int, float, float]]) -> pd.DataFrame:

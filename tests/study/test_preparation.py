@@ -10,6 +10,7 @@ import pytest
 from study import preparation
 from study.errors import BadInput
 from study.folder import StudyFolder
+from study.ledger import Ledger
 from study.preparation import read_request
 from study.run import main
 
@@ -37,13 +38,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
         (["--train-size", "200"], "was begun with --train-size 150, not 200"),
         (["--seed", "1"], "was begun with --seed 0, not 1"),
         (["--confirm", "0"], "was begun with --confirm 3, not 0"),
-        (["--archs", "alexnet"], "was begun with --archs"),
+        (["--archs", "alexnet"], "was begun with --archs mobilenet, not alexnet:"),
         (["--precision", "fp32"], "was begun with --precision auto, not fp32"),
         (["--cpus-per-trial", "2"], "was begun with --cpus-per-trial"),
-        (["--baseline"], "was begun with --baseline False, not True"),
+        (["--baseline"], "was begun without --baseline:"),
         (["--dataset", "folder"], "was begun with --dataset digits, not folder"),
-        (["--data-dir", "elsewhere"], "was begun with --data-dir None, not"),
-        (["--storage", "elsewhere"], "was begun with --storage None, not"),
+        (["--data-dir", "elsewhere"], "was begun with --data-dir none, not"),
+        (["--storage", "elsewhere"], "was begun with --storage none, not"),
         (["--seeds", "2"], "has --seeds 3: a study can be given more, not fewer"),
     ],
 )
@@ -71,6 +72,19 @@ def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch
     with preparation.created_folder(request, config, dataset, networks):
         pass
     assert read_request(["--resume", *command]).config == config
+
+
+def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger(folder.journal)
+    ledger.ask("mobilenet", 0, 1e-3, 0.0)
+    ledger.end("mobilenet-0", "FAILED")
+    folder.write_trials(ledger.trials_table())
+    folder.journal.unlink()
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("journal.jsonl is missing and 1 trials with it: put it back, or begin anew")
 
 
 def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
