@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.digest import caveats, verdict_digest
 from analysis.results import Group, StudyResults, load_results
 from analysis.statistics import compare
 from analysis.verdict import TUNED_FAMILY, best_score_within, describe, make_comparisons, make_verdict
@@ -69,14 +70,24 @@ def test_groups_without_a_common_seed_are_not_compared(results: StudyResults) ->
         ("mobilenet-tuned", "mobilenet-baseline"),
     ]
     assert make_verdict(results, rows) is None
+    said = verdict_digest(replace(results, groups=groups), {"verdict": None})
+    assert said["text"] == "There is no verdict: no seed has a final run of both tuned networks."
 
 
-def with_leads(results: StudyResults, leads: dict[str, int]) -> StudyResults:
-    """Every group answers 900 of 1,000 images rightly in every run, and the leaders so many more."""
-    labels = np.arange(1000) % 10
+@pytest.mark.parametrize(("n_images", "is_said"), [(600, True), (601, False)])
+def test_a_test_set_too_small_for_equivalence_is_a_caveat(results: StudyResults, n_images: int, is_said: bool) -> None:
+    led = with_leads(results, {}, n_images)
+    assert any(sentence.startswith(f"There are {n_images} test images") for sentence in caveats(led)) == is_said
+    call = compare(*(led.groups[name].correct() for name in ("alexnet-tuned", "mobilenet-tuned"))).call
+    assert (call == "equivalent") != is_said
+
+
+def with_leads(results: StudyResults, leads: dict[str, int], n_images: int = 1000) -> StudyResults:
+    """Every group answers nine tenths of the images rightly in every run, and the leaders so many more."""
+    labels = np.arange(n_images) % 10
     groups = {}
     for name, group in results.groups.items():
-        is_right = np.arange(1000) < 900 + leads.get(name, 0)
+        is_right = np.arange(n_images) < 0.9 * n_images + leads.get(name, 0)
         predictions = np.where(is_right, labels, (labels + 1) % 10)
         logits = np.eye(10, dtype=np.float32)[predictions]
         groups[name] = replace(group, runs=tuple(replace(run, labels=labels, logits=logits) for run in group.runs))

@@ -1,0 +1,22 @@
+"""What ends a study with a line, and what is a fault of the program."""
+
+import errno
+import os
+
+import pytest
+
+from study.endings import ending_of
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_what_the_disk_refuses_is_a_line_that_names_the_place(number: int) -> None:
+    ending = ending_of(OSError(number, os.strerror(number), "/place/report"), None)
+    assert ending is not None
+    line, status = ending
+    assert line.startswith(f"the study failed: {os.strerror(number)}: /place/report.")
+    assert status == 1
+
+
+def test_other_errors_are_not() -> None:
+    assert ending_of(OSError(errno.ENOENT, "gone", "/place"), None) is None
+    assert ending_of(ZeroDivisionError(), None) is None
