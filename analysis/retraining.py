@@ -64,52 +64,89 @@ class FailedRun:
     reason: str
 
 
-def retrain(
-    plans: Sequence[RunPlan],
-    architectures: Mapping[str, Architecture],
-    settings: WorkerSettings,
-    resources: Resources,
-    slots: Callable[[], int],
-    on_epoch: Callable[[RunPlan, EpochResult], None],
-) -> Iterator[tuple[RunPlan, CompletedRun | FailedRun]]:
-    """Makes the runs as Ray tasks, as many at a time as `slots` says.
+class Retraining:
+    """Makes runs as Ray tasks.
 
-    Yields:
-        Each plan as its run finishes: a FinalRun, or a CompletedRun where the purpose is another; or why it failed.
-
-    Raises:
-        StorageFailed: if a checkpoint cannot be written.
+    Args:
+        slots: says how many runs may be made at a time.
     """
-    task = ray.remote(_train_run).options(
-        num_cpus=resources.cpus_per_trial,
-        num_gpus=resources.gpus_per_trial,
-        max_retries=RETRIES,
-        num_returns="streaming",
-    )
-    waiting = list(plans)
-    # Ray types the handle of a streaming task as an ordinary reference.
-    under_way: dict[Any, RunPlan] = {}
-    while waiting or under_way:
-        while waiting and len(under_way) < slots():
-            plan = waiting.pop(0)
-            under_way[task.remote(plan, architectures[plan.arch], settings)] = plan
-        ready: Any = ray.wait(list(under_way), num_returns=1, fetch_local=False)[0][0]
-        plan = under_way[ready]
-        try:
-            result: Any = ray.get(next(ready))
-        except StopIteration:
-            del under_way[ready]
-            continue
-        except StorageFailed as error:
-            raise StorageFailed(explain(error)) from error
-        except ray.exceptions.RayError as error:
-            del under_way[ready]
-            yield plan, FailedRun(plan, explain(error))
-            continue
-        if isinstance(result, CompletedRun):
-            yield plan, result
-        else:
-            on_epoch(plan, result)
+
+    def __init__(
+        self,
+        architectures: Mapping[str, Architecture],
+        settings: WorkerSettings,
+        resources: Resources,
+        slots: Callable[[], int],
+    ) -> None:
+        self._architectures = architectures
+        self._settings = settings
+        self._slots = slots
+        self._task = ray.remote(_train_run).options(
+            num_cpus=resources.cpus_per_trial,
+            num_gpus=resources.gpus_per_trial,
+            max_retries=RETRIES,
+            num_returns="streaming",
+        )
+        # Ray types the handle of a streaming task as an ordinary reference.
+        self._under_way: dict[Any, RunPlan] = {}
+        # Those whose run is here, so that their worker is free in a moment.
+        self._over: set[Any] = set()
+
+    def begin(self, plans: Sequence[RunPlan], others: int = 0) -> None:
+        """Begins those of the plans, in order, that are not under way yet, as long as there are free slots.
+
+        Args:
+            others: slots that something else than runs takes up.
+        """
+        begun = list(self._under_way.values())
+        waiting = [plan for plan in plans if plan not in begun]
+        if not waiting:
+            return
+        for plan in waiting[: max(0, self._slots() - self._busy() - others)]:
+            task = self._task.remote(plan, self._architectures[plan.arch], self._settings)
+            self._under_way[task] = plan
+
+    def make(
+        self, plans: Sequence[RunPlan], on_epoch: Callable[[RunPlan, EpochResult], None]
+    ) -> Iterator[tuple[RunPlan, CompletedRun | FailedRun]]:
+        """Makes the runs; those that are under way must be among the plans.
+
+        Yields:
+            Each plan as its run finishes: a FinalRun, or a CompletedRun where the purpose is another; or why it failed.
+
+        Raises:
+            StorageFailed: if a checkpoint cannot be written.
+        """
+        waiting = list(plans)
+        while waiting or self._under_way:
+            self.begin(waiting)
+            ready: Any = ray.wait(list(self._under_way), num_returns=1, fetch_local=False)[0][0]
+            plan = self._under_way[ready]
+            try:
+                result: Any = ray.get(next(ready))
+            except StopIteration:
+                del self._under_way[ready]
+                self._over.discard(ready)
+                continue
+            except StorageFailed as error:
+                raise StorageFailed(explain(error)) from error
+            except ray.exceptions.RayError as error:
+                del self._under_way[ready]
+                waiting.remove(plan)
+                yield plan, FailedRun(plan, explain(error))
+                continue
+            if isinstance(result, CompletedRun):
+                self._over.add(ready)
+                waiting.remove(plan)
+                self.begin(waiting)  # before the caller takes its time with this one
+                yield plan, result
+            else:
+                on_epoch(plan, result)
+
+    def _busy(self) -> int:
+        """How many slots runs take up: a worker is free as soon as it is done, whether or not that has been read."""
+        ends = [task.completed() for task in self._under_way if task not in self._over]
+        return len(ray.wait(ends, num_returns=len(ends), timeout=0)[1]) if ends else 0
 
 
 def _train_run(
@@ -144,6 +181,7 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
         "val_loss": best.val_loss if best else None,
         "val_accuracy": best.val_accuracy if best else None,
         "seconds": sum(row.seconds for row in run.history),
+        "validation_seconds": sum(row.validation_seconds for row in run.history),
     }
     history = pd.DataFrame([asdict(row) for row in run.history], columns=list(EPOCH_COLUMNS))
     return CompletedRun(plan.group, plan.seed, metrics, history)

@@ -3,11 +3,12 @@
     python -m benchmarks.overhead --data-dir PATH
 
 runs a study of some 10 minutes on two cores as a user would, with `python -m study.run`, and prints its stages, from
-the times at which its files were written. Training is what the histories say: seconds of training passes alone, without
-validation and checkpoints. Its share is of the stage's time on the clock times the runs at a time.
+the times at which its files were written. What the workers say of each epoch, the seconds of its training pass and of
+its validation, is set against the stage's time on the clock times the runs at a time; the rest are imports, starts of
+workers, checkpoints, predictions of the test set, what the driver does, and workers that wait for the last of a stage.
 
-The time to the first training step ends where the earliest epoch began: its report less its training pass. So it
-holds that epoch's validation and checkpoint too, and is an upper bound. Run it twice, for caches to be warm.
+The time to the first training step ends where the earliest epoch began: its report less its training pass and its
+validation. So it holds that epoch's checkpoint too, and is an upper bound. Run it twice, for caches to be warm.
 """
 
 import argparse
@@ -20,12 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from study.errors import StudyFailed
 from study.folder import StudyFolder
+from study.ledger import Ledger
 
 NAME = "overhead"
 POLL_SECONDS = 0.02
@@ -61,40 +62,45 @@ def _wait_for_first_step(folder: StudyFolder, process: "subprocess.Popen[str]") 
         if folder.journal.exists():
             for line in folder.journal.read_text().splitlines(keepends=True):
                 if line.endswith("\n") and (event := json.loads(line))["event"] == "epoch":
-                    begun.setdefault(event["trial_id"], time.time() - float(event["seconds"]))
+                    begun.setdefault(event["trial_id"], time.time() - event["seconds"] - event["validation_seconds"])
         time.sleep(POLL_SECONDS)
     return min(begun.values(), default=time.time())
 
 
 def _stages(folder: StudyFolder, start: float, first_step: float, end: float) -> list[dict[str, Any]]:
     concurrency = folder.read_study()["config"]["concurrency"]
-    confirm, final = ([*(folder.path / stage).glob("*/*/history.csv")] for stage in ("confirm", "final"))
+    begun = (folder.path / "study.json").stat().st_mtime
+    confirm, final = ([*(folder.path / stage).glob("*/*/metrics.json")] for stage in ("confirm", "final"))
     searched = folder.journal.stat().st_mtime
     confirmed = max((path.stat().st_mtime for path in confirm), default=searched)
     judged = max(path.stat().st_mtime for path in final)
     timed = (folder.path / "final" / "latency.json").stat().st_mtime
-    history = folder.read_history()
-    assert history is not None
+    epochs = [vars(row) for _, row in Ledger(folder.journal).arrivals()]
     stages = [
-        ("imports, data, Ray", start, (folder.path / "study.json").stat().st_mtime, 0.0),
-        ("first workers", (folder.path / "study.json").stat().st_mtime, first_step, 0.0),
-        ("search", first_step, searched, float(history.seconds.sum())),
-        ("confirmation", searched, confirmed, _seconds(confirm)),
-        ("final runs", confirmed, judged, _seconds(final)),
-        ("latency", judged, timed, 0.0),
-        ("report", timed, end, 0.0),
+        ("imports, data, Ray", start, begun, []),
+        ("first workers", begun, first_step, []),
+        ("search", first_step, searched, epochs),
+        ("confirmation", searched, confirmed, [json.loads(path.read_text()) for path in confirm]),
+        ("final runs", confirmed, judged, [json.loads(path.read_text()) for path in final]),
+        ("latency", judged, timed, []),
+        ("report", timed, end, []),
     ]
     rows = [
-        {"stage": name, "seconds": until - since, "training_seconds": training, "concurrency": concurrency}
-        for name, since, until, training in stages
+        {
+            "stage": name,
+            "seconds": until - since,
+            "pass_seconds": sum(part["seconds"] for part in parts),
+            "training_seconds": sum(part["seconds"] + part["validation_seconds"] for part in parts),
+            "concurrency": concurrency,
+        }
+        for name, since, until, parts in stages
     ]
-    total = {name: sum(row[name] for row in rows) for name in ("seconds", "training_seconds")}
+    total = {name: sum(row[name] for row in rows) for name in ("seconds", "pass_seconds", "training_seconds")}
     rows.append({"stage": "all", **total, "concurrency": concurrency})
-    return [row | {"training_share": row["training_seconds"] / (row["seconds"] * concurrency)} for row in rows]
-
-
-def _seconds(histories: Sequence[Path]) -> float:
-    return float(sum(pd.read_csv(path).seconds.sum() for path in histories))
+    for row in rows:
+        for part in ("pass", "training"):
+            row[f"{part}_share"] = row[f"{part}_seconds"] / (row["seconds"] * concurrency)
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,11 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = measure(study)
     table = Table(title=f"{rows[0]['concurrency']} runs at a time")
     table.add_column("stage")
-    for heading in ("seconds", "of the whole, %", "spent in training, %"):
+    for heading in ("seconds", "of the whole, %", "in epochs, %", "in training passes alone, %"):
         table.add_column(heading, justify="right")
     for row in rows:
         whole = 100 * row["seconds"] / rows[-1]["seconds"]
-        table.add_row(row["stage"], f"{row['seconds']:.1f}", f"{whole:.1f}", f"{100 * row['training_share']:.1f}")
+        shares = (f"{100 * row[name]:.1f}" for name in ("training_share", "pass_share"))
+        table.add_row(row["stage"], f"{row['seconds']:.1f}", f"{whole:.1f}", *shares)
     console = Console(width=120)
     console.print(table)
     until_first = rows[0]["seconds"] + rows[1]["seconds"]

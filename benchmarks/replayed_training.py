@@ -48,4 +48,5 @@ def _result(lr: float, dropout: float, epoch: int, rng: np.random.Generator) -> 
         "val_loss": loss,
         "val_accuracy": accuracy,
         "seconds": 0.0,
+        "validation_seconds": 0.0,
     }

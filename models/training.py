@@ -49,7 +49,8 @@ class TrainingConfig:
 class EpochResult:
     """One epoch: mean losses in nats an image, validation accuracy in [0, 1], and the seconds of its training pass.
 
-    Losses may be infinite or NaN in the last epoch of a run that diverges.
+    Losses may be infinite or NaN in the last epoch of a run that diverges. The seconds of its validation are kept
+    apart, and are 0 where they were not measured.
     """
 
     epoch: int
@@ -57,6 +58,7 @@ class EpochResult:
     val_loss: float
     val_accuracy: float
     seconds: float
+    validation_seconds: float = 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -128,7 +130,8 @@ class TrainingRun:
         train_loss = self._train_pass(epoch)
         seconds = time.perf_counter() - start
         val_loss, val_accuracy = self._validate()
-        result = EpochResult(epoch, train_loss, val_loss, val_accuracy, seconds)
+        validation_seconds = time.perf_counter() - start - seconds
+        result = EpochResult(epoch, train_loss, val_loss, val_accuracy, seconds, validation_seconds)
         self.history.append(result)
         if self._is_at_best():
             self._best_weights = self._weights()

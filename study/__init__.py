@@ -22,6 +22,8 @@ os.environ.update(
             # A worker's glibc keeps freed memory for the next step: page faults took 5 to 10 % of a step on the CPU.
             "MALLOC_MMAP_THRESHOLD_": str(2**30),
             "MALLOC_TRIM_THRESHOLD_": str(2**30),
+            # In huge pages, which took 2 to 5 % off it.
+            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
             # The ledger is what a search is resumed from and read from, so Tune need not write it all down as well.
             "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
             "TUNE_GLOBAL_CHECKPOINT_S": "1e9",

@@ -210,7 +210,7 @@ class Ledger:
                 self._numbers.setdefault(arch, []).append(trial.trial_id)
                 self._running[trial.trial_id] = trial
             case {"event": "epoch", "trial_id": trial_id, **row}:
-                result = EpochResult(**{name: row[name] for name in EpochResult.__dataclass_fields__})
+                result = EpochResult(**{name: row[name] for name in EpochResult.__dataclass_fields__ if name in row})
                 self._trials[trial_id].history.append(result)
                 self._arrivals.append((self._trials[trial_id], result))
             case {"event": "error", "trial_id": trial_id, "error": error}:

@@ -20,10 +20,11 @@ import torch
 from rich.console import Console
 
 from analysis.confirmation import plan_confirmations
+from analysis.early_confirmation import EarlyConfirmation
 from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs
 from analysis.latency import measure_latency
 from analysis.results import load_results
-from analysis.retraining import FailedRun, RunPlan, retrain
+from analysis.retraining import FailedRun, Retraining, RunPlan
 from analysis.terminal import comparison
 from models.data import Dataset, TrainingData, stratified_split
 from models.precision import resolve, training_device
@@ -119,7 +120,11 @@ def _do(
         )
         with Progress(console) as progress:
             slots = cluster.Slots(resources, request.config)
-            study = _Study(request.folder, config, dataset, resources, slots, progress, settings)
+            architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
+            retraining = Retraining(architectures, settings, resources, slots)
+            study = _Study(
+                request.folder, config, dataset, resources, slots, progress, settings, architectures, retraining
+            )
             search = None if config.baseline else study.search()
             failures: list[FailedRun] = []
             if search is not None:
@@ -145,10 +150,8 @@ class _Study:
     slots: cluster.Slots
     progress: Progress
     settings: WorkerSettings
-
-    @property
-    def architectures(self) -> dict[str, Architecture]:
-        return {arch: ARCHITECTURES[arch] for arch in self.config.archs}
+    architectures: dict[str, Architecture]
+    retraining: Retraining
 
     def search(self) -> Search:
         """Searches every architecture, and writes its tables whatever happens."""
@@ -171,7 +174,7 @@ class _Study:
                 self.resources,
                 self.slots,
                 self.folder.tune.absolute(),
-                recorder,
+                EarlyConfirmation(recorder, self.config, self.folder, self.retraining),
             )
         finally:
             recorder.flush(search)
@@ -191,8 +194,7 @@ class _Study:
         self._drop_damaged_checkpoints([plan.name for plan in missing])
         recorder = RunsRecorder(self.folder, self.progress, stage, plans)
         failures = []
-        runs = retrain(missing, self.architectures, self.settings, self.resources, self.slots, recorder.on_epoch)
-        for plan, run in runs:
+        for plan, run in self.retraining.make(missing, recorder.on_epoch):
             recorder.on_end(plan, run)
             if isinstance(run, FailedRun):
                 failures.append(run)

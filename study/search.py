@@ -58,7 +58,7 @@ class Search:
             # the one with fewer trials under way, then the one that has had fewer. One at a time they take turns,
             # so that the order does not hang on the clock.
             left = {arch: self._seconds_left(arch) if self._running else 0.0 for arch in open_archs}
-            arch = min(open_archs, key=lambda arch: (-left[arch], self._count_running(arch), asked[arch]))
+            arch = min(open_archs, key=lambda arch: (-left[arch], self.count_running(arch), asked[arch]))
             trial = self._ask(arch, asked[arch])
         self._running.add(trial.trial_id)
         return trial
@@ -82,9 +82,21 @@ class Search:
 
     def is_done(self) -> bool:
         """Whether every planned trial has ended."""
-        trials = self.ledger.trials()
-        planned = self._config.trials * len(self._baselines)
-        return len(trials) == planned and all(trial.status is not None for trial in trials)
+        return all(self.is_over(arch) for arch in self._baselines)
+
+    def is_over(self, arch: str) -> bool:
+        """Whether every planned trial of an architecture has ended."""
+        trials = self.ledger.trials(arch)
+        return len(trials) == self._config.trials and all(trial.status is not None for trial in trials)
+
+    def has_begun_all(self) -> bool:
+        """Whether `next_trial` has no trial left to give."""
+        return not self._waiting and all(self.ledger.count(arch) == self._config.trials for arch in self._baselines)
+
+    def count_running(self, arch: str | None = None) -> int:
+        """How many trials, or those of an architecture, were given by `next_trial` and have not ended."""
+        running = (self.ledger.trial(trial_id) for trial_id in self._running)
+        return sum(arch in (None, trial.arch) for trial in running)
 
     def leaders(self, arch: str) -> list[Trial]:
         """The trials that ended by themselves, highest score first; ties by lower validation loss, then the earlier.
@@ -147,6 +159,3 @@ class Search:
         if not asked:
             return math.inf
         return (self._config.trials - asked) * self.ledger.tally(arch).seconds / asked
-
-    def _count_running(self, arch: str) -> int:
-        return sum(self.ledger.trial(trial_id).arch == arch for trial_id in self._running)

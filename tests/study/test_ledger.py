@@ -189,3 +189,14 @@ def test_scores_are_those_of_the_weights_kept() -> None:
     losses, accuracies = (0.9, 0.7, 0.8, 0.7, 0.6), (0.1, 0.5, 0.9, 0.8, 0.4)
     rows = [epoch(number, *pair) for number, pair in enumerate(zip(losses, accuracies, strict=True), start=1)]
     assert Trial("alexnet", 3, 1e-3, 0.0, history=rows).scores() == [0.1, 0.5, 0.5, 0.5, 0.4]
+
+
+def test_a_journal_of_epochs_whose_validation_was_not_timed_is_whole(journal: Path) -> None:
+    journal.parent.mkdir()
+    ask = {"event": "ask", "arch": "alexnet", "number": 0, "lr": 0.001, "dropout": 0.5}
+    row = {"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "seconds": 0.25}
+    lines = [_signed(ask), _signed({"event": "epoch", "trial_id": "alexnet-0", **row})]
+    journal.write_bytes(b"".join(line + b"\n" for line in lines))
+    ledger = Ledger(journal)
+    assert ledger.damage is None
+    assert ledger.trial("alexnet-0").history == [epoch(1)]
