@@ -8,8 +8,9 @@ trains each network at batch 128 with Adam, in a process a side, the sides in tu
 - plain PyTorch: a float32 loop as tutorials write it, ImageFolder, ToTensor, Normalize and two loader workers;
 - Keras 3 on TensorFlow: model.fit on normalised arrays. Left out unless installed: `pip install -e .[keras]`.
 
-Starting loader workers is not counted, nor is the first round, in which all are warmed up. Without a folder the images
-are scikit-learn's digits, written as JPEG.
+Starting loader workers is not counted, nor is the first round, in which all are warmed up. This project's process keeps
+its memory as its workers do, the others as glibc does by itself. Without a folder the images are scikit-learn's digits,
+written as JPEG.
 
 The limit of AlexNet is its multiply-adds over the measured peak of a matrix product in the project's number format. The
 limit of the MobileNet-like net, which multiplies little, is the bytes that its layers must read and write, each
@@ -23,7 +24,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ from models.precision import Precision, resolve
 from models.randomness import RunSeeds
 from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
-from study import datasets
+from study import ALLOCATION, datasets
 
 CPU = torch.device("cpu")
 LOADER_WORKERS = 2
@@ -219,6 +220,9 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
     with ExitStack() as stack:
         spawn = multiprocessing.get_context("spawn")
         pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in (*SIDES, "the limit")}
+        for name, pool in pools.items():
+            with _without(() if name == "this project" else ALLOCATION):
+                pool.submit(abs, 0).result()  # starts its process
         for number in range(rounds + 1):
             for arch in ARCHITECTURES:
                 setting = Setting(arch, folder, images, threads)
@@ -228,6 +232,16 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
                     if number > 0:
                         rows.append({"arch": arch, "side": side, "round": number, "seconds": seconds})
     return rows
+
+
+@contextmanager
+def _without(names: Iterable[str]) -> Iterator[None]:
+    """Runs the block without these environment variables."""
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(before)
 
 
 @contextmanager
