@@ -73,7 +73,7 @@ def record(task: Task, data: TrainingData) -> pd.DataFrame:
     torch.set_num_threads(1)
     config = TrainingConfig(task.lr, task.dropout, task.max_epochs)
     results = train(data, task.arch, config, RunSeeds.of(0, "curves", task.arch, task.number))
-    rows = [[task.arch, task.lr, task.dropout, *vars(result).values()] for result in results]
+    rows = [{"arch": task.arch, "lr": task.lr, "dropout": task.dropout, **vars(result)} for result in results]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
