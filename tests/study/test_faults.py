@@ -58,9 +58,10 @@ def test_five_kills_in_one_study_change_nothing(whole: Path, workplace: Path) ->
     final = folder / "final"
 
     study = Study([*SMALL, "--name", "killed"], workplace)
-    kill_when(study, lambda: events(folder, "ask") >= 1)  # before the first checkpoint
+    study.wait_for(lambda: events(folder, "ask") >= 1)  # before the first checkpoint
     sessions = study.session_directories()
     assert sessions
+    kill_when(study, lambda: True)
 
     study = Study(resume, workplace)
     kill_when(study, lambda: events(folder, "epoch") >= 1)  # in the search
