@@ -43,6 +43,12 @@ def plan_final_runs(
     return plans
 
 
+def plan_baselines(config: StudyConfig, search: Search) -> list[RunPlan]:
+    """The final runs that are known before anything is tuned, of the architectures whose search is over."""
+    plans = plan_final_runs(config, search)
+    return [plan for plan in plans if plan.variant == "baseline" and search.is_over(plan.arch)]
+
+
 def _tuned_recipes(
     config: StudyConfig, search: Search, confirmations: Sequence[CompletedRun]
 ) -> dict[str, TrainingConfig | None]:

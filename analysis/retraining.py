@@ -87,29 +87,34 @@ class Retraining:
             max_retries=RETRIES,
             num_returns="streaming",
         )
-        # Ray types the handle of a streaming task as an ordinary reference.
-        self._under_way: dict[Any, RunPlan] = {}
-        # Those whose run is here, so that their worker is free in a moment.
-        self._over: set[Any] = set()
+        # By the run's name. Ray types the handle of a streaming task as an ordinary reference.
+        self._under_way: dict[str, Any] = {}
 
-    def begin(self, plans: Sequence[RunPlan], others: int = 0) -> None:
+    def begin(self, plans: Sequence[RunPlan], ahead: Sequence[RunPlan] = (), others: int = 0) -> None:
         """Begins those of the plans, in order, that are not under way yet, as long as there are free slots.
 
         Args:
+            ahead: runs of a later stage, which come last, and are only trained: the stage itself judges them.
             others: slots that something else than runs takes up.
         """
-        begun = list(self._under_way.values())
-        waiting = [plan for plan in plans if plan not in begun]
+        waiting = [(plan, True) for plan in plans] + [(plan, False) for plan in ahead]
+        waiting = [(plan, is_judged) for plan, is_judged in waiting if plan.name not in self._under_way]
         if not waiting:
             return
-        for plan in waiting[: max(0, self._slots() - self._busy() - others)]:
-            task = self._task.remote(plan, self._architectures[plan.arch], self._settings)
-            self._under_way[task] = plan
+        for plan, is_judged in waiting[: max(0, self._slots() - self._busy() - others)]:
+            task = self._task.remote(plan, self._architectures[plan.arch], self._settings, is_judged)
+            self._under_way[plan.name] = task
 
     def make(
-        self, plans: Sequence[RunPlan], on_epoch: Callable[[RunPlan, EpochResult], None]
+        self,
+        plans: Sequence[RunPlan],
+        on_epoch: Callable[[RunPlan, EpochResult], None],
+        ahead: Sequence[RunPlan] = (),
     ) -> Iterator[tuple[RunPlan, CompletedRun | FailedRun]]:
-        """Makes the runs; those that are under way must be among the plans.
+        """Makes the runs; those of a later stage that are under way stay so.
+
+        Args:
+            ahead: runs of a later stage, begun in slots that would be idle.
 
         Yields:
             Each plan as its run finishes: a FinalRun, or a CompletedRun where the purpose is another; or why it failed.
@@ -117,42 +122,43 @@ class Retraining:
         Raises:
             StorageFailed: if a checkpoint cannot be written.
         """
-        waiting = list(plans)
-        while waiting or self._under_way:
-            self.begin(waiting)
-            ready: Any = ray.wait(list(self._under_way), num_returns=1, fetch_local=False)[0][0]
-            plan = self._under_way[ready]
+        waiting = {plan.name: plan for plan in plans}
+        epochs = dict.fromkeys(waiting, 0)
+        while waiting:
+            self.begin(list(waiting.values()), ahead)
+            under_way = {task: name for name, task in self._under_way.items() if name in waiting}
+            ready: Any = ray.wait(list(under_way), num_returns=1, fetch_local=False)[0][0]
+            name = under_way[ready]
+            plan = waiting[name]
             try:
                 result: Any = ray.get(next(ready))
             except StopIteration:
-                del self._under_way[ready]
-                self._over.discard(ready)
+                # It was trained ahead; begun once more, it goes on from its checkpoint, which is its end.
+                del self._under_way[name]
                 continue
             except StorageFailed as error:
                 raise StorageFailed(explain(error)) from error
             except ray.exceptions.RayError as error:
-                del self._under_way[ready]
-                waiting.remove(plan)
-                yield plan, FailedRun(plan, explain(error))
+                result = FailedRun(plan, explain(error))
+            if isinstance(result, EpochResult):
+                if result.epoch > epochs[name]:
+                    epochs[name] = result.epoch
+                    on_epoch(plan, result)
                 continue
-            if isinstance(result, CompletedRun):
-                self._over.add(ready)
-                waiting.remove(plan)
-                self.begin(waiting)  # before the caller takes its time with this one
-                yield plan, result
-            else:
-                on_epoch(plan, result)
+            del self._under_way[name], waiting[name]
+            self.begin(list(waiting.values()), ahead)  # before the caller takes its time with this one
+            yield plan, result
 
     def _busy(self) -> int:
         """How many slots runs take up: a worker is free as soon as it is done, whether or not that has been read."""
-        ends = [task.completed() for task in self._under_way if task not in self._over]
+        ends = [task.completed() for task in self._under_way.values()]
         return len(ray.wait(ends, num_returns=len(ends), timeout=0)[1]) if ends else 0
 
 
 def _train_run(
-    plan: RunPlan, architecture: Architecture, settings: WorkerSettings
+    plan: RunPlan, architecture: Architecture, settings: WorkerSettings, is_judged: bool
 ) -> Iterator[EpochResult | CompletedRun]:
-    """Runs in a worker: yields each epoch's result, then the run as a whole."""
+    """Runs in a worker: yields each epoch's result, then, if it is to be judged now, the run as a whole."""
     torch.set_num_threads(settings.threads)
     dataset: Dataset = ray.get(settings.dataset)
     split_seed = integer(stream(settings.seed, plan.purpose, plan.seed, "split"))
@@ -162,6 +168,8 @@ def _train_run(
     seeds = RunSeeds.of(settings.seed, plan.purpose, plan.seed)
     run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), settings.precision)
     yield from train_with_checkpoints(run, settings.checkpoints, plan.name)
+    if not is_judged:
+        return
     done = _complete(plan, run)
     yield done if plan.purpose == "confirm" else _judge(done, run, data, dataset.test)
 

@@ -20,8 +20,8 @@ import torch
 from rich.console import Console
 
 from analysis.confirmation import plan_confirmations
-from analysis.early_confirmation import EarlyConfirmation
-from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs
+from analysis.early_runs import EarlyRuns
+from analysis.final_runs import RunsRecorder, missing_runs, plan_baselines, plan_final_runs, stray_runs
 from analysis.latency import measure_latency
 from analysis.results import load_results
 from analysis.retraining import FailedRun, Retraining, RunPlan
@@ -128,7 +128,9 @@ def _do(
             search = None if config.baseline else study.search()
             failures: list[FailedRun] = []
             if search is not None:
-                failures += study.runs("Confirmation", plan_confirmations(config, search))
+                failures += study.runs(
+                    "Confirmation", plan_confirmations(config, search), ahead=plan_baselines(config, search)
+                )
             plans = plan_final_runs(config, search, request.folder.read_confirmations())
             failures += study.runs("Final runs", plans)
             study.measure_latency()
@@ -174,7 +176,7 @@ class _Study:
                 self.resources,
                 self.slots,
                 self.folder.tune.absolute(),
-                EarlyConfirmation(recorder, self.config, self.folder, self.retraining),
+                EarlyRuns(recorder, self.config, self.folder, self.retraining),
             )
         finally:
             recorder.flush(search)
@@ -184,17 +186,22 @@ class _Study:
                 say_error(f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}")
         return search
 
-    def runs(self, stage: str, plans: Sequence[RunPlan]) -> list[FailedRun]:
-        """Makes those of the planned runs that are missing, and removes others; returns the ones that failed."""
+    def runs(self, stage: str, plans: Sequence[RunPlan], ahead: Sequence[RunPlan] = ()) -> list[FailedRun]:
+        """Makes those of the planned runs that are missing, and removes others; returns the ones that failed.
+
+        Args:
+            ahead: runs of the next stage, begun on workers that would wait for the last of this one.
+        """
         for stray in stray_runs(plans, self.folder):
             self.folder.remove_run(*stray)
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []
-        self._drop_damaged_checkpoints([plan.name for plan in missing])
+        ahead = missing_runs(ahead, self.folder)
+        self._drop_damaged_checkpoints([plan.name for plan in (*missing, *ahead)])
         recorder = RunsRecorder(self.folder, self.progress, stage, plans)
         failures = []
-        for plan, run in self.retraining.make(missing, recorder.on_epoch):
+        for plan, run in self.retraining.make(missing, recorder.on_epoch, ahead):
             recorder.on_end(plan, run)
             if isinstance(run, FailedRun):
                 failures.append(run)

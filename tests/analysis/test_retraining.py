@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from study.folder import StudyFolder
 from tests.processes import Study
 
 ROOT = Path(__file__).parents[2]
@@ -63,24 +65,88 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_worker_that_would_wait_for_the_other_networks_last_trial_confirms(
+def _study(tmp_path: Path, name: str, *arguments: str) -> Study:
+    common = ["--dataset", "digits", "--train-size", "150", "--max-epochs", "2", "--seeds", "1"]
+    common += ["--concurrency", "4", "--cpus-per-trial", "0.5"]
+    return Study([*common, "--name", name, *arguments], tmp_path, program=["-c", FAST_AND_SLOW])
+
+
+def test_workers_that_would_wait_for_the_other_networks_last_trial_confirm_and_train_the_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / "slow"
     slow.touch()
     monkeypatch.setenv("SLOW", str(slow))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    arguments = ["--dataset", "digits", "--train-size", "150", "--trials", "1", "--max-epochs", "2", "--seeds", "1"]
-    arguments += ["--archs", "fast", "slow", "--confirm", "1", "--concurrency", "2", "--name", "early"]
-    study = Study(arguments, tmp_path, program=["-c", FAST_AND_SLOW])
+    study = _study(tmp_path, "early", "--archs", "fast", "slow", "--trials", "1", "--confirm", "1")
     folder = tmp_path / "results" / "early"
-    study.wait_for(lambda: list(folder.glob("tune/checkpoints/confirm/*/seed-0.pt")))
-    (begun,) = folder.glob("tune/checkpoints/confirm/*")
-    assert begun.name.startswith("fast-")
+    checkpoints = folder / "tune" / "checkpoints"
+    study.wait_for((checkpoints / "final" / "fast-baseline" / "seed-0.pt").exists)
+    study.wait_for(lambda: len([*checkpoints.glob("confirm/fast-0/seed-*.pt")]) == 2)
     assert (folder / "tune" / "journal.jsonl").read_text().count('"end"') == 1, "the other's trial still runs"
+    assert not [*folder.glob("final/*")], "no test image is predicted yet"
     slow.unlink()
     done = study.finish()
     assert done.returncode == 0, done.stderr
-    confirmed = sorted(path.parent.name.partition("-")[0] for path in folder.glob("confirm/*/seed-*"))
-    assert confirmed == ["fast", "fast", "slow", "slow"]
-    assert (folder / "confirm" / begun.name).is_dir()
+    runs = sorted(path.parent.name.partition("-")[0] for path in folder.glob("confirm/*/seed-*"))
+    assert runs == ["fast", "fast", "slow", "slow"]
+
+    alone = _study(tmp_path, "alone", "--archs", "fast", "--baseline").finish()
+    assert alone.returncode == 0, alone.stderr
+    early, ordinary = (
+        StudyFolder(tmp_path / "results" / name).read_final_run("fast-baseline", 0) for name in ("early", "alone")
+    )
+    assert np.array_equal(early.logits, ordinary.logits)
+    assert list(early.history["val_loss"]) == list(ordinary.history["val_loss"])
+
+
+WHILE_ANOTHER_IS_LAST = """
+import sys, time
+from pathlib import Path
+import study, ray, torch
+from analysis.retraining import Retraining, RunPlan
+from models.data import Dataset
+from models.registry import Architecture
+from models.training import TrainingConfig
+from study.checkpoints import CheckpointStore
+from study.cluster import ray_session
+from study.resources import Resources
+from study.trainable import WorkerSettings
+from tests.builders import TOY, ToyNet, noise
+
+folder = Path(sys.argv[1])
+trained_ahead = folder / "final" / "toy-baseline" / "seed-0.pt"
+
+
+def waiting_net(n_classes, dropout):
+    while not trained_ahead.exists():
+        time.sleep(0.05)
+    return ToyNet(n_classes, dropout)
+
+
+recipe = TrainingConfig(1e-2, 0.1, 2)
+last = [RunPlan(arch, "3", 0, recipe, is_tuned=False, purpose="confirm") for arch in ("waiting", "toy")]
+later = [RunPlan("toy", "baseline", 0, recipe, is_tuned=False)]
+told = []
+with ray_session(None):
+    dataset = ray.put(Dataset("noise", ("a", "b", "c"), noise(60), noise(30)))
+    settings = WorkerSettings(dataset, 0, "fp32", 1, CheckpointStore(sys.argv[1]))
+    architectures = {"toy": TOY, "waiting": Architecture("waiting", "Waiting", waiting_net, baseline_dropout=0.1)}
+    retraining = Retraining(architectures, settings, Resources(1, 0, 2), lambda: 2)
+    for _ in range(2):
+        for plan, run in retraining.make(last, lambda plan, result: told.append((plan.name, result.epoch)), later):
+            print(plan.arch, type(run).__name__)
+        last, later = later, []
+print(told)
+"""
+
+
+def test_the_baseline_is_trained_beside_the_last_confirmation_and_judged_in_its_stage(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WHILE_ANOTHER_IS_LAST, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    names = ["confirm/toy-3/seed-0", "confirm/waiting-3/seed-0", "final/toy-baseline/seed-0"]
+    *runs, told = done.stdout.splitlines()
+    assert runs == ["toy CompletedRun", "waiting CompletedRun", "toy FinalRun"], done.stderr
+    assert told == str([(name, epoch) for name in names for epoch in (1, 2)]), "each epoch once"
+    written = [(tmp_path / f"{name}.pt").stat().st_mtime_ns for name in names]
+    assert written[0] < written[2] < written[1], "runs of the stage are begun first"

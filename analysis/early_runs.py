@@ -1,7 +1,7 @@
-"""Work for those who would wait: confirmations begin while the last trials of another network still run."""
+"""Work for those who would wait: other runs begin while the last trials of another network still run."""
 
 from analysis.confirmation import plan_confirmations
-from analysis.final_runs import missing_runs
+from analysis.final_runs import missing_runs, plan_baselines
 from analysis.retraining import Retraining
 from study.config import StudyConfig
 from study.driver import SearchListener
@@ -9,10 +9,11 @@ from study.folder import StudyFolder
 from study.search import Search
 
 
-class EarlyConfirmation:
-    """Listens to a search; begins the confirmation of a network whose own search is over on slots that are free.
+class EarlyRuns:
+    """Listens to a search; a network whose own search is over is confirmed on free slots, then its baseline is trained.
 
-    It is the same runs as after the search, since each network is confirmed by its own trials and on fresh seeds.
+    The runs are those that would follow the search: each network is confirmed by its own trials on fresh seeds, the
+    baseline is known, and what is trained ahead predicts no test image before the final runs.
 
     Args:
         listener: is told first.
@@ -30,4 +31,8 @@ class EarlyConfirmation:
         self._listener.on_change(search)
         if search.has_begun_all() and not search.is_done():
             plans = [plan for plan in plan_confirmations(self._config, search) if search.is_over(plan.arch)]
-            self._retraining.begin(missing_runs(plans, self._folder), others=search.count_running())
+            self._retraining.begin(
+                missing_runs(plans, self._folder),
+                missing_runs(plan_baselines(self._config, search), self._folder),
+                others=search.count_running(),
+            )
