@@ -22,6 +22,7 @@ from study.resources import Resources
 from study.trainable import WorkerSettings, train_with_checkpoints
 
 RETRIES = 2
+SLOT_SECONDS = 5.0
 
 Purpose = Literal["final", "confirm"]
 
@@ -97,12 +98,11 @@ class Retraining:
             ahead: runs of a later stage, which come last, and are only trained: the stage itself judges them.
             others: slots that something else than runs takes up.
         """
-        waiting = [(plan, True) for plan in plans] + [(plan, False) for plan in ahead]
-        waiting = [(plan, is_judged) for plan, is_judged in waiting if plan.name not in self._under_way]
+        waiting = [plan for plan in (*plans, *ahead) if plan.name not in self._under_way]
         if not waiting:
             return
-        for plan, is_judged in waiting[: max(0, self._slots() - self._busy() - others)]:
-            task = self._task.remote(plan, self._architectures[plan.arch], self._settings, is_judged)
+        for plan in waiting[: max(0, self._slots() - len(self._unfinished()) - others)]:
+            task = self._task.remote(plan, self._architectures[plan.arch], self._settings, plan not in ahead)
             self._under_way[plan.name] = task
 
     def make(
@@ -127,6 +127,9 @@ class Retraining:
         while waiting:
             self.begin(list(waiting.values()), ahead)
             under_way = {task: name for name, task in self._under_way.items() if name in waiting}
+            if not under_way:
+                self._wait_for_a_slot()
+                continue
             ready: Any = ray.wait(list(under_way), num_returns=1, fetch_local=False)[0][0]
             name = under_way[ready]
             plan = waiting[name]
@@ -149,10 +152,15 @@ class Retraining:
             self.begin(list(waiting.values()), ahead)  # before the caller takes its time with this one
             yield plan, result
 
-    def _busy(self) -> int:
-        """How many slots runs take up: a worker is free as soon as it is done, whether or not that has been read."""
+    def _wait_for_a_slot(self) -> None:
+        """Where a cluster has shrunk, what is trained ahead may have every slot; it may also grow again."""
+        if unfinished := self._unfinished():
+            ray.wait(unfinished, num_returns=1, timeout=SLOT_SECONDS)
+
+    def _unfinished(self) -> list[Any]:
+        """The ends of the runs that take up slots: a worker is free once it is done, whether or not that was read."""
         ends = [task.completed() for task in self._under_way.values()]
-        return len(ray.wait(ends, num_returns=len(ends), timeout=0)[1]) if ends else 0
+        return list(ray.wait(ends, num_returns=len(ends), timeout=0)[1]) if ends else []
 
 
 def _train_run(

@@ -1,9 +1,11 @@
 """Studies as real processes: started as a user starts them, and watched from outside."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +22,10 @@ TEMPORARY = Path("/tmp")
 
 
 class Study:
-    """One `python -m study.run` and all processes that it starts, which inherit a mark in their environment."""
+    """One `python -m study.run` and all processes that it starts, which inherit a mark in their environment.
+
+    What of it lives when nobody holds it any more, after a test that failed, is killed.
+    """
 
     def __init__(self, arguments: Sequence[str], cwd: Path, program: Sequence[str] = ("-m", "study.run")) -> None:
         self._mark = uuid4().hex
@@ -32,6 +37,7 @@ class Study:
             text=True,
             env={**os.environ, "COLUMNS": "80", _MARK: self._mark},
         )
+        weakref.finalize(self, _kill, self._mark)
 
     def finish(self, timeout: float = 280) -> subprocess.CompletedProcess[str]:
         """Waits for its end."""
@@ -53,7 +59,7 @@ class Study:
 
     def processes(self) -> list[psutil.Process]:
         """Everything of it that lives, the driver included."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        return _marked(self._mark)
 
     def workers(self, name: str) -> list[psutil.Process]:
         """Its Ray workers whose title holds the name."""
@@ -70,11 +76,22 @@ class Study:
         """Its temporary folders, which its Ray uses."""
         return list(TEMPORARY.glob(f"netverdict-{self.process.pid}-*"))
 
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+
+def _marked(mark: str) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _bears(process, mark)]
+
+
+def _bears(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _kill(mark: str) -> None:
+    for process in _marked(mark):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def assert_same_results(one: Path, other: Path) -> None:

@@ -12,38 +12,76 @@ from tests.processes import Study
 
 ROOT = Path(__file__).parents[2]
 
-ONE_AFTER_THE_OTHER = """
+# What the scripts below have in common; checkpoints lie in the folder that they are given.
+SETTING = """
 import sys, time
-from dataclasses import replace
 from pathlib import Path
 import study, ray
 from analysis.retraining import Retraining, RunPlan
 from models.data import Dataset
+from models.registry import Architecture
 from models.training import TrainingConfig
 from study.checkpoints import CheckpointStore
 from study.cluster import ray_session
 from study.resources import Resources
 from study.trainable import WorkerSettings
-from tests.builders import TOY, noise
+from tests.builders import ToyNet, noise
 
-plans = [RunPlan("toy", "baseline", seed, TrainingConfig(1e-2, 0.1, 2), is_tuned=False) for seed in range(3)]
+N_TEST = 30
+folder = Path(sys.argv[1])
+trained_ahead = folder / "final" / "toy-baseline" / "seed-0.pt"
+recipe = TrainingConfig(1e-2, 0.1, 2)
+baselines = [RunPlan("toy", "baseline", seed, recipe, is_tuned=False) for seed in range(3)]
+
+
+def waiting_net(n_classes, dropout):
+    while not trained_ahead.exists():
+        time.sleep(0.05)
+    return ToyNet(n_classes, dropout)
+
+
+class Told(ToyNet):
+    def forward(self, images):
+        if not self.training and len(images) == N_TEST:
+            (folder / "predicted").touch()
+        return super().forward(images)
+
+
+def retraining(slots):
+    settings = WorkerSettings(
+        ray.put(Dataset("noise", ("a", "b", "c"), noise(60), noise(N_TEST))), 0, "fp32", 1, CheckpointStore(sys.argv[1])
+    )
+    architectures = {
+        "toy": Architecture("toy", "Toy", Told, baseline_dropout=0.1),
+        "waiting": Architecture("waiting", "Waiting", waiting_net, baseline_dropout=0.1),
+    }
+    return Retraining(architectures, settings, Resources(1, 0, slots), lambda: slots)
+
+
+def confirmations(*archs):
+    return [RunPlan(arch, "3", 0, recipe, is_tuned=False, purpose="confirm") for arch in archs]
+"""
+
+
+def _run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", SETTING + script, str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+ONE_AFTER_THE_OTHER = """
 with ray_session(None):
-    dataset = ray.put(Dataset("noise", ("a", "b", "c"), noise(60), noise(30)))
-    settings = WorkerSettings(dataset, 0, "fp32", 1, CheckpointStore(sys.argv[1]))
-    retraining = Retraining({"toy": TOY}, settings, Resources(1, 0, 1), lambda: 1)
-    runs = retraining.make(plans, lambda plan, result: None)
+    runs = retraining(slots=1).make(baselines, lambda plan, result: None)
     next(runs)
     deadline = time.monotonic() + 150
-    following = Path(sys.argv[1], plans[1].name + ".pt")
+    following, last = (folder / f"{plan.name}.pt" for plan in baselines[1:])
     while not following.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    print(following.exists(), Path(sys.argv[1], plans[2].name + ".pt").exists(), 1 + len(list(runs)))
+    print(following.exists(), last.exists(), 1 + len(list(runs)))
 """
 
 
 def test_a_worker_goes_on_while_its_last_run_is_being_written(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = _run(ONE_AFTER_THE_OTHER, tmp_path)
     assert done.stdout.split() == ["True", "False", "3"], done.stderr
 
 
@@ -101,52 +139,39 @@ def test_workers_that_would_wait_for_the_other_networks_last_trial_confirm_and_t
 
 
 WHILE_ANOTHER_IS_LAST = """
-import sys, time
-from pathlib import Path
-import study, ray, torch
-from analysis.retraining import Retraining, RunPlan
-from models.data import Dataset
-from models.registry import Architecture
-from models.training import TrainingConfig
-from study.checkpoints import CheckpointStore
-from study.cluster import ray_session
-from study.resources import Resources
-from study.trainable import WorkerSettings
-from tests.builders import TOY, ToyNet, noise
-
-folder = Path(sys.argv[1])
-trained_ahead = folder / "final" / "toy-baseline" / "seed-0.pt"
-
-
-def waiting_net(n_classes, dropout):
-    while not trained_ahead.exists():
-        time.sleep(0.05)
-    return ToyNet(n_classes, dropout)
-
-
-recipe = TrainingConfig(1e-2, 0.1, 2)
-last = [RunPlan(arch, "3", 0, recipe, is_tuned=False, purpose="confirm") for arch in ("waiting", "toy")]
-later = [RunPlan("toy", "baseline", 0, recipe, is_tuned=False)]
 told = []
+plans, ahead = confirmations("waiting", "toy"), baselines[:1]
 with ray_session(None):
-    dataset = ray.put(Dataset("noise", ("a", "b", "c"), noise(60), noise(30)))
-    settings = WorkerSettings(dataset, 0, "fp32", 1, CheckpointStore(sys.argv[1]))
-    architectures = {"toy": TOY, "waiting": Architecture("waiting", "Waiting", waiting_net, baseline_dropout=0.1)}
-    retraining = Retraining(architectures, settings, Resources(1, 0, 2), lambda: 2)
+    stages = retraining(slots=2)
     for _ in range(2):
-        for plan, run in retraining.make(last, lambda plan, result: told.append((plan.name, result.epoch)), later):
+        for plan, run in stages.make(plans, lambda plan, result: told.append((plan.name, result.epoch)), ahead):
             print(plan.arch, type(run).__name__)
-        last, later = later, []
+        plans, ahead = ahead, []
 print(told)
 """
 
 
 def test_the_baseline_is_trained_beside_the_last_confirmation_and_judged_in_its_stage(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WHILE_ANOTHER_IS_LAST, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = _run(WHILE_ANOTHER_IS_LAST, tmp_path)
     names = ["confirm/toy-3/seed-0", "confirm/waiting-3/seed-0", "final/toy-baseline/seed-0"]
     *runs, told = done.stdout.splitlines()
     assert runs == ["toy CompletedRun", "waiting CompletedRun", "toy FinalRun"], done.stderr
     assert told == str([(name, epoch) for name in names for epoch in (1, 2)]), "each epoch once"
     written = [(tmp_path / f"{name}.pt").stat().st_mtime_ns for name in names]
     assert written[0] < written[2] < written[1], "runs of the stage are begun first"
+
+
+NO_SLOT_IS_LEFT = """
+with ray_session(None):
+    stages = retraining(slots=1)
+    stages.begin([], ahead=baselines[:1])
+    print([plan.name for plan, _ in stages.make(confirmations("toy"), lambda plan, result: None)])
+    print(trained_ahead.exists(), (folder / "predicted").exists())
+    print([type(run).__name__ for _, run in stages.make(baselines[:1], lambda plan, result: None)])
+    print((folder / "predicted").exists())
+"""
+
+
+def test_a_stage_waits_for_a_slot_that_a_run_trained_ahead_has_which_predicts_no_test_image(tmp_path: Path) -> None:
+    done = _run(NO_SLOT_IS_LEFT, tmp_path)
+    assert done.stdout.splitlines() == ["['confirm/toy-3/seed-0']", "True False", "['FinalRun']", "True"], done.stderr
