@@ -1,6 +1,5 @@
 """Studies as real processes: started as a user starts them, and watched from outside."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ TEMPORARY = Path("/tmp")
 class Study:
     """One `python -m study.run` and all processes that it starts, which inherit a mark in their environment.
 
-    What of it lives when nobody holds it any more, after a test that failed, is killed.
+    Where nobody holds it any more, after a test that failed, the driver is killed, and its Ray goes with it.
     """
 
     def __init__(self, arguments: Sequence[str], cwd: Path, program: Sequence[str] = ("-m", "study.run")) -> None:
@@ -37,7 +36,7 @@ class Study:
             text=True,
             env={**os.environ, "COLUMNS": "80", _MARK: self._mark},
         )
-        weakref.finalize(self, _kill, self._mark)
+        weakref.finalize(self, _end, self.process)
 
     def finish(self, timeout: float = 280) -> subprocess.CompletedProcess[str]:
         """Waits for its end."""
@@ -59,7 +58,7 @@ class Study:
 
     def processes(self) -> list[psutil.Process]:
         """Everything of it that lives, the driver included."""
-        return _marked(self._mark)
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def workers(self, name: str) -> list[psutil.Process]:
         """Its Ray workers whose title holds the name."""
@@ -76,22 +75,16 @@ class Study:
         """Its temporary folders, which its Ray uses."""
         return list(TEMPORARY.glob(f"netverdict-{self.process.pid}-*"))
 
-
-def _marked(mark: str) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _bears(process, mark)]
-
-
-def _bears(process: psutil.Process, mark: str) -> bool:
-    try:
-        return process.environ().get(_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
 
-def _kill(mark: str) -> None:
-    for process in _marked(mark):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.wait()  # as long as it is a zombie its Ray takes it to be alive
 
 
 def assert_same_results(one: Path, other: Path) -> None:
