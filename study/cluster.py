@@ -31,6 +31,7 @@ from study.checkpoints import CheckpointStore
 from study.config import StudyConfig
 from study.errors import BadInput
 from study.lock import Locked, exclusive
+from study.reaper import reaping
 from study.resources import Capacity, Resources, divide
 
 GIB = 2**30
@@ -62,7 +63,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
             ray.shutdown()
         return
     _keep_token_private()
-    with _session_directory() as directory:
+    with _session_directory() as directory, reaping(directory.name):
         ray.init(
             address="local",
             num_cpus=cpu_count(),
