@@ -1,7 +1,7 @@
 """A process that outlives a driver and ends what its Ray left.
 
-Ray's processes notice by themselves that their driver was killed, but some only after half a minute: one that was just
-started tries to reach a server that is gone, and an agent to tell it why it ends.
+Ray's processes notice by themselves that their driver was killed, but some only 25 s later: one that was just started
+tries to reach a server that is gone, and an agent to tell it why it ends.
 """
 
 import os
