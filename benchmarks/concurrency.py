@@ -2,12 +2,13 @@
 
     python -m benchmarks.concurrency --data-dir PATH
 
-trains so many runs at a time, each in a Ray worker with so many threads, as a study does, on a data set that lies in
-Ray's shared memory once. Every worker trains epochs of both networks in turn; the divisions take turns, round after
-round. Throughput is of all runs together, in trials an hour, where a trial is EPOCHS_A_TRIAL epochs of each network on
-the images given, validation included.
+trains so many runs at a time, each in a Ray worker with so many threads, as a study does, or with an equal share of the
+GPU if there is one, on a data set that lies in Ray's shared memory once. Every worker trains epochs of both networks in
+turn; the divisions take turns, round after round. Throughput is of all runs together, in trials an hour, where a trial
+is EPOCHS_A_TRIAL epochs of each network on the images given, validation included.
 
-Memory of a run is what its worker has for itself (unique set size): the data set is not in it, and is given apart.
+Memory of a run is what its worker has for itself (unique set size): the data set is not in it, and is given apart. On a
+GPU it is what torch has reserved there, images included, without CUDA's own.
 """
 
 import argparse
@@ -36,6 +37,8 @@ from study.config import StudyConfig
 from study.resources import divide
 
 EPOCHS_A_TRIAL = 10
+RUNS_ON_GPU = (1, 2, 4, 8)
+TRAIN_IMAGES_ON_CPU, TRAIN_IMAGES_ON_GPU = 1_000, 45_000
 MEBI = 2**20
 
 
@@ -58,19 +61,22 @@ class _Worker:
         }
 
     def epoch(self, arch: str) -> int:
-        """Trains one; returns the bytes that this process alone has."""
+        """Trains one; returns the bytes that this process alone has, of the memory it trains in."""
         self._runs[arch].train_epoch()
+        if training_device().type == "cuda":
+            return torch.cuda.max_memory_reserved()
         return int(psutil.Process().memory_full_info().uss)
 
 
-def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: int) -> list[dict[str, Any]]:
+def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: int, gpus: float) -> list[dict[str, Any]]:
     """A row a division, network and round: seconds an epoch of all runs at a time, and the memory of a run.
 
     Args:
         divisions: pairs of runs at a time and threads of each.
+        gpus: what the workers of all divisions share, though only those of one train at a time.
     """
     shared = ray.put(data)
-    actor: Any = ray.remote(_Worker)
+    actor: Any = ray.remote(num_gpus=gpus / sum(runs for runs, _ in divisions))(_Worker)
     workers = {
         (runs, threads): [actor.options(num_cpus=0).remote(shared, threads, number) for number in range(runs)]
         for runs, threads in divisions
@@ -90,20 +96,24 @@ def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: in
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
-    parser.add_argument("--train-images", type=int, default=1_000)
+    parser.add_argument("--train-images", type=int, help="1,000 if not given, on a GPU 45,000")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="one round on few images")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
         options.train_images, options.rounds = 200, 1
-    data = load(options.data_dir, options.train_images, options.train_images // 10)
+    has_gpu = torch.cuda.is_available()
+    train_images = options.train_images or (TRAIN_IMAGES_ON_GPU if has_gpu else TRAIN_IMAGES_ON_CPU)
+    data = load(options.data_dir, train_images, train_images // 10)
     cpus = len(os.sched_getaffinity(0))
     # One run alone, then as many as use every core once.
     divisions = [(1, 1)] + [(cpus // threads, threads) for threads in range(cpus, 0, -1) if cpus % threads == 0]
     with cluster.ray_session(None) as capacity:
-        rows = measure(data, list(dict.fromkeys(divisions)), options.rounds)
         chosen = divide(capacity, StudyConfig())
+        if has_gpu:
+            divisions = [(runs, chosen.threads) for runs in RUNS_ON_GPU]
+        rows = measure(data, list(dict.fromkeys(divisions)), options.rounds, capacity.gpus)
     _print(rows, (chosen.concurrency, chosen.threads))
     images = data.source.images.nbytes / MEBI
     print(f"The data set, {images:.0f} MiB here, lies in shared memory once, whatever the number of runs.")
@@ -114,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(rows: Sequence[dict[str, Any]], chosen: tuple[int, int]) -> None:
     table = Table(title="Trials an hour, medians over rounds")
-    for heading in ("runs at a time", "threads each", *ARCHITECTURES, "beside one of one thread", "MiB a run"):
+    for heading in ("runs at a time", "threads each", *ARCHITECTURES, "beside one alone", "MiB a run"):
         table.add_column(heading, justify="right")
     divisions = list(dict.fromkeys((row["runs"], row["threads"]) for row in rows))
     rates = {

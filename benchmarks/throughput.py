@@ -1,12 +1,14 @@
-"""How long is one training step on the CPU, beside what users would run instead, and beside the machine's limit?
+"""How long is one training step, beside what users would run instead, and beside the machine's limit?
 
     python -m benchmarks.throughput --data-dir PATH
 
 trains each network at batch 128 with Adam, in a process a side, the sides in turn round after round:
 
 - this project: its own training pass;
-- plain PyTorch: a float32 loop as tutorials write it, ImageFolder, ToTensor, Normalize and two loader workers;
-- Keras 3 on TensorFlow: model.fit on normalised arrays. Left out unless installed: `pip install -e .[keras]`.
+- plain PyTorch: a float32 loop as tutorials write it, ImageFolder, ToTensor, Normalize and two loader workers, or eight
+  beside a GPU;
+- Keras 3 on TensorFlow: model.fit on normalised arrays. Left out on a GPU, or where it is not installed:
+  `pip install -e .[keras]`.
 
 Starting loader workers is not counted, nor is the first round, in which all are warmed up. This project's process keeps
 its memory as its workers do, the others as glibc does by itself. Without a folder the images are scikit-learn's digits,
@@ -25,7 +27,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -44,16 +46,20 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from models.data import LabelledImages, Split, TrainingData
-from models.precision import Precision, resolve
+from models.precision import Precision, resolve, training_device
 from models.randomness import RunSeeds
 from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
 from study import ALLOCATION, datasets
 
-CPU = torch.device("cpu")
-LOADER_WORKERS = 2
-MATRIX_SIDE = 2048
-COPY_BYTES = 2**28
+DEVICE = training_device()
+ON_GPU = DEVICE.type == "cuda"
+LOADER_WORKERS = 8 if ON_GPU else 2
+# Of CIFAR-10, without its validation split.
+EPOCH_IMAGES = 45_000
+STEPS = EPOCH_IMAGES // BATCH_SIZE if ON_GPU else 30
+MATRIX_SIDE = 8192 if ON_GPU else 2048
+COPY_BYTES = 2**32 if ON_GPU else 2**28
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def project(setting: Setting) -> Round:
     split = Split(np.arange(setting.images), np.arange(10))
     config = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[setting.arch].baseline_dropout, 10_000, 10_000)
     data = TrainingData.from_split(images, split, 10)
-    run = TrainingRun(ARCHITECTURES[setting.arch], config, data, RunSeeds.of(0), CPU, resolve("auto", CPU))
+    run = TrainingRun(ARCHITECTURES[setting.arch], config, data, RunSeeds.of(0), DEVICE, resolve("auto", DEVICE))
     return lambda: run.train_epoch().seconds / setting.steps
 
 
@@ -95,7 +101,7 @@ def plain(setting: Setting) -> Round:
     dataset = Subset(ImageFolder(setting.folder, transform), _chosen(setting))
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     architecture = ARCHITECTURES[setting.arch]
-    model = architecture.build(10, architecture.baseline_dropout).train()
+    model = architecture.build(10, architecture.baseline_dropout).train().to(DEVICE)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
 
@@ -105,7 +111,7 @@ def plain(setting: Setting) -> Round:
             if step == 1:
                 start = time.perf_counter()
             optimizer.zero_grad()
-            loss = criterion(model(inputs), labels)
+            loss = criterion(model(inputs.to(DEVICE)), labels.to(DEVICE))
             loss.backward()
             optimizer.step()
             running_loss += loss.item()
@@ -130,7 +136,7 @@ def keras(setting: Setting) -> Round:
 
 
 SIDES: dict[str, Callable[[Setting], Round]] = {"this project": project, "plain PyTorch": plain}
-if importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
+if not ON_GPU and importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
     SIDES["Keras on TensorFlow"] = keras
 
 
@@ -195,11 +201,12 @@ def bytes_moved(arch: str, precision: Precision) -> int:
 def _limit(arch: str, threads: int) -> float:
     """Seconds of a step at the limit that binds the network."""
     torch.set_num_threads(threads)
-    precision = resolve("auto", CPU)
+    precision = resolve("auto", DEVICE)
     if arch == "alexnet":
-        side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+        number = torch.bfloat16 if precision == "bf16" else torch.float32
+        side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=number, device=DEVICE)
         return flops(arch) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
-    source = torch.ones(COPY_BYTES, dtype=torch.uint8)
+    source = torch.ones(COPY_BYTES, dtype=torch.uint8, device=DEVICE)
     target = torch.empty_like(source)
     return bytes_moved(arch, precision) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)
 
@@ -210,6 +217,8 @@ def _best(work: Callable[[], object], times: int = 5) -> float:
     for _ in range(times):
         start = time.perf_counter()
         work()
+        if ON_GPU:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
 
@@ -220,9 +229,11 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
     with ExitStack() as stack:
         spawn = multiprocessing.get_context("spawn")
         pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in (*SIDES, "the limit")}
+        started = []
         for name, pool in pools.items():
             with _without(() if name == "this project" else ALLOCATION):
-                pool.submit(abs, 0).result()  # starts its process
+                started.append(pool.submit(abs, 0))  # starts its process
+        wait(started)
         for number in range(rounds + 1):
             for arch in ARCHITECTURES:
                 setting = Setting(arch, folder, images, threads)
@@ -263,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data-dir", type=Path, help="its train/ holds a folder of 32x32 images a class, of 10 classes"
     )
-    parser.add_argument("--steps", type=int, default=30, help="in an epoch, at most; a round is an epoch")
+    parser.add_argument("--steps", type=int, default=STEPS, help="in an epoch, at most; a round is an epoch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--quick", action="store_true", help="one round of 3 steps")
@@ -275,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps = min(options.steps, len(ImageFolder(folder)) // BATCH_SIZE)
         rows = measure(folder, steps * BATCH_SIZE, options.threads, options.rounds)
     _print(rows, options.threads)
-    if "Keras on TensorFlow" not in SIDES:
+    if not ON_GPU and "Keras on TensorFlow" not in SIDES:
         print("Keras on TensorFlow is not installed: pip install -e .[keras]")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
@@ -283,8 +294,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(rows: Sequence[dict[str, Any]], threads: int) -> None:
-    table = Table(title=f"One training step of batch {BATCH_SIZE}, {threads} threads; medians over rounds")
-    for heading in ("network", "side", "ms a step", "images/s", "this project is faster by (range)"):
+    table = Table(title=f"One training step of batch {BATCH_SIZE}, {_place(threads)}; medians over rounds")
+    for heading in (
+        "network",
+        "side",
+        "ms a step",
+        "images/s",
+        f"s an epoch of {EPOCH_IMAGES:,}",
+        "this project is faster by (range)",
+    ):
         table.add_column(heading, justify="left" if heading in ("network", "side") else "right")
     for arch in ARCHITECTURES:
         times = {
@@ -299,9 +317,14 @@ def _print(rows: Sequence[dict[str, Any]], threads: int) -> None:
                 side,
                 f"{1000 * middle:.1f}",
                 f"{BATCH_SIZE / middle:.0f}",
+                f"{EPOCH_IMAGES * middle / BATCH_SIZE:.2f}",
                 f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
             )
     Console(width=120).print(table)
+
+
+def _place(threads: int) -> str:
+    return torch.cuda.get_device_name(DEVICE) if ON_GPU else f"{threads} threads"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import numpy as np
 
 IMAGE_SHAPE = (32, 32, 3)
 VALIDATION_FRACTION = 0.1
+# Few enough for sums of 32 bits.
+_IMAGES_A_SUM = 500
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,14 @@ class ChannelStatistics:
 
 def channel_statistics(images: np.ndarray) -> ChannelStatistics:
     """Statistics of uint8 images [n, 32, 32, 3]; the deviation of a constant channel is given as 1."""
-    counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)])
-    values = np.arange(256)
-    mean = counts @ values / counts.sum(axis=1)
-    variance = counts @ values**2 / counts.sum(axis=1) - mean**2
+    sums, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for start in range(0, len(images), _IMAGES_A_SUM):
+        part = images[start : start + _IMAGES_A_SUM]
+        sums += part.sum(axis=0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
+        squares += np.square(part, dtype=np.uint16).sum(axis=0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
+    n_pixels = images[..., 0].size
+    mean = sums / n_pixels
+    variance = squares / n_pixels - mean**2
     deviation = np.sqrt(np.maximum(variance, 0.0))
     return ChannelStatistics(mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
 

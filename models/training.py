@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +16,10 @@ from torch.nn import functional as F
 
 from models.data import TrainingData
 from models.inference import DeviceImages, predict_logits
-from models.precision import Precision, autocast
+from models.precision import Precision
 from models.randomness import RunSeeds, integer, stream
 from models.registry import Architecture
+from models.step import TrainingStep
 
 BATCH_SIZE = 128
 PATIENCE = 5
@@ -118,7 +120,8 @@ class TrainingRun:
         with _seeded(seeds.weights, device):
             model = architecture.build(data.n_classes, config.dropout)
         self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=config.lr, fused=True)
+        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=config.lr, fused=True, capturable=True)
+        self._step = self._new_step()
         self._best_weights = self._weights()
 
     def train_epoch(self) -> EpochResult:
@@ -171,6 +174,7 @@ class TrainingRun:
             raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._step = self._new_step()
         best = state["best_weights"] or state["model"]
         self._best_weights = {name: value.to(self._device) for name, value in best.items()}
         self.history = [EpochResult(**row) for row in state["history"]]
@@ -183,23 +187,22 @@ class TrainingRun:
         self._model.train()
         order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
         batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
-        # The loss stays on the device: reading it every step would make a GPU wait.
-        total = torch.zeros((), device=self._device)
-        with _seeded(integer(stream(self._seeds.dropout, epoch), bits=64), self._device):
+        self._step.loss_sum.zero_()
+        with _seeded(integer(stream(self._seeds.dropout, epoch), bits=64), self._device), _side_stream(self._device):
             for batch in batches:
-                self._optimizer.zero_grad(set_to_none=True)
-                with autocast(self.precision, self._device):
-                    loss = F.cross_entropy(self._model(self._images[batch]), self._labels[batch])
-                loss.backward()
-                self._optimizer.step()
-                total += loss.detach() * len(batch)
-        return total.item() / len(order)
+                self._step(batch)
+            return self._step.loss_sum.item() / len(order)
 
     def _validate(self) -> tuple[float, float]:
         logits = predict_logits(self._model, self._images, self._validation, self.precision)
         labels = self._labels[self._validation]
         loss = F.cross_entropy(logits, labels).item()
         return loss, (logits.argmax(dim=1) == labels).double().mean().item()
+
+    def _new_step(self) -> TrainingStep:
+        return TrainingStep(
+            self._model, self._optimizer, self._images, self._labels, self.precision, self._config.batch_size
+        )
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self._model.state_dict().items()}
@@ -211,3 +214,22 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _side_stream(device: torch.device) -> Iterator[None]:
+    """On a GPU, runs the block in another stream than the default one, which cannot be captured."""
+    if device.type != "cuda":
+        yield
+        return
+    stream, default = _stream_of(device), torch.cuda.current_stream(device)
+    stream.wait_stream(default)
+    with torch.cuda.stream(stream):
+        yield
+    default.wait_stream(stream)
+
+
+@cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """One a process, since memory that was freed serves only the stream it was used in."""
+    return torch.cuda.Stream(device)

@@ -1,6 +1,7 @@
 """What runs in a worker: the training of one trial, an epoch reported at a time."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from study.files import DamagedFile
 
 # In place of an epoch's result: what could not be kept.
 STORAGE_FAILED = "storage_failed"
+# Of a run's time, what its checkpoints may take. What an interruption costs is then at most a hundred saves.
+CHECKPOINT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def train_trial(
 
 
 def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:
-    """Trains to the end, saving a checkpoint after each epoch.
+    """Trains to the end, saving a checkpoint after the first epoch, the last, and as many between as cost little.
 
     Yields:
         Every epoch's result, those of an earlier attempt first: who listens may have missed some.
@@ -88,7 +91,12 @@ def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) 
     # Not "yield from": Ray sends values into its generators, which a list's iterator does not take.
     for result in list(run.history):
         yield result
+    saved_at, seconds_to_save = time.monotonic(), 0.0
     while run.outcome is None:
         result = run.train_epoch()
-        store.save(name, run.state_dict())
+        trained_at = time.monotonic()
+        if run.outcome is not None or seconds_to_save <= CHECKPOINT_SHARE * (trained_at - saved_at):
+            store.save(name, run.state_dict())
+            saved_at = time.monotonic()
+            seconds_to_save = saved_at - trained_at
         yield result

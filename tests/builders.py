@@ -53,13 +53,14 @@ def training_run(
     config: TrainingConfig | None = None,
     seed: int = 0,
     precision: str = "fp32",
+    device: torch.device = CPU,
 ) -> TrainingRun:
     return TrainingRun(
         architecture,
         config or TrainingConfig(lr=1e-2, dropout=0.1, max_epochs=4, batch_size=16),
         data or training_data(noise(60)),
         RunSeeds.of(seed, "test"),
-        CPU,
+        device,
         "bf16" if precision == "bf16" else "fp32",
     )
 

@@ -1,0 +1,76 @@
+"""One optimizer step on one batch; on a GPU a captured graph of its kernels, replayed."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.inference import DeviceImages
+from models.precision import Precision, autocast
+
+# Steps that let cuDNN, cuBLAS and the optimizer set up what a capture may not.
+WARM_UP_STEPS = 3
+
+
+class TrainingStep:
+    """Trains a network on one batch at a time.
+
+    To launch the hundred kernels of a step from Python takes a GPU longer than to run them. So there, after some
+    ordinary steps, that of a full batch is captured as a CUDA graph, and later ones replay it: the same kernels, with
+    dropout masks from the same stream. From then on weights and optimizer state may only change in place.
+
+    Args:
+        model: in train mode whenever a step is made.
+        optimizer: of its parameters; capturable on a GPU.
+        images: what batches index, with their labels int64 [n] on the same device.
+        batch_size: images of a full batch.
+
+    Attributes:
+        loss_sum: the losses of all images since it was last zeroed, a scalar on the device: to read it is to wait.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        images: DeviceImages,
+        labels: Tensor,
+        precision: Precision,
+        batch_size: int,
+    ) -> None:
+        self.loss_sum = torch.zeros((), device=images.device)
+        self._model = model
+        self._optimizer = optimizer
+        self._images = images
+        self._labels = labels
+        self._precision = precision
+        self._batch = torch.zeros(batch_size, dtype=torch.int64, device=images.device)
+        self._ordinary_steps = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, batch: Tensor) -> None:
+        """Trains on the images of these indices, int64 [at most batch_size]."""
+        if self._graph is None and self._can_capture():
+            self._graph = self._capture()
+        if self._graph is None or len(batch) < len(self._batch):
+            self._ordinary_steps += 1
+            self._step(batch)
+        else:
+            self._batch.copy_(batch)
+            self._graph.replay()
+
+    def _can_capture(self) -> bool:
+        return self._images.device.type == "cuda" and self._ordinary_steps >= WARM_UP_STEPS
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+            self._step(self._batch)
+        return graph
+
+    def _step(self, batch: Tensor) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        with autocast(self._precision, self._images.device):
+            loss = F.cross_entropy(self._model(self._images[batch]), self._labels[batch])
+        loss.backward()
+        self._optimizer.step()
+        self.loss_sum += loss.detach() * len(batch)

@@ -1,0 +1,110 @@
+"""Training on a GPU: captured steps are ordinary steps, and the results are those of the CPU."""
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models import step
+from models.data import TrainingData
+from models.registry import ARCHITECTURES
+from models.training import TrainingConfig, TrainingRun
+from tests.builders import CPU, coloured, training_data, training_run
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+GPU = torch.device("cuda")
+EPOCHS = 3
+Arch = pytest.mark.parametrize("arch", ["alexnet", "mobilenet"])
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    """Twelve steps of a full batch an epoch, and one of a part."""
+    return training_data(coloured(1_000))
+
+
+def run_of(arch: str, data: TrainingData, dropout: float, device: torch.device = GPU, lr: float = 1e-4) -> TrainingRun:
+    config = TrainingConfig(lr, dropout, EPOCHS, batch_size=64)
+    return training_run(ARCHITECTURES[arch], data, config, device=device, precision="fp32")
+
+
+def train(run: TrainingRun, epochs: int = EPOCHS) -> np.ndarray:
+    """Losses, training and validation, [epochs, 2]."""
+    for _ in range(epochs):
+        run.train_epoch()
+    return np.array([(row.train_loss, row.val_loss) for row in run.history])
+
+
+@pytest.fixture
+def uncaptured(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    return lambda: monkeypatch.setattr(step, "WARM_UP_STEPS", 10**9)
+
+
+@Arch
+def test_captured_steps_are_ordinary_ones_dropout_masks_included(
+    arch: str, data: TrainingData, uncaptured: Callable[[], None]
+) -> None:
+    captured = train(run_of(arch, data, 0.5))
+    other_masks = train(run_of(arch, data, 0.45))
+    uncaptured()
+    ordinary = train(run_of(arch, data, 0.5))
+    np.testing.assert_allclose(captured, ordinary, rtol=2e-3)
+    assert np.abs(other_masks / ordinary - 1).max() > 5e-3
+
+
+@Arch
+def test_a_gpu_learns_what_a_cpu_does(arch: str, data: TrainingData) -> None:
+    np.testing.assert_allclose(train(run_of(arch, data, 0.0)), train(run_of(arch, data, 0.0, CPU)), rtol=1e-2)
+
+
+@Arch
+@pytest.mark.parametrize("saved_on", [GPU, CPU], ids=str)
+def test_a_run_goes_on_from_a_state(arch: str, data: TrainingData, saved_on: torch.device) -> None:
+    first = run_of(arch, data, 0.0, saved_on)
+    train(first, 1)
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    resumed = run_of(arch, data, 0.0)
+    resumed.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    np.testing.assert_allclose(train(resumed, EPOCHS - 1), train(run_of(arch, data, 0.0)), rtol=1e-2)
+
+
+def test_a_state_taken_up_after_the_capture_is_trained_on(data: TrainingData) -> None:
+    run = run_of("alexnet", data, 0.0)
+    train(run, 1)
+    file = io.BytesIO()
+    torch.save(run.state_dict(), file)
+    straight = train(run, EPOCHS - 1)
+    file.seek(0)
+    run.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    np.testing.assert_allclose(train(run, EPOCHS - 1), straight, rtol=2e-3)
+
+
+def test_an_epoch_waits_for_the_gpu_no_more_often_for_more_steps(data: TrainingData) -> None:
+    def waits(images: int) -> int:
+        run = run_of("alexnet", training_data(coloured(images)), 0.5)
+        run.train_epoch()
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                run.train_epoch()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return len(caught)
+
+    assert waits(1_000) == waits(2_000) > 0
+
+
+def test_runs_one_after_another_take_no_more_memory_than_a_few(data: TrainingData) -> None:
+    reserved: list[Any] = []
+    for _ in range(8):
+        train(run_of("alexnet", data, 0.5), 1)
+        reserved.append(torch.cuda.memory_reserved())
+    assert reserved[-1] <= reserved[2]
