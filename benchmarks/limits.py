@@ -1,0 +1,82 @@
+"""The machine's limit for one training step.
+
+That of AlexNet is its multiply-adds over the measured peak of a matrix product in the project's number format. That of
+the MobileNet-like net, which multiplies little, is the bytes that its layers must read and write, each activation once
+a pass over it and batch normalisation in two, over the measured bandwidth of a copy.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.precision import Precision, resolve, training_device
+from models.registry import ARCHITECTURES
+from models.training import BATCH_SIZE
+
+DEVICE = training_device()
+ON_GPU = DEVICE.type == "cuda"
+MATRIX_SIDE = 8192 if ON_GPU else 2048
+COPY_BYTES = 2**32 if ON_GPU else 2**28
+
+
+def flops(arch: str) -> int:
+    """Floating-point operations of the products of one training step."""
+    model = ARCHITECTURES[arch].build(10, 0.0).train()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(BATCH_SIZE, 3, 32, 32)).sum().backward()
+    return int(counter.get_total_flops())
+
+
+def bytes_moved(arch: str, precision: Precision) -> int:
+    """Bytes of activations and their gradients that the layers of one training step must read and write.
+
+    A convolution reads its input and writes its output three times over: forward, for the weights' gradient and for
+    the input's, which the first needs not. Batch normalisation with its ReLU reads its input for the statistics, then
+    again to write its output; backward it reads input and gradient for two sums, then again to write a gradient. A pool
+    reads and writes once each way.
+    """
+    values = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal values
+        read, written = inputs[0].numel(), output.numel()
+        if isinstance(layer, nn.Conv2d):
+            values += (2 if layer.in_channels == 3 else 3) * (read + written)
+        elif isinstance(layer, nn.BatchNorm2d):
+            values += 8 * written
+        elif isinstance(layer, nn.MaxPool2d | nn.AdaptiveAvgPool2d):
+            values += 2 * (read + written)
+
+    model = ARCHITECTURES[arch].build(10, 0.0)
+    for layer in model.modules():
+        layer.register_forward_hook(count)
+    model(torch.zeros(BATCH_SIZE, 3, 32, 32))
+    return values * (2 if precision == "bf16" else 4)
+
+
+def seconds_at_limit(arch: str, threads: int) -> float:
+    """Seconds of a step at the limit that binds the network, measured with so many threads where there is no GPU."""
+    torch.set_num_threads(threads)
+    precision = resolve("auto", DEVICE)
+    if arch == "alexnet":
+        number = torch.bfloat16 if precision == "bf16" else torch.float32
+        side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=number, device=DEVICE)
+        return flops(arch) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
+    source = torch.ones(COPY_BYTES, dtype=torch.uint8, device=DEVICE)
+    target = torch.empty_like(source)
+    return bytes_moved(arch, precision) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)
+
+
+def _best(work: Callable[[], object], times: int = 5) -> float:
+    """Seconds of the fastest of some calls."""
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        if ON_GPU:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
