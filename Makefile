@@ -1,5 +1,5 @@
 # make demo: set everything up and run a whole study on handwritten digits.
-# make test: lint, type check and every test but those of clusters.
+# make test: lint, type check and every test but those of clusters, handed out one at a time, since some take minutes.
 # make soak: one study killed twenty times; minutes.
 # make test-cluster: as root, machines of a small network on this one, with ssh, S3 and Ray between them.
 
@@ -19,7 +19,7 @@ test: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak

@@ -216,11 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=STEPS, help="in an epoch, at most; a round is an epoch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--quick", action="store_true", help="one round of 3 steps")
+    parser.add_argument("--quick", action="store_true", help="one round of 2 steps")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.steps, options.rounds = 3, 1
+        options.steps, options.rounds = 2, 1
     with _folder(options.data_dir) as folder:
         steps = min(options.steps, len(ImageFolder(folder)) // BATCH_SIZE)
         rows = measure(folder, steps * BATCH_SIZE, options.threads, options.rounds)

@@ -55,14 +55,17 @@ class S3:
         lines = [f"{name} = {value}" for name, value in self._keys.items()]
         (home / ".aws" / "credentials").write_text("\n".join(["[default]", *lines]) + "\n")
 
-    def times_saved(self) -> dict[str, int]:
-        """How often each checkpoint was written, deleted ones too."""
-        counts: dict[str, int] = {}
-        for page in self._client("s3").get_paginator("list_object_versions").paginate(Bucket=BUCKET):
+    def saved(self) -> dict[str, list[bytes]]:
+        """What each checkpoint held, the oldest first, deleted ones too."""
+        client = self._client("s3")
+        contents: dict[str, list[bytes]] = {}
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
             for version in page.get("Versions", []):
                 if version["Size"]:
-                    counts[version["Key"]] = counts.get(version["Key"], 0) + 1
-        return counts
+                    key = {"Key": version["Key"], "VersionId": version["VersionId"]}
+                    content = client.get_object(Bucket=BUCKET, **key)["Body"].read()
+                    contents.setdefault(version["Key"], []).insert(0, content)  # S3 lists the newest first
+        return contents
 
     def objects(self) -> list[str]:
         """What is there now, but for empty objects that stand for folders."""

@@ -1,5 +1,6 @@
 """A study on several nodes: nodes that die, nodes that come late, a driver that dies, a bucket that is away."""
 
+import io
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from tests.cluster.machines import Machine, wait_until
 from tests.cluster.storage import S3
@@ -93,19 +95,27 @@ class Study:
         assert (self.folder / "report" / "report.html").exists()
         # Checkpoints go to the storage, and what is finished needs none.
         assert not list(self.folder.glob("tune/checkpoints/**/*.pt"))
-        assert self.saves(s3)
+        assert self.saved_epochs(s3)
         assert not [name for name in s3.objects() if name.startswith(self.prefix())]
         return trials
 
-    def saves(self, s3: S3) -> dict[str, int]:
-        """How often each trial saved a checkpoint: once an epoch, and again for what was trained again."""
-        counts = {name: number for name, number in s3.times_saved().items() if name.startswith(self.prefix())}
-        return {name.removeprefix(self.prefix()).removesuffix(".pt"): number for name, number in counts.items()}
+    def saved_epochs(self, s3: S3) -> dict[str, list[int]]:
+        """How many epochs each checkpoint of a trial or run held, in the order in which they were written."""
+        return {
+            name.removeprefix(self.prefix()).removesuffix(".pt"): [_epochs_in(content) for content in contents]
+            for name, contents in s3.saved().items()
+            if name.startswith(self.prefix())
+        }
 
     def prefix(self) -> str:
         """What the names of its objects begin with; studies of one name are told apart by their ids."""
         study_id: str = json.loads((self.folder / "study.json").read_text())["id"]
         return f"checkpoints/{self.folder.name}-{study_id[:8]}/"
+
+
+def _epochs_in(checkpoint: bytes) -> int:
+    state = torch.load(io.BytesIO(checkpoint[checkpoint.index(b"PK") :]), weights_only=True)
+    return len(state["history"])
 
 
 @pytest.fixture
@@ -136,10 +146,12 @@ def test_a_node_that_is_killed_and_one_that_comes_late(
     study.wait_until(lambda: training(late), "the node that came late gets work")
     study.finish()
     trials = study.check(s3).set_index("trial_id")
-    saves = study.saves(s3)
+    saved = study.saved_epochs(s3)
     for trial_id, row in trials.iterrows():
-        # An epoch that was trained and not yet saved is trained again; what was saved is not.
-        assert row["epochs"] <= saves[str(trial_id)] <= row["epochs"] + 1, (trial_id, interrupted)
+        # What was trained and not yet saved is trained again; what was saved is not.
+        epochs = saved[str(trial_id)]
+        assert epochs[0] == 1 and epochs == sorted(set(epochs)), (epochs, interrupted)
+        assert row["status"] == "PRUNED" or epochs[-1] == row["epochs"], (epochs, interrupted)
     assert "Traceback" not in study.log.read_text()
 
 
@@ -157,8 +169,10 @@ def test_a_bucket_that_is_away_and_a_driver_that_is_killed(
     study.start(*RESUME, study.folder.name)
     study.finish()
     trials = study.check(s3).set_index("trial_id")
-    saves = study.saves(s3)
+    saved = study.saved_epochs(s3)
     for trial_id, row in trials.iterrows():
         # What did not arrive in time may have been sent twice.
-        assert row["epochs"] <= saves[str(trial_id)] <= row["epochs"] + 2, (trial_id, before)
+        epochs = saved[str(trial_id)]
+        assert epochs[0] == 1 and epochs == sorted(epochs), (epochs, before)
+        assert row["status"] == "PRUNED" or epochs[-1] == row["epochs"], (epochs, before)
     assert "error" not in (study.folder / "tune" / "journal.jsonl").read_text()

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 DRIVER = """
-import subprocess, sys
+import signal, subprocess, sys
 from study.reaper import reaping
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has its programs ignore
 before = subprocess.Popen(["sleep", "600"])
 with reaping("a-test"):
     # Of a session of its own and deaf to polite requests, as what is hard to get rid of.
@@ -53,7 +54,7 @@ def driver() -> Iterator[Driver]:
 def test_a_killed_driver_leaves_no_process(driver: Driver, number: signal.Signals) -> None:
     process, before, tree = driver
     os.kill(process.pid, number)
-    assert process.wait() == -number
+    assert process.wait(timeout=5) == -number
     assert psutil.wait_procs(tree, timeout=5)[1] == []
     assert before.is_running(), "it was not asked to end"
 
@@ -61,7 +62,7 @@ def test_a_killed_driver_leaves_no_process(driver: Driver, number: signal.Signal
 def test_a_terminal_that_ends_its_programs_does_not_end_the_reaper(driver: Driver) -> None:
     process, _, tree = driver
     os.killpg(process.pid, signal.SIGHUP)
-    process.wait()
+    assert process.wait(timeout=5) == -signal.SIGHUP
     assert psutil.wait_procs(tree, timeout=5)[1] == []
 
 
