@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,9 +133,9 @@ def test_study_json_says_how_it_came_about(whole: Path) -> None:
     assert study["environment"]["packages"]["ray"]
 
 
-def test_a_finished_study_is_only_named(whole: Path, workplace: Path) -> None:
+def test_a_finished_study_is_only_named(whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    done = run(["--resume", "--name", "whole"], workplace)
+    done = run(["--resume", "--name", "whole"], whole.parents[1])
     assert done.returncode == 0, done.stderr
     assert str(whole / "report" / "report.html") in done.stdout
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
@@ -162,15 +163,16 @@ def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(whole: Path, wo
     assert_same_results(whole, cut)
 
 
-def test_more_seeds_train_the_new_ones_only(workplace: Path) -> None:
-    cut = workplace / "results" / "cut"
-    before = {path: path.stat().st_mtime_ns for path in cut.glob("final/*/*/*")}
-    done = run(["--resume", "--name", "cut", "--seeds", "3"], workplace)
+def test_more_seeds_train_the_new_ones_only(whole: Path, workplace: Path) -> None:
+    more = workplace / "results" / "more"
+    shutil.copytree(whole, more)
+    before = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
+    done = run(["--resume", "--name", "more", "--seeds", "3"], workplace)
     assert done.returncode == 0, done.stderr
-    after = {path: path.stat().st_mtime_ns for path in cut.glob("final/*/*/*")}
+    after = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
     assert before.items() <= after.items()
     assert {path.parent.name for path in after.keys() - before.keys()} == {"seed-2"}
-    summary = json.loads((cut / "report" / "summary.json").read_text())
+    summary = json.loads((more / "report" / "summary.json").read_text())
     assert all(group["seeds"] == [0, 1, 2] for group in summary["groups"].values())
 
 
