@@ -33,7 +33,7 @@ POLL_SECONDS = 0.02
 
 FOLDER_STUDY = "--train-size 5000 --trials 5 --max-epochs 8 --seeds 3"
 DIGITS_STUDY = "--dataset digits --trials 16 --max-epochs 16 --seeds 10"
-QUICK_STUDY = "--dataset digits --trials 1 --max-epochs 1 --seeds 1 --train-size 200 --confirm 1"
+QUICK_STUDY = "--dataset digits --archs mobilenet --trials 1 --max-epochs 1 --seeds 1 --train-size 200 --confirm 1"
 
 
 def measure(arguments: Sequence[str]) -> list[dict[str, Any]]:

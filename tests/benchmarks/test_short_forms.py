@@ -106,7 +106,9 @@ def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pyte
     assert whole["seconds"] == pytest.approx(sum(row["seconds"] for row in stages))
     for row in stages:
         is_training = row["stage"] in ("search", "confirmation", "final runs")
-        assert (0 < row["pass_share"] < row["training_share"] < 1) if is_training else row["training_seconds"] == 0
+        # A stage of which a part was made before it, beside another, may hold more than its time.
+        assert (0 < row["pass_share"] < row["training_share"]) if is_training else row["training_seconds"] == 0
+    assert 0 < whole["pass_share"] < whole["training_share"] < 1
     assert "From the command to the first training step" in capsys.readouterr().out
 
 

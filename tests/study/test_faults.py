@@ -52,7 +52,22 @@ def kill_when(study: Study, condition: Callable[[], object]) -> str:
     return out
 
 
-def test_five_kills_in_one_study_change_nothing(whole: Path, workplace: Path) -> None:
+def interrupt(study: Study) -> tuple[str, str]:
+    """SIGTERM to the driver, which ends within twenty seconds and leaves nothing of the study behind.
+
+    Returns what it had printed, and the command that it says the study goes on with.
+    """
+    study.process.send_signal(signal.SIGTERM)
+    interrupted = time.monotonic()
+    done = study.finish(timeout=60)
+    assert done.returncode == 130
+    assert time.monotonic() - interrupted < 20
+    assert study.processes() == []
+    assert study.session_directories() == []
+    return done.stdout + done.stderr, done.stderr.strip().splitlines()[-1].partition("go on with: ")[2]
+
+
+def test_five_kills_and_an_interruption_of_one_study_change_nothing(whole: Path, workplace: Path) -> None:
     folder = workplace / "results" / "killed"
     resume = ["--resume", "--name", "killed"]
     final = folder / "final"
@@ -70,8 +85,14 @@ def test_five_kills_in_one_study_change_nothing(whole: Path, workplace: Path) ->
     flip(checkpoint)
 
     study = Study(resume, workplace)
-    out = kill_when(study, lambda: events(folder, "end") >= 6)  # between the search and the final runs
+    study.wait_for(lambda: events(folder, "end") >= 2)
+    out, go_on = interrupt(study)
     assert f"the checkpoint {checkpoint} is damaged; {checkpoint.stem} begins anew" in out
+    assert go_on == "python -m study.run --resume --results-dir results --name killed"
+    assert (folder / "trials.csv").exists()
+
+    study = Study(shlex.split(go_on)[3:], workplace)
+    kill_when(study, lambda: events(folder, "end") >= 6)  # between the search and the final runs
 
     study = Study(resume, workplace)
     kill_when(study, lambda: list(final.glob("*/seed-0/predictions.npz")))  # in the final runs
@@ -91,6 +112,68 @@ def test_five_kills_in_one_study_change_nothing(whole: Path, workplace: Path) ->
         assert all(trial.state.is_finished() for trial in stored.trials)
         stored._storage.remove_session()
     assert list(folder.rglob(".*.tmp")) == []
+
+
+def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(workplace: Path) -> None:
+    study = Study([*SMALL, "--name", "twice"], workplace)
+    study.wait_for(lambda: events(workplace / "results" / "twice", "epoch") >= 1)
+    study.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    study.process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    done = study.finish(timeout=30)
+    assert time.monotonic() - begun < 5
+    assert done.returncode == 130
+    assert done.stderr == ("interrupted; go on with: python -m study.run --resume --results-dir results --name twice\n")
+    study.wait_until_gone(10)
+    folder = StudyFolder.open(workplace / "results" / "twice")
+    assert StudyConfig.from_json(folder.read_study()["config"]).trials == 3
+    with folder.held():
+        assert folder.mend() == []
+    assert len(Ledger(folder.journal).arrivals()) >= 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that holds 1 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
+    arguments = [*SMALL, "--archs", "mobilenet", "--name", "full"]
+    done = run(arguments, small_disk)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "No space left on device" in line
+    go_on = line.partition("When that is mended, go on with: python -m study.run ")[2]
+    before = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
+
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    done = run(shlex.split(go_on), small_disk)
+    assert done.returncode == 0, done.stderr
+    trials = StudyFolder(small_disk / "results" / "full").read_trials()
+    assert trials is not None
+    assert list(trials["trial_id"]) == [f"mobilenet-{number}" for number in range(3)]
+    assert set(trials["status"]) <= {"COMPLETE", "STOPPED_EARLY", "PRUNED"}, "a full disk is no trial's fault"
+    after = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
+    assert [(t.trial_id, row) for t, row in after][: len(before)] == [(t.trial_id, row) for t, row in before]
+
+
+def test_memory_that_runs_out_is_the_trials_own_fault(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray kills every worker, as it does where the machine's memory runs short: nothing may hang."""
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    done = run([*SMALL, "--archs", "mobilenet", "--trials", "1", "--name", "memory"], workplace)
+    assert done.returncode == 1
+    trial, ending = done.stderr.splitlines()
+    assert trial.startswith("the trial mobilenet-0 failed: out of memory: lower --concurrency")
+    assert ending.startswith("the study failed: inference time could not be measured: out of memory")
 
 
 def test_killed_workers_go_on_and_nobody_else_notices(whole: Path, workplace: Path) -> None:
@@ -128,25 +211,6 @@ def assert_only_loopback(study: Study) -> None:
     gcs = next(process for process in study.processes() if process.name() == "gcs_server")
     assert gcs.environ()["RAY_AUTH_MODE"] == "token"
     assert (Path.home() / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
-
-
-def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(workplace: Path) -> None:
-    study = Study([*SMALL, "--name", "twice"], workplace)
-    study.wait_for(lambda: events(workplace / "results" / "twice", "epoch") >= 1)
-    study.process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    study.process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
-    done = study.finish(timeout=30)
-    assert time.monotonic() - begun < 5
-    assert done.returncode == 130
-    assert done.stderr == ("interrupted; go on with: python -m study.run --resume --results-dir results --name twice\n")
-    study.wait_until_gone(10)
-    folder = StudyFolder.open(workplace / "results" / "twice")
-    assert StudyConfig.from_json(folder.read_study()["config"]).trials == 3
-    with folder.held():
-        assert folder.mend() == []
-    assert len(Ledger(folder.journal).arrivals()) >= 1
 
 
 def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(whole: Path, workplace: Path) -> None:
@@ -193,49 +257,6 @@ def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(whole: Pa
     assert done.stdout.splitlines()[-1].startswith("Report: ")
     assert json.loads((folder / "report" / "summary.json").read_text()).keys() == json.loads(report).keys()
     assert run(["--resume", "--name", "late"], workplace).stdout.startswith("The study is finished. Report: ")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that holds 1 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
-    path = tmp_path / "disk"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)], check=True)
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
-def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
-    arguments = [*SMALL, "--archs", "mobilenet", "--name", "full"]
-    done = run(arguments, small_disk)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "No space left on device" in line
-    go_on = line.partition("When that is mended, go on with: python -m study.run ")[2]
-    before = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
-
-    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    done = run(shlex.split(go_on), small_disk)
-    assert done.returncode == 0, done.stderr
-    trials = StudyFolder(small_disk / "results" / "full").read_trials()
-    assert trials is not None
-    assert list(trials["trial_id"]) == [f"mobilenet-{number}" for number in range(3)]
-    assert set(trials["status"]) <= {"COMPLETE", "STOPPED_EARLY", "PRUNED"}, "a full disk is no trial's fault"
-    after = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
-    assert [(t.trial_id, row) for t, row in after][: len(before)] == [(t.trial_id, row) for t, row in before]
-
-
-def test_memory_that_runs_out_is_the_trials_own_fault(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray kills every worker, as it does where the machine's memory runs short: nothing may hang."""
-    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
-    done = run([*SMALL, "--archs", "mobilenet", "--trials", "1", "--name", "memory"], workplace)
-    assert done.returncode == 1
-    trial, ending = done.stderr.splitlines()
-    assert trial.startswith("the trial mobilenet-0 failed: out of memory: lower --concurrency")
-    assert ending.startswith("the study failed: inference time could not be measured: out of memory")
 
 
 def test_the_session_of_another_living_study_is_left_alone(tmp_path: Path) -> None:
