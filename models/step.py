@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from models.inference import DeviceImages
 from models.precision import Precision, autocast
 
-# Steps that let cuDNN, cuBLAS and the optimizer set up what a capture may not.
+# Steps of a full batch that let cuDNN, cuBLAS and the optimizer set up what a capture may not.
 WARM_UP_STEPS = 3
 
 
@@ -17,13 +17,14 @@ class TrainingStep:
     To launch the kernels of a step one by one takes longer than to run them: on an H200 3.9 ms a step of either
     network, where a replay takes 1.1 and 0.8. So on a GPU, after some ordinary steps, that of a full batch is captured
     as a CUDA graph, and later ones replay it: the same kernels, with dropout masks from the same stream. From then on
-    weights and optimizer state may only change in place.
+    weights and optimizer state may only change in place, and Python code of the network does not run again.
 
     Args:
         model: in train mode whenever a step is made.
         optimizer: of its parameters; capturable on a GPU.
         images: what batches index, with their labels int64 [n] on the same device.
         batch_size: images of a full batch.
+        is_capturable: whether the network may be captured; see `Architecture.capturable`.
 
     Attributes:
         loss_sum: the losses of all images since it was last zeroed, a scalar on the device: to read it is to wait.
@@ -37,6 +38,7 @@ class TrainingStep:
         labels: Tensor,
         precision: Precision,
         batch_size: int,
+        is_capturable: bool,
     ) -> None:
         self.loss_sum = torch.zeros((), device=images.device)
         self._model = model
@@ -45,22 +47,23 @@ class TrainingStep:
         self._labels = labels
         self._precision = precision
         self._batch = torch.zeros(batch_size, dtype=torch.int64, device=images.device)
+        self._may_capture = is_capturable and images.device.type == "cuda"
         self._ordinary_steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, batch: Tensor) -> None:
         """Trains on the images of these indices, int64 [at most batch_size]."""
-        if self._graph is None and self._can_capture():
+        if len(batch) < len(self._batch):
+            self._step(batch)
+            return
+        if self._may_capture and self._graph is None and self._ordinary_steps >= WARM_UP_STEPS:
             self._graph = self._capture()
-        if self._graph is None or len(batch) < len(self._batch):
+        if self._graph is None:
             self._ordinary_steps += 1
             self._step(batch)
         else:
             self._batch.copy_(batch)
             self._graph.replay()
-
-    def _can_capture(self) -> bool:
-        return self._images.device.type == "cuda" and self._ordinary_steps >= WARM_UP_STEPS
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()

@@ -66,6 +66,11 @@ class EpochResult:
     def is_finite(self) -> bool:
         return math.isfinite(self.train_loss) and math.isfinite(self.val_loss)
 
+    def is_same_as(self, other: "EpochResult") -> bool:
+        """Whether all but the seconds is equal, to the bit."""
+        mine, theirs = ((row.epoch, row.train_loss, row.val_loss, row.val_accuracy) for row in (self, other))
+        return np.array_equal(mine, theirs, equal_nan=True)
+
 
 def best_epoch(history: list[EpochResult]) -> EpochResult | None:
     """The epoch of lowest validation loss, the earliest of equals, among the finite ones; None if there is none."""
@@ -110,6 +115,7 @@ class TrainingRun:
         self.history: list[EpochResult] = []
         self.outcome: Outcome | None = None
         self._config = config
+        self._is_capturable = architecture.capturable
         self._seeds = seeds
         self._device = device
         self.precision = precision
@@ -174,6 +180,8 @@ class TrainingRun:
             raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+        for group in self._optimizer.param_groups:
+            group["capturable"] = True  # whatever made the state
         self._step = self._new_step()
         best = state["best_weights"] or state["model"]
         self._best_weights = {name: value.to(self._device) for name, value in best.items()}
@@ -201,7 +209,13 @@ class TrainingRun:
 
     def _new_step(self) -> TrainingStep:
         return TrainingStep(
-            self._model, self._optimizer, self._images, self._labels, self.precision, self._config.batch_size
+            self._model,
+            self._optimizer,
+            self._images,
+            self._labels,
+            self.precision,
+            self._config.batch_size,
+            self._is_capturable,
         )
 
     def _weights(self) -> dict[str, Tensor]:

@@ -28,5 +28,6 @@ def explain(error: BaseException | str) -> str:
         for line in lines:
             if any(sign in line for sign in signs):
                 return f"{kind}: {_LOWER} ({line})"
-    # An exception ends with its point, Ray's own messages begin with it.
-    return lines[0] if isinstance(cause, ray.exceptions.RayError) else f"{name}{lines[-1].removeprefix(name)}"
+    # An exception ends with its point, but CUDA's with advice; Ray's own messages begin with it.
+    point = next((line for line in lines if "CUDA error" in line), lines[-1])
+    return lines[0] if isinstance(cause, ray.exceptions.RayError) else f"{name}{point.removeprefix(name)}"

@@ -132,7 +132,7 @@ class Ledger:
         return self._trials[trial_id]
 
     def arrivals(self) -> list[tuple[Trial, EpochResult]]:
-        """Every epoch of every trial, in the order in which the driver was told."""
+        """Every epoch of every trial's history, in the order in which the driver was told."""
         return list(self._arrivals)
 
     def ask(self, arch: str, number: int, lr: float, dropout: float) -> Trial:
@@ -141,9 +141,16 @@ class Ledger:
         return self._trials[f"{arch}-{number}"]
 
     def report(self, trial_id: str, result: EpochResult) -> bool:
-        """Notes an epoch's result; returns False, and does nothing, if the epoch is known already."""
-        if result.epoch <= len(self._trials[trial_id].history):
+        """Notes an epoch's result; returns False, and does nothing, if it is known already.
+
+        One that is known with another result was trained again, from a checkpoint before it, and not to the bit as the
+        first time, as happens on a GPU: it takes the place of the known one and of all after that.
+        """
+        known = self._trials[trial_id].history[result.epoch - 1 :]
+        if known and known[0].is_same_as(result):
             return False
+        if known:
+            self._record({"event": "rewind", "trial_id": trial_id, "epoch": result.epoch})
         self._record({"event": "epoch", "trial_id": trial_id, **vars(result)})
         return True
 
@@ -213,6 +220,10 @@ class Ledger:
                 result = EpochResult(**{name: row[name] for name in EpochResult.__dataclass_fields__ if name in row})
                 self._trials[trial_id].history.append(result)
                 self._arrivals.append((self._trials[trial_id], result))
+            case {"event": "rewind", "trial_id": trial_id, "epoch": epoch}:
+                trial = self._trials[trial_id]
+                del trial.history[epoch - 1 :]
+                self._arrivals = [(t, row) for t, row in self._arrivals if t is not trial or row.epoch < epoch]
             case {"event": "error", "trial_id": trial_id, "error": error}:
                 self._trials[trial_id].error = error
             case {"event": "end", "trial_id": trial_id, "status": status} if status in get_args(Status):

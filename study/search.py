@@ -64,7 +64,7 @@ class Search:
         return trial
 
     def report(self, trial_id: str, result: EpochResult) -> bool:
-        """Takes an epoch's result, each epoch once; returns whether the trial is to be stopped."""
+        """Takes an epoch's result; returns whether the trial is to be stopped, False if it is known already."""
         if not self.ledger.report(trial_id, result):
             return False
         return self._falls_below(self.ledger.trial(trial_id), len(self.ledger.trial(trial_id).history))
@@ -128,6 +128,8 @@ class Search:
             epochs[trial.trial_id] = epochs.get(trial.trial_id, 0) + 1
             if self._falls_below(trial, epochs[trial.trial_id]):
                 stopped.add(trial.trial_id)
+            else:
+                stopped.discard(trial.trial_id)  # it had gone on, whatever others are by now
         waiting = []
         for trial in self.ledger.trials():
             self.samplers[trial.arch].begin(trial)

@@ -21,8 +21,9 @@ from study.files import DamagedFile
 
 # In place of an epoch's result: what could not be kept.
 STORAGE_FAILED = "storage_failed"
-# Of a run's time, what its checkpoints may take. What an interruption costs is then at most a hundred saves.
+# Of a run's time, what its checkpoints may take, and after how long there is one even if it takes more.
 CHECKPOINT_SHARE = 0.01
+CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ def train_trial(
 def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:
     """Trains to the end, saving a checkpoint after the first epoch, the last, and as many between as cost little.
 
+    An interruption then costs an epoch or, where epochs are short, what is trained in a hundred times the time of a
+    save, but no more than CHECKPOINT_SECONDS.
+
     Yields:
         Every epoch's result, those of an earlier attempt first: who listens may have missed some.
     """
@@ -95,7 +99,8 @@ def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) 
     while run.outcome is None:
         result = run.train_epoch()
         trained_at = time.monotonic()
-        if run.outcome is not None or seconds_to_save <= CHECKPOINT_SHARE * (trained_at - saved_at):
+        due = min(seconds_to_save / CHECKPOINT_SHARE, CHECKPOINT_SECONDS)
+        if run.outcome is not None or trained_at - saved_at >= due:
             store.save(name, run.state_dict())
             saved_at = time.monotonic()
             seconds_to_save = saved_at - trained_at

@@ -47,6 +47,10 @@ def test_out_of_gpu_memory_says_so() -> None:
         (ArithmeticError("first\nlast"), "ArithmeticError: last"),
         (KeyError(), "KeyError:"),
         ("Traceback\n  a line\nArithmeticError: last", "ArithmeticError: last"),
+        (
+            RuntimeError("CUDA error: not permitted\nCompile with `TORCH_USE_CUDA_DSA`."),
+            "RuntimeError: CUDA error: not",
+        ),
         (ray.exceptions.WorkerCrashedError(), "WorkerCrashedError: The worker died unexpectedly"),
         (StorageFailed("the checkpoint x cannot be written"), "the checkpoint x cannot be written"),
     ],

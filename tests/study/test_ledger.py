@@ -4,6 +4,7 @@ import json
 import math
 import os
 import zlib
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -80,11 +81,28 @@ def test_what_is_told_is_on_the_disk(journal: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_epoch_counts_once(journal: Path) -> None:
     ledger = _filled(journal)
+    ledger.report("alexnet-1", epoch(1, math.nan, 0.2))
     size = journal.stat().st_size
-    assert ledger.report("alexnet-0", epoch(2, 0.1, 0.1)) is False
-    assert ledger.report("alexnet-0", epoch(3, 0.1, 0.1)) is False
+    for known in (epoch(2, 0.7, 0.6), epoch(3, 0.75, 0.9)):
+        assert ledger.report("alexnet-0", replace(known, seconds=9.0)) is False
+    assert ledger.report("alexnet-1", epoch(1, math.nan, 0.2)) is False
     assert journal.stat().st_size == size
-    assert ledger.report("alexnet-1", epoch(1)) is True
+    assert ledger.report("alexnet-1", epoch(2)) is True
+
+
+def test_what_was_trained_again_takes_the_place_of_what_it_was_before(journal: Path) -> None:
+    ledger = _filled(journal)
+    for number in (1, 2, 3):
+        ledger.report("alexnet-1", epoch(number, 1 / number, 0.5))
+    again = [epoch(1, 1.0, 0.5), epoch(2, 0.51, 0.5), epoch(3, 0.3, 0.7)]
+    assert [ledger.report("alexnet-1", row) for row in again] == [False, True, True]
+    for told in (ledger, Ledger(journal)):
+        assert told.trial("alexnet-1").history == again
+        arrived = [(trial.trial_id, row.epoch) for trial, row in told.arrivals()]
+        assert arrived[-3:] == [("alexnet-1", 1), ("alexnet-1", 2), ("alexnet-1", 3)]
+        assert len(arrived) == 7
+        assert (told.tally("alexnet").epochs, told.tally("alexnet").score) == (6, 0.7)
+        assert list(told.history_table()["val_loss"])[-3:] == [1.0, 0.51, 0.3]
 
 
 def test_a_journal_cut_anywhere_is_the_journal_up_to_its_last_whole_line(journal: Path) -> None:

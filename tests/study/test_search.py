@@ -226,8 +226,35 @@ def test_a_known_epoch_changes_nothing(tmp_path: Path) -> None:
     search = _begun(tmp_path, _config(trials=6))
     _decisions(search, "alexnet", SCORES)
     before = search.ledger.arrivals()
-    assert not any(_decisions(search, "alexnet", dict.fromkeys(SCORES, 0.0)).values())
+    assert not any(_decisions(search, "alexnet", SCORES).values())
     assert search.ledger.arrivals() == before
+
+
+def test_a_trial_that_is_trained_again_otherwise_ends_as_its_last_attempt_does(tmp_path: Path) -> None:
+    """Its first attempt, of which only the first epoch was saved, had come further."""
+    search = _begun(tmp_path, _config(trials=2, max_epochs=30))
+    for number in range(1, 21):
+        search.report("alexnet-1", epoch(number, 1 / number, 0.6))
+    losses = [1.0, 0.4, *(0.5 + number / 100 for number in range(5))]
+    for number, loss in enumerate(losses, start=1):
+        assert not search.report("alexnet-1", epoch(number, loss, 0.6))
+    again = _search(tmp_path, _config(trials=2, max_epochs=30))
+    search.end("alexnet-1")
+    for told in (search, again):
+        assert told.ledger.trial("alexnet-1").status == "STOPPED_EARLY"
+        assert [row.val_loss for row in told.ledger.trial("alexnet-1").history] == losses
+
+
+def test_a_trial_that_passed_a_rung_is_not_stopped_there_when_it_was_trained_again(tmp_path: Path) -> None:
+    config = _config(trials=4, archs=("alexnet",))
+    search = _begun(tmp_path, config)
+    for trial, score in ((0, 0.5), (1, 0.6)):
+        for number in (1, 2, 3):
+            assert not search.report(f"alexnet-{trial}", epoch(number, 1 / number, score))
+    for number in (1, 2, 3):
+        assert not search.report("alexnet-0", epoch(number, 0.9 / number, 0.5))
+    again = _search(tmp_path, config)
+    assert [trial.status for trial in again.ledger.trials()] == [None] * 4
 
 
 def test_a_cap_below_the_first_rung(tmp_path: Path) -> None:

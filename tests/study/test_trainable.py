@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from models.training import TrainingConfig, TrainingRun
+from study import trainable
 from study.checkpoints import CheckpointStore
 from study.trainable import train_with_checkpoints
 from tests.builders import TOY, training_run
@@ -43,13 +44,26 @@ def test_where_saving_takes_long_only_the_first_epoch_and_the_last_are_saved(tmp
     assert storage.saved == [1, EPOCHS]
 
 
-def test_where_epochs_take_long_almost_each_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _lasting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Lets an epoch take so much longer."""
     train_epoch = TrainingRun.train_epoch
-    monkeypatch.setattr(TrainingRun, "train_epoch", lambda run: (time.sleep(0.5), train_epoch(run))[1])
+    monkeypatch.setattr(TrainingRun, "train_epoch", lambda run: (time.sleep(seconds), train_epoch(run))[1])
+
+
+def test_where_epochs_take_long_each_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lasting(monkeypatch, 0.5)
+    monkeypatch.setattr(trainable, "CHECKPOINT_SHARE", 1.0)
     storage = Storage(tmp_path, seconds=0.0)
     list(train_with_checkpoints(_run(), storage, "run"))
-    assert storage.saved[0] == 1
-    assert len(storage.saved) >= EPOCHS - 1
+    assert storage.saved == [1, 2, 3, 4, 5, EPOCHS]
+
+
+def test_no_checkpoint_grows_older_than_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lasting(monkeypatch, 0.1)
+    monkeypatch.setattr(trainable, "CHECKPOINT_SECONDS", 0.15)
+    storage = Storage(tmp_path, seconds=0.3)
+    list(train_with_checkpoints(_run(), storage, "run"))
+    assert storage.saved == [1, 3, 5, EPOCHS]
 
 
 def test_a_run_goes_on_from_an_older_checkpoint_as_if_nothing_had_happened(tmp_path: Path) -> None:
