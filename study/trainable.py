@@ -1,9 +1,9 @@
 """What runs in a worker: the training of one trial, an epoch reported at a time."""
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from time import monotonic
 from typing import Any
 
 import ray
@@ -95,13 +95,13 @@ def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) 
     # Not "yield from": Ray sends values into its generators, which a list's iterator does not take.
     for result in list(run.history):
         yield result
-    saved_at, seconds_to_save = time.monotonic(), 0.0
+    saved_at, seconds_to_save = monotonic(), 0.0
     while run.outcome is None:
         result = run.train_epoch()
-        trained_at = time.monotonic()
+        trained_at = monotonic()
         due = min(seconds_to_save / CHECKPOINT_SHARE, CHECKPOINT_SECONDS)
         if run.outcome is not None or trained_at - saved_at >= due:
             store.save(name, run.state_dict())
-            saved_at = time.monotonic()
+            saved_at = monotonic()
             seconds_to_save = saved_at - trained_at
         yield result
