@@ -18,10 +18,10 @@ class Architecture:
         title: name shown in tables and figures.
         build: `build(n_classes, dropout)` returns a module that maps images [n, 3, 32, 32] to logits [n, n_classes].
         baseline_dropout: the dropout of its documented recipe, in [0, 1).
-        capturable: whether a training step may be captured as a CUDA graph and replayed, which makes small networks
-            several times faster on a GPU. Only for one whose every step launches the same kernels on the same
-            tensors: no decision in Python, no buffer that is replaced instead of changed, no value read back from
-            the GPU, and a gradient for every parameter.
+        capturable: whether a training step may be captured as a CUDA graph and replayed, which on a GPU is faster
+            (models/step.py). Only for a network whose every step launches the same kernels on the same tensors: no
+            decision in Python, no buffer that is replaced instead of changed, no value read back from the GPU, and
+            a gradient for every parameter.
     """
 
     name: str

@@ -9,9 +9,9 @@ import torch
 
 from models import step
 from models.data import TrainingData
-from models.registry import ARCHITECTURES
+from models.registry import ARCHITECTURES, Architecture
 from models.training import TrainingConfig, TrainingRun
-from tests.builders import CPU, coloured, training_data, training_run
+from tests.builders import CPU, ToyNet, coloured, training_data, training_run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -55,6 +55,20 @@ def test_captured_steps_are_ordinary_ones_dropout_masks_included(
     ordinary = train(run_of(arch, data, 0.5))
     np.testing.assert_allclose(captured, ordinary, rtol=2e-3)
     assert np.abs(other_masks / ordinary - 1).max() > 5e-3
+
+
+def test_a_network_that_does_not_say_that_it_may_be_is_not_captured(data: TrainingData) -> None:
+    batches = []
+
+    class Counted(ToyNet):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                batches.append(len(images))
+            return super().forward(images)
+
+    config = TrainingConfig(1e-2, 0.1, EPOCHS, batch_size=64)
+    train(training_run(Architecture("counted", "Counted", Counted, 0.1), data, config, device=GPU))
+    assert len(batches) == EPOCHS * -(-len(data.split.train) // 64)
 
 
 @Arch

@@ -79,6 +79,14 @@ def test_a_resumed_run_goes_on_bit_by_bit(architecture: Architecture, precision:
     assert resumed.outcome == straight.outcome == "COMPLETE"
 
 
+def test_a_state_that_does_not_say_so_can_be_captured_all_the_same() -> None:
+    state = _stored(_train(training_run(), 1).state_dict())
+    state["optimizer"]["param_groups"][0]["capturable"] = False
+    resumed = training_run()
+    resumed.load_state_dict(state)
+    assert [group["capturable"] for group in resumed.state_dict()["optimizer"]["param_groups"]] == [True]
+
+
 @contextmanager
 def _busy_machine() -> Iterator[None]:
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
