@@ -28,6 +28,7 @@ import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,10 @@ from scipy import stats
 
 from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
-from benchmarks.sides import SIDES, MakeSide, ThisProject
+from benchmarks.sides import SIDES, MakeSide, ThisProject, TpeSampler, UnwarpedSampler
 from models.registry import ARCHITECTURES
 from models.training import BATCH_SIZE
-from study.config import Rungs, Tpe
+from study.config import RUNGS, Rungs
 from study.files import without_nan
 
 RECORDED = Path(__file__).with_name("curves.csv")
@@ -55,19 +56,25 @@ MARGIN = 0.005
 
 
 def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
-    """This project's search with other rungs or another TPE."""
+    """This project's search with other rungs, another start, or another sampler."""
     return {
         **{
             # With all of the cap for its share, and no steps asked for, a first rung lies where it says.
-            f"first rung {first}, one of {factor} goes on": partial(
-                ours, rungs=Rungs(first, 1.0, factor, grace_steps=0)
-            )
-            for factor in (2, 3, 4)
-            for first in (1, 2, 3, 4, 5, 6, 7, 8, 10)
+            f"first rung {first}": partial(ours, rungs=Rungs(first, 1.0, grace_steps=0))
+            for first in (2, 4, 6, 8, 10)
+        },
+        **{
+            f"one of {factor} goes on": partial(ours, rungs=replace(RUNGS, reduction_factor=factor))
+            for factor in (3, 4)
+        },
+        **{
+            f"tolerance {tolerance:g}": partial(ours, rungs=replace(RUNGS, tolerance=tolerance))
+            for tolerance in (0.0, 0.01, 0.03)
         },
         "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
-        **{f"{startup} trials at random": partial(ours, tpe=Tpe(startup)) for startup in (3, 10, 15)},
-        "univariate TPE": partial(ours, tpe=Tpe(multivariate=False)),
+        **{f"{startup} trials to start": partial(ours, startup_trials=startup) for startup in (3, 5, 10)},
+        "scores not warped": partial(ours, sampler=UnwarpedSampler),
+        "TPE": partial(ours, sampler=TpeSampler),
     }
 
 

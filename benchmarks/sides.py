@@ -18,10 +18,12 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from benchmarks.replay import Side
+from models.randomness import integer, stream
 from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig
-from study.config import RUNGS, SEARCH_SPACE, TPE, Rungs, StudyConfig, Tpe
+from study.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
 from study.ledger import Ledger, Status, Trial
+from study.sampler import Sampler
 from study.search import Search
 
 MakeSide = Callable[[str, int, int, int], Side]
@@ -44,8 +46,31 @@ class _CurvesEndTrials(Search):
         return super()._outcome(trial) or ("STOPPED_EARLY" if trial.trial_id in self.over else None)
 
 
+class TpeSampler(Sampler):
+    """This project's start, and Optuna's multivariate TPE in the place of its Gaussian process.
+
+    TPE ranks what ended by itself above what a rung stopped, and that above what diverged.
+    """
+
+    def _improve(self, number: int) -> tuple[float, float]:
+        seed = integer(stream(self._seed, "sampler", self.study.study_name, number))
+        tpe = optuna.samplers.TPESampler(n_startup_trials=self._startup_trials, multivariate=True, seed=seed)
+        shown = optuna.create_study(direction="maximize", sampler=tpe)
+        shown.add_trials(self.study.get_trials(deepcopy=False))
+        params = shown.ask(self._distributions).params
+        return params["lr"], params["dropout"]
+
+
+class UnwarpedSampler(Sampler):
+    """This project's sampler, its Gaussian process fitted to the scores as they are."""
+
+    @staticmethod
+    def warp(scores: np.ndarray) -> np.ndarray:
+        return scores
+
+
 class ThisProject:
-    """The project's own search: Optuna's TPE, ASHA's rungs, the documented baseline first."""
+    """The project's own search: a Gaussian process, ASHA's rungs with a tolerance, the documented baseline first."""
 
     def __init__(
         self,
@@ -54,14 +79,16 @@ class ThisProject:
         max_epochs: int,
         seed: int,
         rungs: Rungs = RUNGS,
-        tpe: Tpe = TPE,
+        startup_trials: int = STARTUP_TRIALS,
+        sampler: type[Sampler] = Sampler,
         steps_per_epoch: float = math.inf,
     ) -> None:
         config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed)
         baseline = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout, max_epochs)
         self._search = _CurvesEndTrials(
-            config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, tpe, steps_per_epoch
+            config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, startup_trials, steps_per_epoch
         )
+        self._search.samplers[arch] = sampler(arch, SEARCH_SPACE, seed, startup_trials)
         self._arch = arch
 
     def next_trial(self) -> Trial | None:

@@ -35,12 +35,15 @@ class Rungs:
         grace_period: epochs at the first rung, unless what follows moves it.
         grace_share: of the cap on epochs, where the first rung lies if that is sooner.
         reduction_factor: one trial in so many goes on.
+        tolerance: by how much of accuracy a trial may fall short and go on all the same: where proposals have become
+            alike, chance ranks them. Two accuracies of 1,000 images differ by about that much by chance.
         grace_steps: optimizer steps before which the first rung does not lie, however few of them an epoch has.
     """
 
     grace_period: int = 8
     grace_share: float = 0.4
     reduction_factor: int = 2
+    tolerance: float = 0.02
     grace_steps: int = 60
 
     def first(self, max_epochs: int, steps_per_epoch: float = math.inf) -> int:
@@ -49,17 +52,10 @@ class Rungs:
         return min(max_epochs, max(epochs, math.ceil(self.grace_steps / steps_per_epoch)))
 
 
-@dataclass(frozen=True)
-class Tpe:
-    """Optuna's TPE: `startup_trials` are drawn at random, `multivariate` models learning rate and dropout jointly."""
-
-    startup_trials: int = 5
-    multivariate: bool = True
-
-
 SEARCH_SPACE = SearchSpace()
 RUNGS = Rungs()
-TPE = Tpe()
+# Trials that end before a model of their scores says what comes next (benchmarks/RESULTS.md says why so few).
+STARTUP_TRIALS = 2
 
 
 @dataclass(frozen=True)

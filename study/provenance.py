@@ -4,7 +4,6 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from joblib import cpu_count
 
 from models.data import VALIDATION_FRACTION, Dataset
 from models.training import BATCH_SIZE, PATIENCE
-from study.config import RUNGS, SEARCH_SPACE, TPE, StudyConfig, steps_per_epoch
+from study.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig, steps_per_epoch
 
 # Another number wherever a study begun before could not go on: other files, or other images in a split.
 FORMAT = 2
@@ -83,7 +82,9 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
         },
         "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train)),
         "reduction_factor": RUNGS.reduction_factor,
-        **asdict(TPE),
+        "tolerance": RUNGS.tolerance,
+        "sampler": "Gaussian process",
+        "startup_trials": STARTUP_TRIALS,
         "patience": PATIENCE,
         "batch_size": BATCH_SIZE,
         "validation_fraction": VALIDATION_FRACTION,

@@ -1,29 +1,54 @@
 """One architecture's Optuna study: where its next configuration comes from."""
 
-import bisect
 import heapq
+import math
 import sqlite3
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from torch.quasirandom import SobolEngine
 
 from models.randomness import integer, stream
-from study.config import TPE, SearchSpace, Tpe
+from study.config import STARTUP_TRIALS, SearchSpace
 from study.files import write_atomically
 from study.ledger import Trial
 
-# TPE takes time in proportion to the trials that it is shown. It tells the best 25 of them at most from the rest, so
-# of a long history it is shown those and the newest.
-HISTORY = 200
+# A Gaussian process takes time that grows faster than the trials it is fitted to: of a long history it is shown the
+# best and the newest.
+HISTORY = 100
 BEST = 25
 
 
+def half_rank(scores: np.ndarray) -> np.ndarray:
+    """Scores whose lower half lies as that of a normal distribution would, float64 [trials].
+
+    Those from the median up stay as they are; those below it keep their order only, and the spread of the others. So
+    a few very bad ones do not decide what a model makes of the good ones (Song et al., "The Vizier Gaussian Process
+    Bandit Algorithm", 2024).
+
+    Args:
+        scores: finite, float [trials], at least one.
+    """
+    median = np.median(scores)
+    above = scores[scores >= median]
+    spread = np.sqrt(np.mean((above - median) ** 2)) or np.std(scores)
+    quantile = [np.mean(scores < score) + np.mean(scores == score) / 2 for score in scores]
+    drawn_in = [median + spread * NormalDist().inv_cdf(share) for share in quantile]
+    return np.where(scores < median, drawn_in, scores)
+
+
 class Sampler:
-    """Suggests configurations by the Tree-structured Parzen Estimator (Bergstra et al., 2011).
+    """Suggests configurations: spread out at first, then where a Gaussian process expects an improvement.
+
+    The first are points of a scrambled Sobol sequence (Owen, 1998), uniform in dropout and in the logarithm of the
+    learning rate. From then on Optuna's GPSampler is fitted to the scores of all ended trials, warped by
+    `half_rank`, with the trials that are running taken into account.
 
     What is suggested for trial n is a function of the study's seed, n, and what is known of the other trials, so
     a sampler rebuilt from a ledger goes on as it would have.
@@ -32,16 +57,19 @@ class Sampler:
         arch: name of the architecture, and of its Optuna study.
         space: ranges to sample from.
         seed: the study's seed.
-        tpe: its settings.
+        startup_trials: how many have to end with a score before the Gaussian process is asked.
     """
 
-    def __init__(self, arch: str, space: SearchSpace, seed: int, tpe: Tpe = TPE) -> None:
+    warp = staticmethod(half_rank)
+
+    def __init__(self, arch: str, space: SearchSpace, seed: int, startup_trials: int = STARTUP_TRIALS) -> None:
         self.study = optuna.create_study(study_name=arch, direction="maximize")
+        self._space = space
         self._seed = seed
-        self._tpe = tpe
+        self._startup_trials = startup_trials
+        self._configs: dict[int, dict[str, float]] = {}
         self._running: dict[int, optuna.Trial] = {}
-        self._ended: dict[int, FrozenTrial] = {}
-        self._ranking: list[tuple[tuple[float, ...], int]] = []
+        self._scores: dict[int, float] = {}
         self._distributions: dict[str, BaseDistribution] = {
             "lr": FloatDistribution(*space.lr, log=True),
             "dropout": FloatDistribution(*space.dropout),
@@ -49,32 +77,21 @@ class Sampler:
 
     def suggest(self, number: int) -> tuple[float, float]:
         """Learning rate and dropout for the trial of this number, which counts as running from now on."""
-        purpose = ("sampler", self.study.study_name, number)
-        sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self._tpe.startup_trials,
-            multivariate=self._tpe.multivariate,
-            seed=integer(stream(self._seed, *purpose)),
-        )
-        if len(self._ended) > HISTORY:
-            excerpt = optuna.create_study(direction="maximize", sampler=sampler)
-            excerpt.add_trials(self._excerpt())
-            self.study.enqueue_trial(excerpt.ask(self._distributions).params)
-        self.study.sampler = sampler
-        trial = self.study.ask(self._distributions)
-        self._running[number] = trial
-        return trial.params["lr"], trial.params["dropout"]
+        is_starting = len(self._scores) < self._startup_trials
+        lr, dropout = self._spread_out(number) if is_starting else self._improve(number)
+        self._take_up(number, lr, dropout)
+        return lr, dropout
 
     def begin(self, trial: Trial) -> None:
         """Takes up a trial whose configuration is given."""
-        self.study.enqueue_trial({"lr": trial.lr, "dropout": trial.dropout})
-        self._running[trial.number] = self.study.ask(self._distributions)
+        self._take_up(trial.number, trial.lr, trial.dropout)
 
     def end(self, trial: Trial) -> None:
         """Tells Optuna how a trial ended.
 
         One that ended by itself is COMPLETE with its score; one that a rung stopped is PRUNED with its score
-        after each epoch; one that diverged is PRUNED without scores, which TPE ranks last; one that failed is FAIL,
-        which TPE leaves out.
+        after each epoch; one that diverged is PRUNED without scores; one that failed is FAIL. For the Gaussian
+        process a trial has the last of its scores, none if it failed, and 0 if it diverged.
         """
         running = self._running.pop(trial.number)
         scores = trial.scores()
@@ -83,21 +100,51 @@ class Sampler:
                 running.report(score, epoch)
         if trial.status == "FAILED":
             self.study.tell(running, state=TrialState.FAIL)
-        elif trial.status in ("COMPLETE", "STOPPED_EARLY"):
-            self._note(trial.number, self.study.tell(running, scores[-1]), (0, -scores[-1]))
+            return
+        self._scores[trial.number] = 0.0 if trial.status == "DIVERGED" else scores[-1]
+        if trial.status in ("COMPLETE", "STOPPED_EARLY"):
+            self.study.tell(running, scores[-1])
         else:
-            rank = (2,) if trial.status == "DIVERGED" else (1, -len(scores), -scores[-1])
-            self._note(trial.number, self.study.tell(running, state=TrialState.PRUNED), rank)
+            self.study.tell(running, state=TrialState.PRUNED)
 
-    def _note(self, number: int, frozen: FrozenTrial, rank: tuple[float, ...]) -> None:
-        self._ended[number] = frozen
-        bisect.insort(self._ranking, (rank, number))
+    def _take_up(self, number: int, lr: float, dropout: float) -> None:
+        self._configs[number] = {"lr": lr, "dropout": dropout}
+        self.study.enqueue_trial(self._configs[number])
+        self._running[number] = self.study.ask(self._distributions)
 
-    def _excerpt(self) -> list[FrozenTrial]:
-        """The best trials, as TPE ranks them, and the newest."""
-        best = [number for _, number in self._ranking[:BEST]]
-        newest = heapq.nlargest(HISTORY - BEST, self._ended)
-        return [self._ended[number] for number in sorted({*best, *newest})]
+    def _spread_out(self, number: int) -> tuple[float, float]:
+        seed = integer(stream(self._seed, "sampler", self.study.study_name, "spread out"))
+        sequence = SobolEngine(dimension=2, scramble=True, seed=seed).fast_forward(number)
+        across, along = sequence.draw(1)[0].tolist()
+        (low, high), (least, most) = self._space.lr, self._space.dropout
+        lr = math.exp(math.log(low) + across * math.log(high / low))
+        return min(max(lr, low), high), least + along * (most - least)
+
+    def _improve(self, number: int) -> tuple[float, float]:
+        """Asks the Gaussian process, by way of a study in which every ended trial is complete with its warped score."""
+        seed = integer(stream(self._seed, "sampler", self.study.study_name, number))
+        sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=1)
+        shown = self._shown()
+        warped = self.warp(np.array([self._scores[number] for number in shown]))
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.add_trials([self._as_told(number, value) for number, value in zip(shown, warped.tolist(), strict=True)])
+        study.add_trials([self._as_told(number) for number in sorted(self._running)])
+        params = study.ask(self._distributions).params
+        return params["lr"], params["dropout"]
+
+    def _shown(self) -> list[int]:
+        """The trials with the highest scores and the newest, in order; all if they are not many."""
+        best = heapq.nlargest(BEST, self._scores, key=lambda number: (self._scores[number], number))
+        newest = heapq.nlargest(HISTORY - BEST, self._scores)
+        return sorted({*best, *newest})
+
+    def _as_told(self, number: int, value: float | None = None) -> FrozenTrial:
+        return create_trial(
+            state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
+            params=self._configs[number],
+            distributions=self._distributions,
+            value=value,
+        )
 
 
 def export(samplers: Iterable[Sampler], path: Path) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 
 from models.training import EpochResult, TrainingConfig, outcome_of
-from study.config import RUNGS, SEARCH_SPACE, TPE, Rungs, StudyConfig, Tpe
+from study.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
 from study.ledger import Ledger, Status, Trial
 from study.rungs import SuccessiveHalving
 from study.sampler import Sampler
@@ -24,7 +24,7 @@ class Search:
         baselines: the recipe of trial 0 of each architecture, in the order of the study.
         ledger: what is known of the search.
         rungs: where trials are stopped.
-        tpe: how configurations are sampled.
+        startup_trials: how many end before a model proposes configurations.
         steps_per_epoch: optimizer steps; infinite where they shall not move the rungs.
     """
 
@@ -34,11 +34,11 @@ class Search:
         baselines: Mapping[str, TrainingConfig],
         ledger: Ledger,
         rungs: Rungs = RUNGS,
-        tpe: Tpe = TPE,
+        startup_trials: int = STARTUP_TRIALS,
         steps_per_epoch: float = math.inf,
     ) -> None:
         self.ledger = ledger
-        self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed, tpe) for arch in baselines}
+        self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed, startup_trials) for arch in baselines}
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) ->
     assert play(make("mobilenet", 12, 9, 4), recorded, workers=2) != one
 
 
+RULES = search.rules(partial(ThisProject))
+
+
+@pytest.mark.parametrize("rule", ["TPE", "scores not warped", "10 trials to start", "first rung 2", "no rungs"])
+def test_rules_make_other_searches(rule: str) -> None:
+    recorded = Recorded(_table(), "mobilenet")
+    assert play(RULES[rule]("mobilenet", 12, 9, 3), recorded, 2) != play(
+        ThisProject("mobilenet", 12, 9, 3), recorded, 2
+    )
+
+
 def test_random_search_trains_everything_to_its_end_and_misses_nothing() -> None:
     played = play(RandomSearch("alexnet", 12, 9, 0), Recorded(_table(), "alexnet"), workers=2)
     assert not played.is_best_stopped
@@ -206,7 +218,8 @@ def test_curves_of_few_images_move_this_projects_first_rung(tmp_path: Path, caps
     target = tmp_path / "rows.json"
     epochs = {}
     for images in ("128", "12800"):
-        command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--json", str(target)]
+        command = ["--curves", str(tmp_path / "curves.csv"), "--repetitions", "2", "--trials", "8"]
+        command += ["--json", str(target)]
         assert search.main([*command, "--train-images", images]) == 0
         rows = json.loads(target.read_text())
         epochs[images] = {row["side"]: row["epochs"] for row in rows if row["arch"] == "alexnet"}

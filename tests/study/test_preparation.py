@@ -117,7 +117,8 @@ def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("setting", "before"), [("grace_period", 7), ("startup_trials", 3), ("multivariate", None), ("patience", 99)]
+    ("setting", "before"),
+    [("grace_period", 7), ("startup_trials", 99), ("sampler", None), ("tolerance", 0.5), ("patience", 99)],
 )
 def test_a_version_that_searches_otherwise_does_not_go_on(
     setting: str, before: int | None, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
