@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from threadpoolctl import threadpool_limits
 from torch.quasirandom import SobolEngine
 
 from models.randomness import integer, stream
@@ -129,7 +130,9 @@ class Sampler:
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials([self._as_told(number, value) for number, value in zip(shown, warped.tolist(), strict=True)])
         study.add_trials([self._as_told(number) for number in sorted(self._running)])
-        params = study.ask(self._distributions).params
+        # Of matrices this small further threads only spin, on processors that are training.
+        with threadpool_limits(1):
+            params = study.ask(self._distributions).params
         return params["lr"], params["dropout"]
 
     def _shown(self) -> list[int]:

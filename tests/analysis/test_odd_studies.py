@@ -57,6 +57,9 @@ def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
     assert trials is not None
     assert "pruned ones count with their last score" in words(with_rungs)
     assert "with the rungs that could stop it" in with_rungs
+    assert "(the first at epoch 2, one in 3 goes on)." in words(with_rungs)
+    folder.write_study(study | {"search": study["search"] | {"tolerance": 0.02}})
+    assert "one in 3 goes on, and what is within 2 points of it)." in words(build_report(folder).read_text())
     folder.write_study(study | {"search": study["search"] | {"grace_period": study["config"]["max_epochs"]}})
     folder.write_trials(trials.replace({"status": {"PRUNED": "STOPPED_EARLY"}}))
     page = build_report(folder).read_text()
