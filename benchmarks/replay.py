@@ -68,19 +68,13 @@ class Recorded:
         if not self._curves:
             raise ValueError(f"the table holds no curve of {arch!r}")
         self._keys = list(self._curves)
-        self._places = np.array([_place(*key) for key in self._keys])
+        self._places = np.array([SEARCH_SPACE.place(*key) for key in self._keys])
         self.max_epochs = max(len(rows) for rows in self._curves.values())
 
     def __call__(self, lr: float, dropout: float, seed: int = 0) -> Curve:
-        distances = ((self._places - _place(lr, dropout)) ** 2).sum(axis=1)
+        distances = ((self._places - SEARCH_SPACE.place(lr, dropout)) ** 2).sum(axis=1)
         key = self._keys[int(distances.argmin())]
         return Curve(key, self._curves[key], TrainingConfig(*key, max_epochs=self.max_epochs))
-
-
-def _place(lr: float, dropout: float) -> np.ndarray:
-    """Where a configuration lies in the search space scaled to the unit square."""
-    low, high = np.log(SEARCH_SPACE.lr)
-    return np.array([(np.log(lr) - low) / (high - low), np.interp(dropout, SEARCH_SPACE.dropout, (0, 1))])
 
 
 class Side(Protocol):

@@ -43,7 +43,7 @@ from scipy import stats
 
 from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
-from benchmarks.sides import SIDES, MakeSide, ThisProject, TpeSampler, UnwarpedSampler
+from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler, UnwarpedSampler
 from models.registry import ARCHITECTURES
 from models.training import BATCH_SIZE
 from study.config import RUNGS, Rungs
@@ -73,6 +73,7 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
         },
         "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
         **{f"{startup} trials to start": partial(ours, startup_trials=startup) for startup in (3, 5, 10)},
+        "may repeat itself": partial(ours, sampler=RepeatingSampler),
         "scores not warped": partial(ours, sampler=UnwarpedSampler),
         "TPE": partial(ours, sampler=TpeSampler),
     }

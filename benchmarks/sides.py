@@ -69,6 +69,13 @@ class UnwarpedSampler(Sampler):
         return scores
 
 
+class RepeatingSampler(Sampler):
+    """This project's sampler, which may propose what it has proposed before."""
+
+    def _is_apart(self, config: tuple[float, float]) -> bool:
+        return True
+
+
 class ThisProject:
     """The project's own search: a Gaussian process, ASHA's rungs with a tolerance, the documented baseline first."""
 

@@ -23,6 +23,16 @@ class SearchSpace:
     lr: tuple[float, float] = (1e-4, 1e-2)
     dropout: tuple[float, float] = (0.0, 0.7)
 
+    def place(self, lr: float, dropout: float) -> tuple[float, float]:
+        """Where in the unit square a configuration lies, on the scales that it is sampled on."""
+        (low, high), (least, most) = self.lr, self.dropout
+        return math.log(lr / low) / math.log(high / low), (dropout - least) / (most - least)
+
+    def at(self, across: float, along: float) -> tuple[float, float]:
+        """Learning rate and dropout at a place in the unit square."""
+        (low, high), (least, most) = self.lr, self.dropout
+        return min(max(low * (high / low) ** across, low), high), least + along * (most - least)
+
 
 @dataclass(frozen=True)
 class Rungs:

@@ -4,7 +4,8 @@ import heapq
 import math
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from statistics import NormalDist
 
@@ -24,6 +25,8 @@ from study.ledger import Trial
 # best and the newest.
 HISTORY = 100
 BEST = 25
+# How near to another trial a proposal may lie: a share of the distance between as many trials that are spread evenly.
+NEAREST = 0.25
 
 
 def half_rank(scores: np.ndarray) -> np.ndarray:
@@ -49,7 +52,8 @@ class Sampler:
 
     The first are points of a scrambled Sobol sequence (Owen, 1998), uniform in dropout and in the logarithm of the
     learning rate. From then on Optuna's GPSampler is fitted to the scores of all ended trials, warped by
-    `half_rank`, with the trials that are running taken into account.
+    `half_rank`, with the trials that are running taken into account. Where it proposes what all but repeats a trial,
+    which would buy another draw of chance, the next point of the sequence takes its place.
 
     What is suggested for trial n is a function of the study's seed, n, and what is known of the other trials, so
     a sampler rebuilt from a ledger goes on as it would have.
@@ -69,6 +73,7 @@ class Sampler:
         self._seed = seed
         self._startup_trials = startup_trials
         self._configs: dict[int, dict[str, float]] = {}
+        self._places: list[tuple[float, float]] = []
         self._running: dict[int, optuna.Trial] = {}
         self._scores: dict[int, float] = {}
         self._distributions: dict[str, BaseDistribution] = {
@@ -78,8 +83,10 @@ class Sampler:
 
     def suggest(self, number: int) -> tuple[float, float]:
         """Learning rate and dropout for the trial of this number, which counts as running from now on."""
-        is_starting = len(self._scores) < self._startup_trials
-        lr, dropout = self._spread_out(number) if is_starting else self._improve(number)
+        candidates = self._spread_out(number)
+        if len(self._scores) >= self._startup_trials:
+            candidates = filter(self._is_apart, chain([self._improve(number)], candidates))
+        lr, dropout = next(candidates)
         self._take_up(number, lr, dropout)
         return lr, dropout
 
@@ -110,16 +117,22 @@ class Sampler:
 
     def _take_up(self, number: int, lr: float, dropout: float) -> None:
         self._configs[number] = {"lr": lr, "dropout": dropout}
+        self._places.append(self._space.place(lr, dropout))
         self.study.enqueue_trial(self._configs[number])
         self._running[number] = self.study.ask(self._distributions)
 
-    def _spread_out(self, number: int) -> tuple[float, float]:
+    def _spread_out(self, number: int) -> Iterator[tuple[float, float]]:
+        """The points of the sequence, from that of this number on."""
         seed = integer(stream(self._seed, "sampler", self.study.study_name, "spread out"))
         sequence = SobolEngine(dimension=2, scramble=True, seed=seed).fast_forward(number)
-        across, along = sequence.draw(1)[0].tolist()
-        (low, high), (least, most) = self._space.lr, self._space.dropout
-        lr = math.exp(math.log(low) + across * math.log(high / low))
-        return min(max(lr, low), high), least + along * (most - least)
+        while True:
+            yield self._space.at(*sequence.draw(1)[0].tolist())
+
+    def _is_apart(self, config: tuple[float, float]) -> bool:
+        # Around all trials together this leaves four fifths of the square, so that a point of it is always found.
+        place = self._space.place(*config)
+        nearest = min(math.dist(place, other) for other in self._places)
+        return nearest >= NEAREST / math.sqrt(len(self._places))
 
     def _improve(self, number: int) -> tuple[float, float]:
         """Asks the Gaussian process, by way of a study in which every ended trial is complete with its warped score."""

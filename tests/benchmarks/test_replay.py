@@ -154,7 +154,9 @@ def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) ->
 RULES = search.rules(partial(ThisProject))
 
 
-@pytest.mark.parametrize("rule", ["TPE", "scores not warped", "10 trials to start", "first rung 2", "no rungs"])
+@pytest.mark.parametrize(
+    "rule", ["TPE", "may repeat itself", "scores not warped", "10 trials to start", "first rung 2", "no rungs"]
+)
 def test_rules_make_other_searches(rule: str) -> None:
     recorded = Recorded(_table(), "mobilenet")
     assert play(RULES[rule]("mobilenet", 12, 9, 3), recorded, 2) != play(

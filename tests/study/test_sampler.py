@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from study.config import SEARCH_SPACE, SearchSpace
 from study.ledger import Status, Trial
-from study.sampler import BEST, HISTORY, Sampler, export, half_rank
+from study.sampler import BEST, HISTORY, NEAREST, Sampler, export, half_rank
 from tests.builders import epoch
 
 
@@ -67,11 +67,23 @@ def test_once_two_trials_have_scores_they_count() -> None:
             assert _sampler([*start, second]).suggest(5) != _sampler([*other, second]).suggest(5)
 
 
-def test_what_is_running_is_not_suggested_again() -> None:
+def test_what_is_running_is_taken_into_account() -> None:
+    """The model proposes something else; if it did not, points of the start would take the place of its proposals."""
     sampler = _sampler(PAST)
     suggested = [sampler.suggest(number) for number in range(12, 16)]
-    apart = [math.hypot(math.log(a[0] / b[0], 100), (a[1] - b[1]) / 0.7) for a, b in combinations(suggested, 2)]
-    assert min(apart) > 0.01
+    assert not set(suggested) & {_sampler().suggest(number) for number in range(12, 16)}
+
+
+def test_no_trial_all_but_repeats_another() -> None:
+    """On a plateau, where the model expects the most, beside a cliff."""
+    for seed in range(2):
+        sampler, places = Sampler("alexnet", SEARCH_SPACE, seed), []
+        for number in range(1, 25):
+            lr, dropout = sampler.suggest(number)
+            places.append(SEARCH_SPACE.place(lr, dropout))
+            score = 0.5 if lr < 3e-4 and dropout < 0.3 else 0.1
+            sampler.end(Trial("alexnet", number, lr, dropout, status="COMPLETE", history=[epoch(1, 1.0, score)]))
+        assert min(math.dist(*pair) for pair in combinations(places, 2)) >= NEAREST / math.sqrt(24)
 
 
 def test_earlier_suggestions_leave_no_trace_in_the_generator() -> None:
@@ -208,16 +220,18 @@ def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path
 
 
 def _long_history(length: int, best: int) -> list[Trial]:
-    """Low scores at random places, and the first `best` trials far better, all near one place."""
+    """Low scores at high learning rates, and the first `best` trials far better, around a lower one."""
     rng = np.random.default_rng(0)
+    across, along = SEARCH_SPACE.place(3.5e-4, 0.2)
     trials = []
     for number in range(length):
-        good = number < best
-        lr = 3e-4 * 1.01**number if good else 10 ** rng.uniform(-4, -2)
-        score = 0.9 + 0.0001 * number if good else 0.3 * rng.random()
-        trials.append(
-            Trial("alexnet", number, lr, 0.1 if good else 0.7 * rng.random(), "COMPLETE", None, [epoch(1, 1.0, score)])
-        )
+        place, score = (rng.uniform(0.5, 1), rng.random()), 0.3 * rng.random()
+        if number < best:
+            distance = 0.05 + 0.005 * number
+            place = (across + distance * math.cos(number), along + distance * math.sin(number))
+            score = 0.9 - distance**2
+        history = [epoch(1, 1.0, score)]
+        trials.append(Trial("alexnet", number, *SEARCH_SPACE.at(*place), status="COMPLETE", history=history))
     return trials
 
 
