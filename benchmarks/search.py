@@ -72,10 +72,10 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
             for tolerance in (0.0, 0.01, 0.03)
         },
         "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
-        **{f"{startup} trials to start": partial(ours, startup_trials=startup) for startup in (3, 5, 10)},
+        **{f"{startup} trials to start": partial(ours, startup_trials=startup) for startup in (2, 5, 10)},
         "may repeat itself": partial(ours, sampler=RepeatingSampler),
         "scores not warped": partial(ours, sampler=UnwarpedSampler),
-        "TPE": partial(ours, sampler=TpeSampler),
+        "TPE, 5 trials to start": partial(ours, sampler=TpeSampler, startup_trials=5),
     }
 
 

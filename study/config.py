@@ -64,8 +64,9 @@ class Rungs:
 
 SEARCH_SPACE = SearchSpace()
 RUNGS = Rungs()
-# Trials that end before a model of their scores says what comes next (benchmarks/RESULTS.md says why so few).
-STARTUP_TRIALS = 2
+# Trials that end before a model of their scores says what comes next: the baseline alone, if it ends first
+# (benchmarks/RESULTS.md says why no more).
+STARTUP_TRIALS = 1
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,15 @@ RULES = search.rules(partial(ThisProject))
 
 
 @pytest.mark.parametrize(
-    "rule", ["TPE", "may repeat itself", "scores not warped", "10 trials to start", "first rung 2", "no rungs"]
+    "rule",
+    [
+        "TPE, 5 trials to start",
+        "may repeat itself",
+        "scores not warped",
+        "10 trials to start",
+        "first rung 2",
+        "no rungs",
+    ],
 )
 def test_rules_make_other_searches(rule: str) -> None:
     recorded = Recorded(_table(), "mobilenet")

@@ -366,7 +366,7 @@ def test_killed_at_any_event_the_search_ends_as_it_would_have(tmp_path: Path, cu
 
 
 def test_killed_where_a_model_proposes(tmp_path: Path) -> None:
-    """Once two trials have ended suggestions depend on all earlier results."""
+    """Once a trial has ended suggestions depend on all earlier results."""
     config = _config(trials=7, max_epochs=3)
     whole = _whole_journal(tmp_path / "undisturbed", config, STARTUP_TRIALS)
     lines = whole.splitlines(keepends=True)
