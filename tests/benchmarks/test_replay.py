@@ -160,8 +160,8 @@ RULES = search.rules(partial(ThisProject))
         "TPE, 5 trials to start",
         "may repeat itself",
         "scores not warped",
-        "10 trials to start",
-        "first rung 2",
+        "5 trials to start",
+        "first rung 4",
         "no rungs",
     ],
 )
