@@ -161,7 +161,7 @@ RULES = search.rules(partial(ThisProject))
         "may repeat itself",
         "scores not warped",
         "5 trials to start",
-        "first rung 4",
+        "first rung 6",
         "no rungs",
     ],
 )
