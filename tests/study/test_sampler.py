@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from study.config import SEARCH_SPACE, SearchSpace
 from study.ledger import Status, Trial
@@ -148,6 +149,22 @@ def test_a_pruned_trial_counts_with_its_last_score_and_a_diverged_one_as_the_wor
 
     assert min(low_rates("COMPLETE"), low_rates("PRUNED")) >= 6
     assert low_rates("DIVERGED") <= 2
+
+
+def test_a_proposal_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others would spin on processors that are training; afterwards all is as it was."""
+    threads: list[int] = []
+
+    class Watched(optuna.samplers.GPSampler):
+        def sample_relative(self, *arguments: Any) -> dict[str, Any]:
+            threads.extend(pool["num_threads"] for pool in threadpool_info())
+            return super().sample_relative(*arguments)
+
+    monkeypatch.setattr(optuna.samplers, "GPSampler", Watched)
+    with threadpool_limits(2):
+        _sampler(PAST).suggest(12)
+        assert max(pool["num_threads"] for pool in threadpool_info()) == 2
+    assert set(threads) == {1}
 
 
 @pytest.mark.parametrize("score", [0.0, 0.1])
