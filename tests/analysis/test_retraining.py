@@ -129,8 +129,10 @@ def test_workers_that_would_wait_for_the_other_networks_last_trial_confirm_and_t
     runs = sorted(path.parent.name.partition("-")[0] for path in folder.glob("confirm/*/seed-*"))
     assert runs == ["fast", "fast", "slow", "slow"]
 
-    alone = _study(tmp_path, "alone", "--archs", "fast", "--baseline").finish()
-    assert alone.returncode == 0, alone.stderr
+    alone = _study(tmp_path, "alone", "--archs", "fast", "--baseline")
+    alone.wait_for((tmp_path / "results" / "alone" / "final" / "fast-baseline" / "seed-0").exists)
+    alone.kill()
+    alone.wait_until_gone(10)
     early, ordinary = (
         StudyFolder(tmp_path / "results" / name).read_final_run("fast-baseline", 0) for name in ("early", "alone")
     )
