@@ -11,9 +11,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     maker = next((item for item in items if "whole" in _fixtures(item)), None)
 
     def rank(item: pytest.Item) -> int:
+        if item is maker:
+            return 0
         if "workplace" not in _fixtures(item):
             return 3
-        return 0 if item is maker else 2 if "whole" in _fixtures(item) else 1
+        return 2 if "whole" in _fixtures(item) else 1
 
     items.sort(key=rank)
 
