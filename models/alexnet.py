@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.layers import conv_bn_relu
+from models.layers import Features, conv_bn_relu
 
 
 class AlexNet(nn.Module):
@@ -18,7 +18,7 @@ class AlexNet(nn.Module):
 
     def __init__(self, n_classes: int = 10, dropout: float = 0.5) -> None:
         super().__init__()
-        self.features = nn.Sequential(
+        self.features = Features(
             *conv_bn_relu(3, 64),
             nn.MaxPool2d(2),
             *conv_bn_relu(64, 192),

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from models.kernels import can_use_triton
+
 HAS_TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 # oneDNN is slow on rows of so many pixels or fewer; it is not on rows of 16.
 NARROW = 8
@@ -32,15 +34,26 @@ class Conv2d(nn.Conv2d):
         if self.groups == 1 and images.shape[-1] <= NARROW and _multiplies_in_tiles(images):
             output: Tensor = _SideBySide.apply(images.bfloat16(), self.weight.bfloat16())
             return output
+        if self.training and self._suits_patches(images) and can_use_triton():
+            from models.patches import convolve
+
+            return convolve(images, self.weight)
         return super().forward(images)
+
+    def _suits_patches(self, images: Tensor) -> bool:
+        values = self.in_channels * self.kernel_size[0] ** 2
+        return _is_bfloat16(images, "cuda") and self.groups == 1 and values <= 32 and not images.requires_grad
 
 
 def _multiplies_in_tiles(images: Tensor) -> bool:
+    return HAS_TILES and _is_bfloat16(images, "cpu")
+
+
+def _is_bfloat16(images: Tensor, device: str) -> bool:
     return (
-        HAS_TILES
-        and images.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        images.device.type == device
+        and torch.is_autocast_enabled(device)
+        and torch.get_autocast_dtype(device) == torch.bfloat16
     )
 
 

@@ -39,7 +39,7 @@ class DeviceImages:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Images [len(index), 3, 32, 32] with mean 0 and deviation 1 a channel over the training split."""
-        return ((self._bytes[index].float() - self._mean) / self._deviation).permute(0, 3, 1, 2)
+        return ((self._bytes[index] - self._mean) / self._deviation).permute(0, 3, 1, 2)
 
 
 # Not inference_mode, in which autocast casts the weights anew for every batch: 4 % of AlexNet's time.

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from models.convolution import Conv2d
+from models.kernels import can_use_triton
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, groups: int = 1) -> list[nn.Module]:
@@ -20,6 +21,34 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, grou
         # In place it measured half as fast on a CPU, in bfloat16.
         nn.ReLU(),
     ]
+
+
+class Features(nn.Sequential):
+    """Layers in a row, of which each batch normalisation is followed by a ReLU, and that perhaps by a max pool.
+
+    In training on a GPU these two or three run as one, see models/norm_relu_pool.py, and their forward hooks do not.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not (self.training and images.is_cuda and can_use_triton()):
+            output: Tensor = super().forward(images)
+            return output
+        from models.norm_relu_pool import norm_relu_pool
+
+        layers = list(self)
+        while layers:
+            layer = layers.pop(0)
+            if isinstance(layer, nn.BatchNorm2d):
+                layers.pop(0)
+                side = 1
+                if layers and isinstance(pool := layers[0], nn.MaxPool2d):
+                    layers.pop(0)
+                    assert isinstance(pool.kernel_size, int)
+                    side = pool.kernel_size
+                images = norm_relu_pool(images, layer, side)
+            else:
+                images = layer(images)
+        return images
 
 
 class GlobalAveragePool(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.layers import GlobalAveragePool, conv_bn_relu
+from models.layers import Features, GlobalAveragePool, conv_bn_relu
 
 
 class MobileNetLike(nn.Module):
@@ -15,7 +15,7 @@ class MobileNetLike(nn.Module):
 
     def __init__(self, n_classes: int = 10, dropout: float = 0.0) -> None:
         super().__init__()
-        self.features = nn.Sequential(
+        self.features = Features(
             *conv_bn_relu(3, 32),
             *conv_bn_relu(32, 32, groups=32),
             *conv_bn_relu(32, 64, kernel_size=1),

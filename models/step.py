@@ -1,11 +1,17 @@
 """One optimizer step on one batch; on a GPU a captured graph of its kernels, replayed."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.inference import DeviceImages
+from models.kernels import can_use_triton
 from models.precision import Precision, autocast
+
+if TYPE_CHECKING:
+    from models.bfloat16_weights import Bfloat16Weights
 
 # Steps of a full batch that let cuDNN, cuBLAS and the optimizer set up what a capture may not.
 WARM_UP_STEPS = 3
@@ -33,7 +39,7 @@ class TrainingStep:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Adam,
         images: DeviceImages,
         labels: Tensor,
         precision: Precision,
@@ -50,6 +56,11 @@ class TrainingStep:
         self._may_capture = is_capturable and images.device.type == "cuda"
         self._ordinary_steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._weights: Bfloat16Weights | None = None
+        if self._may_capture and precision == "bf16" and can_use_triton():
+            from models import bfloat16_weights
+
+            self._weights = bfloat16_weights.Bfloat16Weights(model, optimizer)
 
     def __call__(self, batch: Tensor) -> None:
         """Trains on the images of these indices, int64 [at most batch_size]."""
@@ -74,7 +85,10 @@ class TrainingStep:
     def _step(self, batch: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         with autocast(self._precision, self._images.device):
-            loss = F.cross_entropy(self._model(self._images[batch]), self._labels[batch])
+            logits = (self._weights or self._model)(self._images[batch])
+            loss = F.cross_entropy(logits, self._labels[batch])
         loss.backward()
+        if self._weights:
+            self._weights.update()
         self._optimizer.step()
         self.loss_sum += loss.detach() * len(batch)

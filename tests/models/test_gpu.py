@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from models import step
+from models import convolution, layers, step
 from models.data import TrainingData
+from models.kernels import can_use_triton
 from models.registry import ARCHITECTURES, Architecture
 from models.training import TrainingConfig, TrainingRun
 from tests.builders import CPU, ToyNet, coloured, training_data, training_run
@@ -20,6 +21,7 @@ EPOCHS = 3
 # Sums in another order, and convolutions in TF32, are steps apart after a few epochs.
 ALMOST = {"rtol": 1e-2, "atol": 2e-3}
 Arch = pytest.mark.parametrize("arch", ["alexnet", "mobilenet"])
+BothPrecisions = pytest.mark.parametrize("precision", ["fp32", "bf16"])
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +30,11 @@ def data() -> TrainingData:
     return training_data(coloured(1_000))
 
 
-def run_of(arch: str, data: TrainingData, dropout: float, device: torch.device = GPU, lr: float = 1e-4) -> TrainingRun:
-    config = TrainingConfig(lr, dropout, EPOCHS, batch_size=64)
-    return training_run(ARCHITECTURES[arch], data, config, device=device, precision="fp32")
+def run_of(
+    arch: str, data: TrainingData, dropout: float, device: torch.device = GPU, precision: str = "fp32"
+) -> TrainingRun:
+    config = TrainingConfig(1e-4, dropout, EPOCHS, batch_size=64)
+    return training_run(ARCHITECTURES[arch], data, config, device=device, precision=precision)
 
 
 def train(run: TrainingRun, epochs: int = EPOCHS) -> np.ndarray:
@@ -46,13 +50,14 @@ def uncaptured(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @Arch
+@BothPrecisions
 def test_captured_steps_are_ordinary_ones_dropout_masks_included(
-    arch: str, data: TrainingData, uncaptured: Callable[[], None]
+    arch: str, precision: str, data: TrainingData, uncaptured: Callable[[], None]
 ) -> None:
-    captured = train(run_of(arch, data, 0.5))
-    other_masks = train(run_of(arch, data, 0.45))
+    captured = train(run_of(arch, data, 0.5, precision=precision))
+    other_masks = train(run_of(arch, data, 0.45, precision=precision))
     uncaptured()
-    ordinary = train(run_of(arch, data, 0.5))
+    ordinary = train(run_of(arch, data, 0.5, precision=precision))
     np.testing.assert_allclose(captured, ordinary, rtol=2e-3)
     assert np.abs(other_masks / ordinary - 1).max() > 5e-3
 
@@ -72,25 +77,42 @@ def test_a_network_that_does_not_say_that_it_may_be_is_not_captured(data: Traini
 
 
 @Arch
-def test_a_gpu_learns_what_a_cpu_does(arch: str, data: TrainingData) -> None:
-    np.testing.assert_allclose(train(run_of(arch, data, 0.0)), train(run_of(arch, data, 0.0, CPU)), **ALMOST)
+@BothPrecisions
+def test_a_gpu_learns_what_a_cpu_does(arch: str, precision: str, data: TrainingData) -> None:
+    on_gpu, on_cpu = (train(run_of(arch, data, 0.0, device, precision)) for device in (GPU, CPU))
+    np.testing.assert_allclose(on_gpu, on_cpu, **ALMOST)
 
 
 @Arch
+@BothPrecisions
+def test_the_kernels_train_as_the_layers_of_torch_do(
+    arch: str, precision: str, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = train(run_of(arch, data, 0.5, precision=precision))
+    assert can_use_triton()
+    for module in (layers, convolution, step):
+        monkeypatch.setattr(module, "can_use_triton", lambda: False)
+    np.testing.assert_allclose(ours, train(run_of(arch, data, 0.5, precision=precision)), **ALMOST)
+
+
+@Arch
+@BothPrecisions
 @pytest.mark.parametrize("saved_on", [GPU, CPU], ids=str)
-def test_a_run_goes_on_from_a_state(arch: str, data: TrainingData, saved_on: torch.device) -> None:
-    first = run_of(arch, data, 0.0, saved_on)
+def test_a_run_goes_on_from_a_state(arch: str, precision: str, saved_on: torch.device, data: TrainingData) -> None:
+    first = run_of(arch, data, 0.0, saved_on, precision)
     train(first, 1)
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
     file.seek(0)
-    resumed = run_of(arch, data, 0.0)
+    resumed = run_of(arch, data, 0.0, precision=precision)
     resumed.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    np.testing.assert_allclose(train(resumed, EPOCHS - 1), train(run_of(arch, data, 0.0)), **ALMOST)
+    straight = train(run_of(arch, data, 0.0, precision=precision))
+    np.testing.assert_allclose(train(resumed, EPOCHS - 1), straight, **ALMOST)
 
 
-def test_a_state_taken_up_after_the_capture_is_trained_on(data: TrainingData) -> None:
-    run = run_of("alexnet", data, 0.0)
+@BothPrecisions
+def test_a_state_taken_up_after_the_capture_is_trained_on(precision: str, data: TrainingData) -> None:
+    run = run_of("alexnet", data, 0.0, precision=precision)
     train(run, 1)
     file = io.BytesIO()
     torch.save(run.state_dict(), file)

@@ -1,0 +1,21 @@
+"""Whether the kernels of this project run on the GPU here."""
+
+import warnings
+from functools import cache
+
+import torch
+from torch import nn
+
+
+@cache
+def can_use_triton() -> bool:
+    """Whether Triton, which asks for a C compiler and Python's headers, can build kernels for the GPU; warns if not."""
+    try:
+        from models.norm_relu_pool import norm_relu_pool
+
+        with torch.no_grad():
+            norm_relu_pool(torch.zeros(1, 8, 2, 2, device="cuda"), nn.BatchNorm2d(8, device="cuda"), 2)
+    except Exception as error:  # of many kinds: no module, no compiler, no support for this GPU
+        warnings.warn(f"Triton builds no kernels here, so training is slower: {error}", RuntimeWarning, stacklevel=2)
+        return False
+    return True
