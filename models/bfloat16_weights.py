@@ -6,12 +6,17 @@ step. Here Adam takes gradients in bfloat16, and writes the weights in float32 a
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 # The layers that compute in bfloat16 under autocast. Its batch normalisation keeps float32 weights.
 CAST_LAYERS = (nn.Conv2d, nn.Linear)
@@ -46,10 +51,13 @@ def _adam_kernel(
 class Bfloat16Weights:
     """Copies in bfloat16 of the weights of a network's convolutions and linear layers, to train the network with.
 
-    The weights themselves may change by `update` alone as long as this is used.
+    Backward, the gradients of weights are taken in a second stream, and each is used there and then, beside what the
+    first stream goes on with: products leave room for what waits for memory, as Adam and batch normalisation do.
+
+    The weights may change by training alone as long as this is used.
 
     Args:
-        model: on a GPU.
+        model: of one device.
         optimizer: torch's Adam of its parameters, neither amsgrad nor with weight decay; what state it has is kept, in
             place and in its own form.
     """
@@ -59,33 +67,146 @@ class Bfloat16Weights:
         self._group = optimizer.param_groups[0]
         layers = (layer for layer in model.modules() if isinstance(layer, CAST_LAYERS))
         cast = {id(parameter) for layer in layers for parameter in layer.parameters()}
-        self._weights = {name: weight for name, weight in model.named_parameters() if id(weight) in cast}
-        self._copies = {name: weight.detach().bfloat16().requires_grad_() for name, weight in self._weights.items()}
-        self._states = {name: _state(optimizer, weight) for name, weight in self._weights.items()}
-        self._steps = [state["step"] for state in self._states.values()]
+        weights = {name: weight for name, weight in model.named_parameters() if id(weight) in cast}
+        self._copies = {name: weight.detach().bfloat16().requires_grad_() for name, weight in weights.items()}
+        self._updates = {
+            id(self._copies[name]): (weight, _state(optimizer, weight)) for name, weight in weights.items()
+        }
+        self._steps = [state["step"] for _, state in self._updates.values()]
+        device = next(model.parameters()).device
+        self._second = _second_stream(device) if device.type == "cuda" else None
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Begins a step, which `finish` ends; between them lie one call and its backward pass."""
+        torch._foreach_add_(self._steps, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
         """The logits of the network with the copies in the place of its weights."""
-        logits: Tensor = torch.func.functional_call(self._model, self._copies, (images,))
+        with _Layers(self):
+            logits: Tensor = torch.func.functional_call(self._model, self._copies, (images,))
         return logits
 
-    def gradient(self, name: str) -> Tensor | None:
-        """Of the copy of the parameter of this name, bfloat16; None unless one was computed since the last update."""
-        return self._copies[name].grad
+    def finish(self) -> None:
+        """Waits for the second stream, and updates the weights that are used in other ways than by a layer."""
+        if self._second is not None:
+            torch.cuda.current_stream().wait_stream(self._second)
+        for copy in self._copies.values():
+            if copy.grad is not None:
+                gradient, copy.grad = copy.grad, None
+                self.update(copy, gradient)
+
+    @contextmanager
+    def beside(self, *used: Tensor) -> Iterator[None]:
+        """Runs the block in the second stream, once the first has come to where it is now."""
+        if self._second is None:
+            yield
+            return
+        self._second.wait_stream(torch.cuda.current_stream())
+        for tensor in used:
+            tensor.record_stream(self._second)
+        with torch.cuda.stream(self._second):
+            yield
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Makes a step of Adam on the weights, from the gradients of their copies, which are then dropped."""
-        torch._foreach_add_(self._steps, 1)
-        betas = self._group["betas"]
-        for name, weight in self._weights.items():
-            copy, state, n = self._copies[name], self._states[name], weight.numel()
-            gradient, copy.grad = copy.grad, None
-            _adam_kernel[(triton.cdiv(n, BLOCK),)](
-                weight, copy, gradient, state["exp_avg"], state["exp_avg_sq"], state["step"],
-                n, self._group["lr"], self._group["eps"], *betas, *(math.log(beta) for beta in betas),
-                BLOCK, enable_fp_fusion=False,
-            )  # fmt: skip
+    def update(self, copy: Tensor, gradient: Tensor) -> None:
+        """Makes the step of Adam of the weight that this is the copy of."""
+        weight, state = self._updates[id(copy)]
+        if gradient.stride() != copy.stride():
+            gradient = torch.empty_like(copy).copy_(gradient)
+        betas, n = self._group["betas"], weight.numel()
+        _adam_kernel[(triton.cdiv(n, BLOCK),)](
+            weight, copy, gradient, state["exp_avg"], state["exp_avg_sq"], state["step"],
+            n, self._group["lr"], self._group["eps"], *betas, *(math.log(beta) for beta in betas),
+            BLOCK, enable_fp_fusion=False,
+        )  # fmt: skip
+
+    def is_copy(self, tensor: object) -> bool:
+        return id(tensor) in self._updates
+
+
+class _Layers(TorchFunctionMode):
+    """Within it convolutions and linear layers of copies have a backward pass of their own.
+
+    Raises RuntimeError where two layers share a weight, of which neither knows the whole gradient.
+    """
+
+    def __init__(self, weights: Bfloat16Weights) -> None:
+        super().__init__()
+        self._weights = weights
+        self._seen: set[int] = set()
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (F.conv2d, F.linear) and not kwargs and self._weights.is_copy(args[1]):
+            if id(args[1]) in self._seen:
+                raise RuntimeError("two layers share a weight: the network may not be registered as capturable")
+            self._seen.add(id(args[1]))
+            if function is F.linear and args[0].ndim == 2:
+                return _Linear.apply(self._weights, args[0].bfloat16(), *args[1:])
+            if function is F.conv2d and all(isinstance(size, tuple) for size in args[3:6]):
+                return _Convolution.apply(self._weights, args[0].bfloat16(), *args[1:])
+        return function(*args, **(kwargs or {}))
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weights: Bfloat16Weights, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.copies = weights, weight, bias
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        weights, weight, bias = ctx.copies
+        with weights.beside(x, gradient):
+            to_weight, to_bias = gradient.t() @ x, gradient.sum(0)
+        to_x = gradient @ weight if ctx.needs_input_grad[1] else None
+        with weights.beside():  # not before the old weight has been read
+            weights.update(weight, to_weight)
+            if bias is not None:
+                weights.update(bias, to_bias)
+        return None, to_x, None, None
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weights: Bfloat16Weights, x: Tensor, weight: Tensor, bias: Tensor | None, *sizes: Any
+    ) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.copies = weights, weight, bias
+        ctx.sizes = sizes
+        return F.conv2d(x, weight, bias, *sizes)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        weights, weight, bias = ctx.copies
+        stride, padding, dilation, groups = ctx.sizes
+
+        def backward(*wanted: bool) -> tuple[Tensor, ...]:
+            sizes = (stride, padding, dilation, False, (0, 0), groups)
+            bias_size = None if bias is None else bias.shape
+            outputs: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+                gradient, x, weight, bias_size, *sizes, wanted
+            )
+            return outputs
+
+        with weights.beside(x, gradient):
+            _, to_weight, to_bias = backward(False, True, bias is not None)
+        to_x = backward(True, False, False)[0] if ctx.needs_input_grad[1] else None
+        with weights.beside():  # not before the old weight has been read
+            weights.update(weight, to_weight)
+            if bias is not None:
+                weights.update(bias, to_bias)
+        return (None, to_x, *(None for _ in range(6)))
+
+
+@cache
+def _second_stream(device: torch.device) -> torch.cuda.Stream:
+    """One a process, since memory that was freed serves only the stream it was used in."""
+    return torch.cuda.Stream(device)
 
 
 def _state(optimizer: torch.optim.Adam, weight: Tensor) -> dict[str, Any]:

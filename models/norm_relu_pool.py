@@ -215,7 +215,7 @@ class _NormReluPool(torch.autograd.Function):
         _sums_kernel[programs, tile.columns](x, sums, pixels, channels, tiles, tile.pixels, tile.channels, **OPTIONS)
         _statistics_kernel[(triton.cdiv(channels, 8),)](
             x, sums, mean, deviation, running_mean, running_variance, batches,
-            programs, pixels, channels, momentum, eps, PROGRAMS, 8, **OPTIONS,
+            programs, pixels, channels, momentum, eps, triton.next_power_of_2(programs), 8, **OPTIONS,
         )  # fmt: skip
         tile = _Tile(channels, side)
         outputs = pixels // side**2
@@ -253,7 +253,7 @@ class _NormReluPool(torch.autograd.Function):
             ctx.side, tile.pixels, tile.channels, **OPTIONS,
         )  # fmt: skip
         _parameters_kernel[(triton.cdiv(channels, 8),)](
-            sums, to_weight, to_bias, programs, channels, PROGRAMS, 8, **OPTIONS
+            sums, to_weight, to_bias, programs, channels, triton.next_power_of_2(programs), 8, **OPTIONS
         )
         _backward_kernel[triton.cdiv(outputs, tile.pixels), tile.columns](
             x, gradient, mean, deviation, weight, bias, to_weight, to_bias, to_x, outputs, channels, width,

@@ -84,11 +84,13 @@ class TrainingStep:
 
     def _step(self, batch: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)
+        if self._weights:
+            self._weights.start()
         with autocast(self._precision, self._images.device):
             logits = (self._weights or self._model)(self._images[batch])
             loss = F.cross_entropy(logits, self._labels[batch])
         loss.backward()
         if self._weights:
-            self._weights.update()
+            self._weights.finish()
         self._optimizer.step()
-        self.loss_sum += loss.detach() * len(batch)
+        self.loss_sum.add_(loss.detach(), alpha=len(batch))

@@ -27,6 +27,7 @@ from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study import mps
 from study.checkpoints import CheckpointStore
 from study.config import StudyConfig
 from study.errors import BadInput
@@ -63,7 +64,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
             ray.shutdown()
         return
     _keep_token_private()
-    with _session_directory() as directory, reaping(directory.name):
+    with _session_directory() as directory, reaping(directory.name), _gpu_shared(directory):
         ray.init(
             address="local",
             num_cpus=cpu_count(),
@@ -76,6 +77,17 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
             yield _capacity_of(ray.cluster_resources())
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _gpu_shared(directory: Path) -> Iterator[None]:
+    """Lets processes that are started within run on a GPU at the same time, where there is one. The reaper ends it."""
+    started = torch.cuda.is_available() and mps.start(directory / "mps")
+    try:
+        yield
+    finally:
+        if started:
+            mps.forget()
 
 
 @contextmanager
