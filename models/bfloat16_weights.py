@@ -108,6 +108,13 @@ class Bfloat16Weights:
         with torch.cuda.stream(self._second):
             yield
 
+    def update_layer(self, weight: Tensor, to_weight: Tensor, bias: Tensor | None, to_bias: Tensor) -> None:
+        """Updates, in the second stream, copies that the first has read for the last time in this step."""
+        with self.beside():
+            self.update(weight, to_weight)
+            if bias is not None:
+                self.update(bias, to_bias)
+
     @torch.no_grad()
     def update(self, copy: Tensor, gradient: Tensor) -> None:
         """Makes the step of Adam of the weight that this is the copy of."""
@@ -141,9 +148,9 @@ class _Layers(TorchFunctionMode):
             if id(args[1]) in self._seen:
                 raise RuntimeError("two layers share a weight: the network may not be registered as capturable")
             self._seen.add(id(args[1]))
-            if function is F.linear and args[0].ndim == 2:
+            if function is F.linear and len(args) == 3 and args[0].ndim == 2:
                 return _Linear.apply(self._weights, args[0].bfloat16(), *args[1:])
-            if function is F.conv2d and all(isinstance(size, tuple) for size in args[3:6]):
+            if function is F.conv2d and len(args) == 7 and all(isinstance(size, tuple) for size in args[3:6]):
                 return _Convolution.apply(self._weights, args[0].bfloat16(), *args[1:])
         return function(*args, **(kwargs or {}))
 
@@ -162,10 +169,7 @@ class _Linear(torch.autograd.Function):
         with weights.beside(x, gradient):
             to_weight, to_bias = gradient.t() @ x, gradient.sum(0)
         to_x = gradient @ weight if ctx.needs_input_grad[1] else None
-        with weights.beside():  # not before the old weight has been read
-            weights.update(weight, to_weight)
-            if bias is not None:
-                weights.update(bias, to_bias)
+        weights.update_layer(weight, to_weight, bias, to_bias)
         return None, to_x, None, None
 
 
@@ -196,10 +200,7 @@ class _Convolution(torch.autograd.Function):
         with weights.beside(x, gradient):
             _, to_weight, to_bias = backward(False, True, bias is not None)
         to_x = backward(True, False, False)[0] if ctx.needs_input_grad[1] else None
-        with weights.beside():  # not before the old weight has been read
-            weights.update(weight, to_weight)
-            if bias is not None:
-                weights.update(bias, to_bias)
+        weights.update_layer(weight, to_weight, bias, to_bias)
         return (None, to_x, *(None for _ in range(6)))
 
 

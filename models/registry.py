@@ -20,8 +20,8 @@ class Architecture:
         baseline_dropout: the dropout of its documented recipe, in [0, 1).
         capturable: whether a training step may be captured as a CUDA graph and replayed, which on a GPU is faster
             (models/step.py). Only for a network whose every step launches the same kernels on the same tensors: no
-            decision in Python, no buffer that is replaced instead of changed, no value read back from the GPU, and
-            a gradient for every parameter.
+            decision in Python, no buffer that is replaced instead of changed, no value read back from the GPU, a
+            gradient for every parameter, and no convolution or linear layer whose weights anything else uses.
     """
 
     name: str

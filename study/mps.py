@@ -14,6 +14,8 @@ from pathlib import Path
 CONTROL = "nvidia-cuda-mps-control"
 # Where a service that the environment does not name listens.
 DEFAULT = Path("/tmp/nvidia-mps/control")
+# Where containers have it, in addition to the PATH.
+ELSEWHERE = "/usr/local/nvidia/bin"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
 SECONDS = 20.0
 # Makes a context on the first GPU: the service starts for the first process that asks for one, or does not.
@@ -37,7 +39,7 @@ def start(directory: Path) -> bool:
     Returns:
         Whether it was started.
     """
-    control = shutil.which(CONTROL, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/nvidia/bin")))
+    control = shutil.which(CONTROL, path=os.pathsep.join((os.environ.get("PATH", ""), ELSEWHERE)))
     if control is None or PIPES in os.environ or DEFAULT.exists():
         return False
     directory.mkdir()

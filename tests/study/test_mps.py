@@ -66,4 +66,7 @@ def test_uses_the_service_that_the_environment_names(
 
 def test_does_without_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(mps, "ELSEWHERE", str(tmp_path))
+    monkeypatch.setattr(mps, "DEFAULT", tmp_path / "no such service")
+    monkeypatch.delenv(mps.PIPES, raising=False)
     assert not mps.start(tmp_path / "mps")
