@@ -22,8 +22,8 @@ class TrainingStep:
 
     To launch the kernels of a step one by one takes longer than to run them: on an H200, of torch's own, 3.9 ms of
     either network, where a replay took 1.1 and 0.8. So on a GPU, after some ordinary steps, that of a full batch is
-    captured as a CUDA graph, and later ones replay it: the same kernels, with dropout masks from the same stream. From then on
-    weights and optimizer state may only change in place, and Python code of the network does not run again.
+    captured as a CUDA graph, and later ones replay it: the same kernels, with dropout masks from the same stream. From
+    then on weights and optimizer state may only change in place, and Python code of the network does not run again.
 
     Args:
         model: in train mode whenever a step is made.
