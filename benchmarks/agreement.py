@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.plain import plain_network
 from models.data import TrainingData, stratified_split, stratified_subset
 from models.precision import resolve
 from models.randomness import RunSeeds
@@ -39,7 +40,7 @@ def train_plainly(architecture: Architecture, data: TrainingData, epochs: int, s
     labels = torch.from_numpy(data.source.labels)
     train = TensorDataset(images[data.split.train], labels[data.split.train])
     validation = TensorDataset(images[data.split.validation], labels[data.split.validation])
-    model = architecture.build(data.n_classes, architecture.baseline_dropout)
+    model = plain_network(architecture, data.n_classes, architecture.baseline_dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
     criterion = nn.CrossEntropyLoss()
     for _ in range(epochs):

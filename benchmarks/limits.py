@@ -50,7 +50,7 @@ def bytes_moved(arch: str, precision: Precision) -> int:
         elif isinstance(layer, nn.MaxPool2d | nn.AdaptiveAvgPool2d):
             values += 2 * (read + written)
 
-    model = ARCHITECTURES[arch].build(10, 0.0)
+    model = ARCHITECTURES[arch].build(10, 0.0).eval()
     for layer in model.modules():
         layer.register_forward_hook(count)
     model(torch.zeros(BATCH_SIZE, 3, 32, 32))

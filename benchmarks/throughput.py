@@ -44,6 +44,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.limits import DEVICE, ON_GPU, seconds_at_limit
+from benchmarks.plain import plain_network
 from models.data import LabelledImages, Split, TrainingData
 from models.precision import resolve
 from models.randomness import RunSeeds
@@ -96,7 +97,7 @@ def plain(setting: Setting) -> Round:
     dataset = Subset(ImageFolder(setting.folder, transform), _chosen(setting))
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     architecture = ARCHITECTURES[setting.arch]
-    model = architecture.build(10, architecture.baseline_dropout).train().to(DEVICE)
+    model = plain_network(architecture, 10, architecture.baseline_dropout).train().to(DEVICE)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
 

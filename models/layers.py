@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from models.convolution import Conv2d
-from models.kernels import can_use_triton
+from models.norm_relu_pool import norm_relu_pool
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, groups: int = 1) -> list[nn.Module]:
@@ -18,7 +18,6 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, grou
     return [
         Conv2d(in_channels, out_channels, kernel_size, groups),
         nn.BatchNorm2d(out_channels),
-        # In place it measured half as fast on a CPU, in bfloat16.
         nn.ReLU(),
     ]
 
@@ -26,15 +25,13 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, grou
 class Features(nn.Sequential):
     """Layers in a row, of which each batch normalisation is followed by a ReLU, and that perhaps by a max pool.
 
-    In training on a GPU these two or three run as one, see models/norm_relu_pool.py, and their forward hooks do not.
+    In training these two or three run as one, see models/norm_relu_pool.py, and their forward hooks do not.
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        if not (self.training and images.is_cuda and can_use_triton()):
+        if not self.training:
             output: Tensor = super().forward(images)
             return output
-        from models.norm_relu_pool import norm_relu_pool
-
         layers = list(self)
         while layers:
             layer = layers.pop(0)

@@ -65,5 +65,11 @@ def training_run(
     )
 
 
+def channels_last(device: torch.device, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Random images of mean 3 and deviation 2, the same ones for the same shape."""
+    values = 2 * torch.randn(shape, device=device, generator=torch.Generator(device).manual_seed(0)) + 3
+    return values.to(dtype, memory_format=torch.channels_last)
+
+
 def epoch(number: int, val_loss: float = 1.0, val_accuracy: float = 0.5, train_loss: float = 1.0) -> EpochResult:
     return EpochResult(number, train_loss, val_loss, val_accuracy, seconds=0.25)

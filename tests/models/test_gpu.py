@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import convolution, layers, step
+from models import convolution, norm_relu_pool, step
 from models.data import TrainingData
 from models.kernels import can_use_triton
 from models.registry import ARCHITECTURES, Architecture
@@ -90,7 +90,7 @@ def test_the_kernels_train_as_the_layers_of_torch_do(
 ) -> None:
     ours = train(run_of(arch, data, 0.5, precision=precision))
     assert can_use_triton()
-    for module in (layers, convolution, step):
+    for module in (norm_relu_pool, convolution, step):
         monkeypatch.setattr(module, "can_use_triton", lambda: False)
     np.testing.assert_allclose(ours, train(run_of(arch, data, 0.5, precision=precision)), **ALMOST)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.plain import plain_network
 from models.data import TrainingData
 from models.inference import DeviceImages, predict_logits
 from models.precision import resolve
@@ -196,7 +197,7 @@ def _plain_loop(
     architecture: Architecture, data: TrainingData, config: TrainingConfig, seed: int, weights: dict[str, Tensor]
 ) -> list[tuple[float, float, float]]:
     """Train loss, validation loss and validation accuracy an epoch, by PyTorch's textbook loop."""
-    model = architecture.build(data.n_classes, 0.0)
+    model = plain_network(architecture, data.n_classes, 0.0)
     model.load_state_dict(weights)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
     labels = torch.from_numpy(data.source.labels)

@@ -1,0 +1,236 @@
+"""Batch normalisation, ReLU and pool in one beside torch's layers: in C on a CPU, in Triton on a GPU.
+
+Without a GPU Triton's kernels run in its interpreter, see tests/conftest.py.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.plain import plain_network
+from models import kernels, norm_relu_pool_cpu
+from models.layers import Features, conv_bn_relu
+from models.registry import ARCHITECTURES
+from tests.builders import CPU, channels_last
+
+Kernel = Callable[[Tensor, nn.BatchNorm2d, int], Tensor]
+GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# Shares of the norm. Triton's interpreter cuts bfloat16 off where a GPU rounds, as C does.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 8e-3 if GPU.type == "cpu" else 2.4e-3}
+TOLERANCE_OF_C = {torch.float32: 1e-5, torch.bfloat16: 2.4e-3}
+BothTypes = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+
+
+@pytest.fixture(params=["C", "Triton"])
+def kernel(request: pytest.FixtureRequest) -> tuple[Kernel, torch.device]:
+    if request.param == "C":
+        return norm_relu_pool_cpu.norm_relu_pool, CPU
+    pytest.importorskip("triton")
+    from models.norm_relu_pool_gpu import norm_relu_pool
+
+    return norm_relu_pool, GPU
+
+
+def trained_norm(channels: int, device: torch.device = CPU) -> nn.BatchNorm2d:
+    """With weights of both signs, as training can make them."""
+    norm = nn.BatchNorm2d(channels, momentum=0.3, eps=1e-3)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    return norm.to(device)
+
+
+def torchs(images: Tensor, norm: nn.BatchNorm2d, side: int) -> Tensor:
+    output = F.relu(norm(images.float()))
+    return F.max_pool2d(output, side) if side > 1 else output
+
+
+@BothTypes
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [
+        ((4, 32, 8, 8), 1),
+        ((4, 64, 8, 8), 2),
+        ((2, 192, 6, 10), 2),
+        ((3, 16, 8, 4), 4),
+        ((2, 80, 7, 9), 1),
+        pytest.param((40, 16, 32, 32), 1, id="many programs share a sum"),
+    ],
+)
+def test_normalises_and_pools_as_torch_does(
+    kernel: tuple[Kernel, torch.device], shape: tuple[int, ...], side: int, dtype: torch.dtype
+) -> None:
+    norm_relu_pool, device = kernel
+    images, norm = channels_last(device, *shape, dtype=dtype).requires_grad_(), trained_norm(shape[1], device)
+    other = copy.deepcopy(norm)
+    ours = norm_relu_pool(images, norm, side)
+    expected = torchs(images, other, side)
+    above = torch.randn_like(expected)
+    gradients = torch.autograd.grad(ours, (images, norm.weight, norm.bias), above.to(dtype))
+    others = torch.autograd.grad(expected, (images, other.weight, other.bias), above.to(dtype).float())
+
+    assert ours.dtype == dtype
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    tolerance = (TOLERANCE_OF_C if norm_relu_pool is norm_relu_pool_cpu.norm_relu_pool else TOLERANCE)[dtype]
+    for mine, theirs in zip((ours, *gradients), (expected, *others), strict=True):
+        assert (mine.float() - theirs).norm() <= tolerance * theirs.norm()
+    for name, buffer in norm.named_buffers():
+        torch.testing.assert_close(buffer, other.get_buffer(name), rtol=1e-4, atol=1e-5)
+
+
+def test_triton_takes_any_number_of_channels() -> None:
+    pytest.importorskip("triton")
+    from models.norm_relu_pool_gpu import norm_relu_pool
+
+    for shape, side in (((3, 5, 8, 4), 4), ((2, 70, 7, 9), 1)):
+        images, norm = channels_last(GPU, *shape), trained_norm(shape[1], GPU)
+        expected = torchs(images, copy.deepcopy(norm), side)
+        torch.testing.assert_close(norm_relu_pool(images, norm, side), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_first_of_equal_pixels_gets_the_gradient(kernel: tuple[Kernel, torch.device]) -> None:
+    norm_relu_pool, device = kernel
+    norm = nn.BatchNorm2d(16, device=device)
+    images = torch.zeros(1, 16, 4, 4, device=device)
+    images[:, :, :2, :2] = 1  # equal in one window; all other windows are below 0 once normalised
+    images.requires_grad_()
+    output = norm_relu_pool(images, norm, 2)
+    above = torch.rand_like(output)
+    (ours,) = torch.autograd.grad(output, images, above)
+    (expected,) = torch.autograd.grad(torchs(images, copy.deepcopy(norm), 2), images, above)
+    torch.testing.assert_close(ours, expected)
+
+
+def test_an_activation_of_0_passes_no_gradient_on(kernel: tuple[Kernel, torch.device]) -> None:
+    norm_relu_pool, device = kernel
+    norm = nn.BatchNorm2d(16, device=device)
+    images = torch.tensor([-1.0, 0.0, 1.0, 0.0], device=device).repeat(1, 16, 4, 1).requires_grad_()
+    ours, expected = (
+        torch.autograd.grad(layers(images, norm, 1).sum(), (images, norm.weight, norm.bias))
+        for layers in (norm_relu_pool, torchs)
+    )
+    torch.testing.assert_close(ours, expected)
+
+
+@BothTypes
+@pytest.mark.parametrize("value", [torch.inf, torch.nan], ids=str)
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_what_is_not_finite_is_not_hidden(
+    kernel: tuple[Kernel, torch.device], value: float, dtype: torch.dtype
+) -> None:
+    norm_relu_pool, device = kernel
+    norm = nn.BatchNorm2d(16, device=device)
+    images = channels_last(device, 2, 16, 4, 4, dtype=dtype)
+    images[1, 3, 2, 1] = value
+    images.requires_grad_()
+    output = norm_relu_pool(images, norm, 2)
+    others = [channel for channel in range(16) if channel != 3]
+    assert output[:, 3].isnan().all()
+    assert output[:, others].isfinite().all()
+    (gradient,) = torch.autograd.grad(output, images, torch.ones_like(output))
+    assert gradient[:, 3].isnan().any()
+
+
+@BothTypes
+def test_sums_cancel_no_more_than_torchs_where_the_mean_is_far_from_0(
+    kernel: tuple[Kernel, torch.device], dtype: torch.dtype
+) -> None:
+    norm_relu_pool, device = kernel
+    norm = trained_norm(16, device)
+    images = (channels_last(device, 8, 16, 16, 16) + 100).to(dtype).requires_grad_()
+    ours, expected = norm_relu_pool(images, norm, 1), torchs(images, copy.deepcopy(norm), 1)
+    assert (ours - expected).norm() <= 5 * TOLERANCE[dtype] * expected.norm()
+
+
+@BothTypes
+def test_a_cpu_gives_the_same_bits_for_any_number_of_threads(dtype: torch.dtype) -> None:
+    def results(threads: int) -> list[Tensor]:
+        torch.set_num_threads(threads)
+        images, norm = channels_last(CPU, 5, 48, 8, 8, dtype=dtype).requires_grad_(), trained_norm(48)
+        output = norm_relu_pool_cpu.norm_relu_pool(images, norm, 2)
+        gradients = torch.autograd.grad(output, (images, norm.weight, norm.bias), output.detach())
+        return [output, *gradients, *norm.buffers()]
+
+    before = torch.get_num_threads()
+    try:
+        for one, three in zip(results(1), results(3), strict=True):
+            assert torch.equal(one, three)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "mobilenet"])
+def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[int, ...]] = []
+
+    def watched(images: Tensor) -> bool:
+        taken.append(tuple(images.shape[1:]))
+        return can_take(images)
+
+    can_take = norm_relu_pool_cpu.can_take
+    monkeypatch.setattr(norm_relu_pool_cpu, "can_take", watched)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours, plain = ARCHITECTURES[name].build(10, 0.0), plain_network(ARCHITECTURES[name], 10, 0.0)
+    plain.load_state_dict(ours.state_dict())
+    images = channels_last(CPU, 16, 3, 32, 32)
+    for model in (ours, plain):
+        F.cross_entropy(model(images), torch.arange(16) % 10).backward()
+    norms = [layer for layer in ours.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert [shape[0] for shape in taken] == [layer.num_features for layer in norms]
+    for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
+        assert mine.grad is not None and theirs.grad is not None
+        # Of activations at 0 some lie above in one and below in the other.
+        assert (mine.grad - theirs.grad).norm() <= 1e-2 * theirs.grad.norm() + 1e-5
+    torch.testing.assert_close(dict(ours.named_buffers()), dict(plain.named_buffers()))
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "dtype"), [(20, 8, torch.float32), (32, 9, torch.float32), (32, 8, torch.float64)]
+)
+def test_what_there_is_no_code_for_runs_in_torch(channels: int, size: int, dtype: torch.dtype) -> None:
+    features = Features(*conv_bn_relu(3, channels), nn.MaxPool2d(2)).to(dtype)
+    images = channels_last(CPU, 4, 3, size, size, dtype=dtype)
+    torch.testing.assert_close(features(images), nn.Sequential(*copy.deepcopy(features))(images))
+
+
+@pytest.fixture
+def compiles_anew() -> Iterator[None]:
+    for remembered in (kernels.can_compile_c, norm_relu_pool_cpu.library):
+        remembered.cache_clear()
+    yield
+    for remembered in (kernels.can_compile_c, norm_relu_pool_cpu.library):
+        remembered.cache_clear()
+
+
+@pytest.mark.usefixtures("compiles_anew")
+@pytest.mark.parametrize(
+    ("compiler", "why"),
+    [
+        (None, "cc"),
+        ("echo no such option >&2; exit 1", "no such option"),
+        ('while [ "$1" != -o ]; do shift; done; echo nothing > "$2"', "norm_relu_pool.so"),
+    ],
+    ids=["no compiler", "a compiler that fails", "code that cannot be loaded"],
+)
+def test_without_a_compiler_torch_trains_and_says_so_once(
+    compiler: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if compiler:
+        script = tmp_path / "cc"
+        script.write_text(f"#!/bin/sh\n{compiler}\n")
+        script.chmod(0o755)
+    features = Features(*conv_bn_relu(3, 16), nn.MaxPool2d(2))
+    plain = nn.Sequential(*copy.deepcopy(features))
+    images = channels_last(CPU, 4, 3, 8, 8)
+    with pytest.warns(RuntimeWarning, match=f"training is slower: .*{why}"):
+        first = features(images)
+    torch.testing.assert_close(first, plain(images))
+    features(images)
