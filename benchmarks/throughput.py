@@ -55,7 +55,7 @@ from study import ALLOCATION, datasets
 LOADER_WORKERS = 8 if ON_GPU else 2
 # Of CIFAR-10, without its validation split.
 EPOCH_IMAGES = 45_000
-STEPS = EPOCH_IMAGES // BATCH_SIZE if ON_GPU else 30
+STEPS = 80 if ON_GPU else 30
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ Round = Callable[[], float]
 
 def project(setting: Setting) -> Round:
     torch.set_num_threads(setting.threads)
-    images = _decoded(setting)
+    images = _decoded(setting.folder, setting.images)
     split = Split(np.arange(setting.images), np.arange(10))
     config = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[setting.arch].baseline_dropout, 10_000, 10_000)
     data = TrainingData.from_split(images, split, 10)
@@ -94,7 +94,8 @@ def project(setting: Setting) -> Round:
 def plain(setting: Setting) -> Round:
     torch.set_num_threads(setting.threads)
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
-    dataset = Subset(ImageFolder(setting.folder, transform), _chosen(setting))
+    folder = ImageFolder(setting.folder, transform)
+    dataset = Subset(folder, _chosen(folder, setting.images))
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     architecture = ARCHITECTURES[setting.arch]
     model = plain_network(architecture, 10, architecture.baseline_dropout).train().to(DEVICE)
@@ -119,7 +120,7 @@ def plain(setting: Setting) -> Round:
 def keras(setting: Setting) -> Round:
     from benchmarks.keras_networks import compiled
 
-    images = _decoded(setting)
+    images = _decoded(setting.folder, setting.images)
     inputs = (images.images.astype(np.float32) / 255 - 0.5) / 0.5
     model = compiled(setting.arch, setting.threads)
 
@@ -146,15 +147,16 @@ def _round(side: str, setting: Setting) -> float:
     return _prepared(side, setting)()
 
 
-def _chosen(setting: Setting) -> list[int]:
+def _chosen(folder: ImageFolder, images: int) -> list[int]:
     """Indices of the images used, drawn from all classes."""
-    order: list[int] = np.random.default_rng(0).permutation(len(ImageFolder(setting.folder))).tolist()
-    return order[: setting.images]
+    order: list[int] = np.random.default_rng(0).permutation(len(folder)).tolist()
+    return order[:images]
 
 
-def _decoded(setting: Setting) -> LabelledImages:
-    folder = ImageFolder(setting.folder)
-    pairs = [folder[index] for index in _chosen(setting)]
+@cache
+def _decoded(path: Path, count: int) -> LabelledImages:
+    folder = ImageFolder(path)
+    pairs = [folder[index] for index in _chosen(folder, count)]
     images = np.stack([np.asarray(image, dtype=np.uint8) for image, _ in pairs])
     return LabelledImages(images, np.array([label for _, label in pairs]))
 

@@ -52,7 +52,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
         raise CompilationFailed(str(error)) from error
 
 
-def _call(function: Any, *arguments: Tensor | ctypes.Structure | ctypes.c_double) -> None:
+def call(function: Any, *arguments: Tensor | ctypes.Structure | ctypes.c_double) -> None:
     pointers = (ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else a for a in arguments)
     function(*pointers, ctypes.c_int(torch.get_num_threads()))
 
@@ -75,7 +75,7 @@ class _NormReluPool(torch.autograd.Function):
         statistics, sums = torch.empty(4, channels), torch.empty(n, 2, channels)
         y = torch.empty((n, channels, height // side, width // side), dtype=x.dtype, memory_format=torch.channels_last)
         sizes = _Sizes(n, height, width, channels, side)
-        _call(
+        call(
             library(x.dtype).forward, x, weight, bias, running_mean, running_variance, statistics, sums, y, sizes,
             ctypes.c_double(momentum), ctypes.c_double(eps),
         )  # fmt: skip
@@ -89,7 +89,7 @@ class _NormReluPool(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         to_x, work = torch.empty_like(x), torch.empty(2, x.shape[1])
         to_weight, to_bias = torch.empty(x.shape[1]), torch.empty(x.shape[1])
-        _call(
+        call(
             library(x.dtype).backward, x, gradient, statistics, torch.empty_like(sums), work, to_x, to_weight,
             to_bias, ctx.sizes,
         )  # fmt: skip

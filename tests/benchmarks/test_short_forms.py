@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import agreement, calibration, concurrency, limits, overhead, scale, throughput
+from benchmarks import agreement, calibration, concurrency, limits, operations, overhead, scale, throughput
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Setting
 from models.registry import ARCHITECTURES
 
@@ -67,6 +67,15 @@ def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     for arch in ARCHITECTURES:
         assert 0 < measured[arch, "the limit"] < measured[arch, "this project"]
     assert "plain PyTorch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_operations_account_for_a_step(arch: str) -> None:
+    parts = operations.measure(arch, threads=1, steps=1, rounds=1)
+    assert all(milliseconds > 0 for milliseconds in parts.values())
+    assert max(parts, key=lambda kind: parts[kind]) == "convolutions"
+    assert parts["batch normalisation, ReLU and pool in one"] > parts["batch normalisation"]
+    assert parts[operations.REST] + parts[operations.OTHER] < 0.4 * sum(parts.values())
 
 
 def test_the_limits_count_what_a_step_must_do() -> None:

@@ -1,0 +1,116 @@
+"""Where does the time of a training step on a CPU go?
+
+    python -m benchmarks.operations
+
+trains each network at batch 128 on random images with this project's training pass, and times every operation of torch
+and every call of this project's own C. What is left of the step is Python and the launching of operations. Under
+torch's profiler every large tensor faults its pages anew, which shifts the shares, so it is not used.
+"""
+
+import argparse
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models import norm_relu_pool_cpu
+from models.data import LabelledImages, Split, TrainingData
+from models.precision import resolve
+from models.randomness import RunSeeds
+from models.registry import ARCHITECTURES
+from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+
+CPU = torch.device("cpu")
+# The code of this project.
+OURS = "norm_relu_pool"
+# By what the names of operations contain; the first that fits.
+KINDS = {
+    "convolutions": ("convolution", "conv2d"),
+    "other products": ("mm", "linear"),
+    "batch normalisation, ReLU and pool in one": (OURS,),
+    "batch normalisation": ("batch_norm",),
+    "ReLU": ("relu", "threshold"),
+    "pools": ("pool", "mean"),
+    "Adam": ("adam",),
+    "dropout": ("dropout", "bernoulli"),
+    "images into a batch": ("index", "sub", "div"),
+}
+OTHER, REST = "casts, copies and others", "between operations"
+
+
+class OperationTimes(TorchDispatchMode):
+    """While it is entered, sums the seconds of operations by their kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return self.watch(operation, operation.name())(*args, **(kwargs or {}))
+
+    def watch(self, work: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The same, timed under the kind of that name."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = work(*args, **kwargs)
+            self.seconds[_kind(name)] += time.perf_counter() - start
+            return result
+
+        return timed
+
+
+def _kind(name: str) -> str:
+    return next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), OTHER)
+
+
+def measure(arch: str, threads: int, steps: int, rounds: int) -> dict[str, float]:
+    """Milliseconds of a step by kind, those of the round of the median step, after one that warms up."""
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    n = steps * BATCH_SIZE
+    images = LabelledImages(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), rng.integers(0, 10, n))
+    config = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout, 10_000, 10_000)
+    data = TrainingData.from_split(images, Split(np.arange(n), np.arange(10)), 10)
+    run = TrainingRun(ARCHITECTURES[arch], config, data, RunSeeds.of(0), CPU, resolve("auto", CPU))
+    run.train_epoch()
+    found, call = [], norm_relu_pool_cpu.call
+    for _ in range(rounds):
+        with OperationTimes() as times, mock.patch.object(norm_relu_pool_cpu, "call", times.watch(call, OURS)):
+            seconds = run.train_epoch().seconds
+        parts = {**times.seconds, REST: seconds - sum(times.seconds.values())}
+        found.append({kind: 1000 * part / steps for kind, part in parts.items()})
+    return sorted(found, key=lambda parts: sum(parts.values()))[len(found) // 2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=12, help="in a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args(arguments)
+    for arch in ARCHITECTURES:
+        parts = measure(arch, options.threads, options.steps, options.rounds)
+        whole = sum(parts.values())
+        table = Table(title=f"{arch}: one step of {whole:.1f} ms, {options.threads} threads", title_justify="left")
+        table.add_column("operations")
+        table.add_column("ms", justify="right")
+        table.add_column("%", justify="right")
+        for kind, milliseconds in sorted(parts.items(), key=lambda item: -item[1]):
+            table.add_row(kind, f"{milliseconds:.2f}", f"{100 * milliseconds / whole:.1f}")
+        Console(width=120).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
