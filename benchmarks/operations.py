@@ -8,10 +8,12 @@ torch's profiler every large tensor faults its pages anew, which shifts the shar
 """
 
 import argparse
+import multiprocessing
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -27,6 +29,7 @@ from models.precision import resolve
 from models.randomness import RunSeeds
 from models.registry import ARCHITECTURES
 from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from study import ALLOCATION
 
 CPU = torch.device("cpu")
 # The code of this project.
@@ -102,7 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args(arguments)
     for arch in ARCHITECTURES:
-        parts = measure(arch, options.threads, options.steps, options.rounds)
+        # A process that keeps its memory as workers do.
+        os.environ.update(ALLOCATION)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            parts = pool.submit(measure, arch, options.threads, options.steps, options.rounds).result()
         whole = sum(parts.values())
         table = Table(title=f"{arch}: one step of {whole:.1f} ms, {options.threads} threads", title_justify="left")
         table.add_column("operations")
