@@ -22,12 +22,12 @@ def can_use_triton() -> bool:
 
 
 @cache
-def can_compile_c() -> bool:
-    """Whether there is a C compiler (cc) whose code this process can run; warns if not."""
+def can_compile_c(dtype: torch.dtype) -> bool:
+    """Whether there is a C compiler (cc) whose code for this type of values can run here; warns if not."""
     from models.norm_relu_pool_cpu import CompilationFailed, library
 
     try:
-        library(torch.float32)
+        library(dtype)
     except CompilationFailed as error:
         warnings.warn(f"No C is compiled here, so training is slower: {error}", RuntimeWarning, stacklevel=2)
         return False

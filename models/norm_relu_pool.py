@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 
+from models import norm_relu_pool_cpu
 from models.kernels import can_compile_c, can_use_triton
 
 
@@ -23,11 +24,7 @@ def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
         from models.norm_relu_pool_gpu import norm_relu_pool as on_gpu
 
         return on_gpu(images, norm, side)
-    if fits and images.device.type == "cpu" and can_compile_c():
-        from models.norm_relu_pool_cpu import can_take
-        from models.norm_relu_pool_cpu import norm_relu_pool as on_cpu
-
-        if can_take(images):
-            return on_cpu(images, norm, side)
+    if fits and images.device.type == "cpu" and norm_relu_pool_cpu.can_take(images) and can_compile_c(images.dtype):
+        return norm_relu_pool_cpu.norm_relu_pool(images, norm, side)
     activations = F.relu(norm(images))
     return F.max_pool2d(activations, side) if side > 1 else activations
