@@ -24,7 +24,12 @@ def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
         from models.norm_relu_pool_gpu import norm_relu_pool as on_gpu
 
         return on_gpu(images, norm, side)
-    if fits and images.device.type == "cpu" and norm_relu_pool_cpu.can_take(images) and can_compile_c(images.dtype):
+    if (
+        fits
+        and images.device.type == "cpu"
+        and norm_relu_pool_cpu.can_take(images, norm)
+        and can_compile_c(images.dtype)
+    ):
         return norm_relu_pool_cpu.norm_relu_pool(images, norm, side)
     activations = F.relu(norm(images))
     return F.max_pool2d(activations, side) if side > 1 else activations

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import BatchNorm2d
 
 # Channels that the code works on at a time.
@@ -84,6 +85,7 @@ class _NormReluPool(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, statistics, sums = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
@@ -96,17 +98,26 @@ class _NormReluPool(torch.autograd.Function):
         return to_x, to_weight, to_bias, None, None, None, None, None
 
 
-def can_take(images: Tensor) -> bool:
-    """Whether there is code for the type and the channels of these images."""
-    return images.dtype in OPTIONS and images.shape[1] % LANES == 0
+def can_take(images: Tensor, norm: BatchNorm2d) -> bool:
+    """Whether there is code for these images [n, c, h, w] and this layer; torch's own has more forms."""
+    return (
+        images.device.type == "cpu"
+        and images.dtype in OPTIONS
+        and images.shape[1] % LANES == 0
+        and images.numel() > images.shape[1]
+        and norm.weight is not None
+        and norm.weight.dtype == torch.float32
+        and norm.running_mean is not None
+        and norm.momentum is not None
+    )
 
 
 def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
     """Batch normalisation in training, ReLU, and the maxima of square windows.
 
     Args:
-        images: [n, c, h, w] that `can_take` takes, with more than one pixel, h and w multiples of `side`.
-        norm: gives float32 weights, running statistics (which it updates), momentum and epsilon.
+        images: [n, c, h, w] that `can_take` takes, h and w multiples of `side`.
+        norm: gives weights, running statistics, which it updates, momentum and epsilon.
         side: of a window, in pixels; 1 does not pool.
 
     Returns:

@@ -169,9 +169,9 @@ def test_a_cpu_gives_the_same_bits_for_any_number_of_threads(dtype: torch.dtype)
 def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[tuple[int, ...]] = []
 
-    def watched(images: Tensor) -> bool:
+    def watched(images: Tensor, norm: nn.BatchNorm2d) -> bool:
         taken.append(tuple(images.shape[1:]))
-        return can_take(images)
+        return can_take(images, norm)
 
     can_take = norm_relu_pool_cpu.can_take
     monkeypatch.setattr(norm_relu_pool_cpu, "can_take", watched)
@@ -192,12 +192,28 @@ def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "dtype"), [(20, 8, torch.float32), (32, 9, torch.float32), (32, 8, torch.float64)]
+    ("images", "norm"),
+    [
+        (channels_last(CPU, 4, 20, 8, 8), nn.BatchNorm2d(20)),
+        (channels_last(CPU, 4, 32, 9, 8), nn.BatchNorm2d(32)),
+        (channels_last(CPU, 4, 32, 8, 8, dtype=torch.float64), nn.BatchNorm2d(32).double()),
+        (channels_last(CPU, 4, 32, 8, 8, dtype=torch.bfloat16), nn.BatchNorm2d(32).bfloat16()),
+        (channels_last(CPU, 4, 32, 8, 8), nn.BatchNorm2d(32, affine=False)),
+        (channels_last(CPU, 4, 32, 8, 8), nn.BatchNorm2d(32, track_running_stats=False)),
+        (channels_last(CPU, 4, 32, 8, 8), nn.BatchNorm2d(32, momentum=None)),
+    ],
+    ids=["20 channels", "9 pixels high", "float64", "bfloat16 weights", "no weights", "no statistics", "no momentum"],
 )
-def test_what_there_is_no_code_for_runs_in_torch(channels: int, size: int, dtype: torch.dtype) -> None:
-    features = Features(*conv_bn_relu(3, channels), nn.MaxPool2d(2)).to(dtype)
-    images = channels_last(CPU, 4, 3, size, size, dtype=dtype)
-    torch.testing.assert_close(features(images), nn.Sequential(*copy.deepcopy(features))(images))
+def test_what_there_is_no_code_for_runs_in_torch(images: Tensor, norm: nn.BatchNorm2d) -> None:
+    features = Features(norm, nn.ReLU(), nn.MaxPool2d(2))
+    plain = nn.Sequential(*copy.deepcopy(features))
+    for mine, theirs in zip((features(images), *norm.buffers()), (plain(images), *plain.buffers()), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_channel_of_one_pixel_is_refused_as_torch_does() -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        Features(nn.BatchNorm2d(16), nn.ReLU())(torch.zeros(1, 16, 1, 1))
 
 
 @pytest.fixture
