@@ -19,7 +19,7 @@ from torch.nn import BatchNorm2d
 # Channels that the code works on at a time.
 LANES = 16
 SOURCE = Path(__file__).with_name("norm_relu_pool.c")
-COMPILER = ("cc", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi", "-fno-math-errno")
+COMPILER = ("cc", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
 # Products and sums rounded one by one, so that forward and backward agree on which pixel is the highest.
 ROUNDING = ("-ffp-contract=off",)
 OPTIONS = {torch.bfloat16: ("-DBFLOAT16",), torch.float32: ()}

@@ -6,6 +6,7 @@ The composition root: it alone knows every part, and the parts know nothing of i
 import io
 import logging
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,6 +100,8 @@ def _do(
         _check_storage(request)
         if request.config.address is not None:
             _say(console, f"Joined a cluster for {resources.concurrency} training runs at a time")
+        elif shutil.which("cc") is None:
+            _say(console, "There is no C compiler (cc) on this machine, so training will take longer")
         config = replace(
             request.config,
             precision=_resolve_precision(request.config, resources),

@@ -1,6 +1,7 @@
 """The command line from end to end: real processes, real Ray, on the digits that come with scikit-learn."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ ARCHS = ("alexnet", "mobilenet")
 def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], whole: Path) -> None:
     assert finished.stderr == ""
     assert "warning" not in finished.stdout.lower()
+    assert "compiler" not in finished.stdout
     assert "Traceback" not in finished.stdout
     *_, dashboard, report = finished.stdout.splitlines()
     assert report == f"Report: {whole / 'report' / 'report.html'}"
@@ -264,11 +266,19 @@ def test_a_study_of_which_nothing_came_has_failed(workplace: Path) -> None:
     assert "Trials failed and gave no score, 1 of 1 (100 %) of Broken" in page
 
 
-def test_what_falls_below_a_rung_is_stopped_there(workplace: Path) -> None:
-    """Of 400 images an epoch has three steps, so that the first rung lies at epoch 20."""
+def test_what_falls_below_a_rung_is_stopped_there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 400 images an epoch has three steps, so that the first rung lies at epoch 20. It goes without a C compiler."""
+    programs = workplace / "programs"
+    programs.mkdir()
+    for folder in map(Path, os.environ["PATH"].split(os.pathsep)):
+        for program in folder.glob("*"):
+            if program.name != "cc" and not (programs / program.name).exists():
+                (programs / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(programs))
     arguments = ["--dataset", "digits", "--train-size", "400", "--trials", "6", "--max-epochs", "24", "--seeds", "1"]
     done = run_with_more_networks([*arguments, "--confirm", "0", "--archs", "tiny", "--name", "rung"], workplace)
     assert done.returncode == 0, done.stderr
+    assert "no C compiler (cc) on this machine" in done.stdout
     folder = workplace / "results" / "rung"
     trials = pd.read_csv(folder / "trials.csv")
     pruned = trials[trials["status"] == "PRUNED"]
