@@ -3,8 +3,8 @@
     python -m benchmarks.operations
 
 trains epochs of each network at batch 128 on random images, and times every operation of torch and every call of this
-project's own C. What is left of an epoch is Python and the launching of operations. Ten images are validated. Under
-torch's profiler every large tensor faults its pages anew, which shifts the shares, so it is not used.
+project's own C. What is left of an epoch is Python, the launching of operations and this timing. Ten images are
+validated. Under torch's profiler every large tensor faults its pages anew, which shifts the shares, so it is not used.
 """
 
 import argparse
@@ -44,7 +44,7 @@ KINDS = {
     "pools": ("pool", "mean"),
     "Adam": ("adam",),
     "dropout": ("dropout", "bernoulli"),
-    "images into a batch": ("index", "sub", "div"),
+    "images into a batch": ("index", "sub", "div.Tensor"),
 }
 OTHER, REST = "casts, copies and others", "between operations"
 
@@ -87,9 +87,9 @@ def measure(arch: str, threads: int, steps: int, rounds: int) -> dict[str, float
     data = TrainingData.from_split(images, Split(np.arange(n), np.arange(10)), 10)
     run = TrainingRun(ARCHITECTURES[arch], config, data, RunSeeds.of(0), CPU, resolve("auto", CPU))
     run.train_epoch()
-    found, call = [], norm_relu_pool_cpu.call
+    found, call = [], norm_relu_pool_cpu.run_c
     for _ in range(rounds):
-        with OperationTimes() as times, mock.patch.object(norm_relu_pool_cpu, "call", times.watch(call, OURS)):
+        with OperationTimes() as times, mock.patch.object(norm_relu_pool_cpu, "run_c", times.watch(call, OURS)):
             start = time.perf_counter()
             run.train_epoch()
             seconds = time.perf_counter() - start

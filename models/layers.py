@@ -23,29 +23,36 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, grou
 
 
 class Features(nn.Sequential):
-    """Layers in a row, of which each batch normalisation is followed by a ReLU, and that perhaps by a max pool.
+    """Layers in a row.
 
-    In training these two or three run as one, see models/norm_relu_pool.py, and their forward hooks do not.
+    In training a batch normalisation with the ReLU behind it, and the max pool behind that, run as one, see
+    models/norm_relu_pool.py, and their forward hooks do not run.
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        if not self.training:
-            output: Tensor = super().forward(images)
-            return output
         layers = list(self)
         while layers:
             layer = layers.pop(0)
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm2d) and layer.training and layers and type(layers[0]) is nn.ReLU:
                 layers.pop(0)
-                side = 1
-                if layers and isinstance(pool := layers[0], nn.MaxPool2d):
+                side = _side_of_windows(layers[0]) if layers else 1
+                if side > 1:
                     layers.pop(0)
-                    assert isinstance(pool.kernel_size, int)
-                    side = pool.kernel_size
                 images = norm_relu_pool(images, layer, side)
             else:
                 images = layer(images)
         return images
+
+
+def _side_of_windows(layer: nn.Module) -> int:
+    """That of a max pool of square windows side by side, in pixels; 1 for all other layers."""
+    is_plain = (
+        type(layer) is nn.MaxPool2d
+        and layer.stride == layer.kernel_size
+        and (layer.padding, layer.dilation) == (0, 1)
+        and not (layer.return_indices or layer.ceil_mode)
+    )
+    return layer.kernel_size if is_plain and isinstance(layer.kernel_size, int) else 1
 
 
 class GlobalAveragePool(nn.Module):

@@ -8,8 +8,15 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Channels that are worked on at a time; compilers make of it what the CPU has, one vector of AVX-512 or four of SSE. */
+/* Channels that are worked on at a time, one vector: gcc takes longer ones than the CPU has apart into single numbers. It
+   divides the LANES of models/norm_relu_pool_cpu.py. */
+#if defined __AVX512F__
 #define LANES 16
+#elif defined __AVX__
+#define LANES 8
+#else
+#define LANES 4
+#endif
 typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t bits __attribute__((vector_size(4 * LANES)));
@@ -82,21 +89,23 @@ INLINE Highest highest_of(const value *x, Sizes sizes, long side, floats scale, 
     return highest;
 }
 
-/* Runs `body` for each window of an image, at `window` of x and `pixel` of what is pooled, and its channels from c on. */
-#define FOR_EACH_WINDOW(body)                                                                  \
+/* Runs a statement for each window of an image and each vector of its channels, from c on. It finds the window's first
+   value at x[window], the place of its result at `output`, its Highest, and the scale and shift that this was found with;
+   x, sizes, side and norm are the caller's. */
+#define FOR_EACH_WINDOW(...)                                                                   \
     for (long h = 0; h < sizes.height / side; h++)                                             \
         for (long w = 0; w < sizes.width / side; w++)                                          \
             for (long c = 0; c < sizes.channels; c += LANES) {                                 \
                 long window = (h * sizes.width + w) * side * sizes.channels + c;               \
-                long pixel = (h * (sizes.width / side) + w) * sizes.channels + c;              \
+                long output = (h * (sizes.width / side) + w) * sizes.channels + c;             \
                 floats scale = load(norm.scale + c), shift = load(norm.shift + c);             \
                 Highest highest = highest_of(x + window, sizes, side, scale, shift);           \
-                body                                                                           \
+                __VA_ARGS__                                                                    \
             }
 
 /* A NaN is not below 0, and stays. */
 INLINE void pool(const value *x, value *y, Sizes sizes, long side, Norm norm) {
-    FOR_EACH_WINDOW(write(y + pixel, where(highest.activation < 0, (floats){0}, highest.activation));)
+    FOR_EACH_WINDOW(write(y + output, where(highest.activation < 0, (floats){0}, highest.activation));)
 }
 
 /* sums: [2, channels], the gradient behind the ReLU, and it times the pixel less the mean. */
@@ -104,7 +113,7 @@ INLINE void sum_gradients(const value *x, const value *gradient, float *sums, Si
     float *products = sums + sizes.channels;
     memset(sums, 0, 2 * sizes.channels * sizeof *sums);
     FOR_EACH_WINDOW({
-        floats above = where(highest.activation <= 0, (floats){0}, read(gradient + pixel));
+        floats above = where(highest.activation <= 0, (floats){0}, read(gradient + output));
         store(sums + c, load(sums + c) + above);
         store(products + c, load(products + c) + above * (highest.pixel - load(norm.mean + c)));
     })
@@ -114,7 +123,7 @@ INLINE void sum_gradients(const value *x, const value *gradient, float *sums, Si
 INLINE void unpool(const value *x, const value *gradient, value *to_x, Sizes sizes, long side, Norm norm,
                    const float *slope, const float *offset) {
     FOR_EACH_WINDOW({
-        floats above = where(highest.activation <= 0, (floats){0}, read(gradient + pixel) * scale);
+        floats above = where(highest.activation <= 0, (floats){0}, read(gradient + output) * scale);
         for (long k = 0; k < side * side; k++) {
             long other = window + place(sizes, side, k);
             floats below = where(highest.number == (int)k, above, (floats){0});
@@ -125,11 +134,11 @@ INLINE void unpool(const value *x, const value *gradient, value *to_x, Sizes siz
 }
 
 /* sums: [2, channels], of the differences from `origin` and of their squares, which cancel less than those of x. */
-static void sum_pixels(const value *x, const value *origin, float *sums, long pixels, long channels) {
+static void sum_pixels(const value *x, const float *origin, float *sums, long pixels, long channels) {
     memset(sums, 0, 2 * channels * sizeof *sums);
     for (long p = 0; p < pixels; p++)
         for (long c = 0; c < channels; c += LANES) {
-            floats difference = read(x + p * channels + c) - read(origin + c);
+            floats difference = read(x + p * channels + c) - load(origin + c);
             store(sums + c, load(sums + c) + difference);
             store(sums + channels + c, load(sums + channels + c) + difference * difference);
         }
@@ -155,26 +164,27 @@ void forward(const value *x, const float *weight, const float *bias, float *runn
              float *statistics, float *sums, value *y, Sizes sizes, double momentum, double eps, int threads) {
     long channels = sizes.channels, image = sizes.height * sizes.width * channels;
     float *scale = statistics, *shift = scale + channels, *mean = shift + channels, *deviation = mean + channels;
+    /* The origin is the mean of the first image: one pixel may lie far off, where differences cancel as much as x does. */
+    float *origin = mean;
+    memset(origin, 0, channels * sizeof *origin);
+    sum_pixels(x, origin, sums, image / channels, channels);
+    for (long c = 0; c < channels; c++) origin[c] = sums[c] / (image / channels);
 #pragma omp parallel for num_threads(threads)
     for (long i = 0; i < sizes.n; i++)
-        sum_pixels(x + i * image, x, sums + i * 2 * channels, sizes.height * sizes.width, channels);
+        sum_pixels(x + i * image, origin, sums + i * 2 * channels, image / channels, channels);
 
     double pixels = (double)sizes.n * sizes.height * sizes.width;
-    for (long c = 0; c < channels; c += LANES) {
-        floats origin = read(x + c);
-        for (long lane = 0; lane < LANES; lane++) {
-            long at = c + lane;
-            double offset = total(sums, sizes.n, 2 * channels, at) / pixels;
-            double variance = total(sums, sizes.n, 2 * channels, channels + at) / pixels - offset * offset;
-            variance = variance < 0 ? 0 : variance;
-            double average = origin[lane] + offset;
-            mean[at] = average;
-            deviation[at] = sqrt(variance + eps);
-            scale[at] = weight[at] / deviation[at];
-            shift[at] = bias[at] - average * scale[at];
-            running_mean[at] += momentum * (average - running_mean[at]);
-            running_variance[at] += momentum * (variance * pixels / (pixels - 1) - running_variance[at]);
-        }
+    for (long c = 0; c < channels; c++) {
+        double offset = total(sums, sizes.n, 2 * channels, c) / pixels;
+        double variance = total(sums, sizes.n, 2 * channels, channels + c) / pixels - offset * offset;
+        variance = variance < 0 ? 0 : variance;
+        double average = origin[c] + offset;
+        mean[c] = average;
+        deviation[c] = sqrt(variance + eps);
+        scale[c] = weight[c] / deviation[c];
+        shift[c] = bias[c] - average * scale[c];
+        running_mean[c] += momentum * (average - running_mean[c]);
+        running_variance[c] += momentum * (variance * pixels / (pixels - 1) - running_variance[c]);
     }
 
     Norm norm = {scale, shift, mean};

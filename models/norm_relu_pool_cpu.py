@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import BatchNorm2d
 
-# Channels that the code works on at a time.
+# Channels come in as many as the longest vectors of any CPU hold.
 LANES = 16
 SOURCE = Path(__file__).with_name("norm_relu_pool.c")
 COMPILER = ("cc", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
@@ -44,7 +44,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory() as directory:
             output = Path(directory, "norm_relu_pool.so")
             command = [*COMPILER, *ROUNDING, *OPTIONS[dtype], str(SOURCE), "-o", str(output), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
             # torch has loaded its copy of OpenMP, so the threads are torch's.
             return ctypes.CDLL(str(output))
     except subprocess.CalledProcessError as error:
@@ -53,7 +53,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
         raise CompilationFailed(str(error)) from error
 
 
-def call(function: Any, *arguments: Tensor | ctypes.Structure | ctypes.c_double) -> None:
+def run_c(function: Any, *arguments: Tensor | ctypes.Structure | ctypes.c_double) -> None:
+    """Calls a function of the code with the addresses of tensors, and the number of threads as its last argument."""
     pointers = (ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else a for a in arguments)
     function(*pointers, ctypes.c_int(torch.get_num_threads()))
 
@@ -73,43 +74,35 @@ class _NormReluPool(torch.autograd.Function):
     ) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         n, channels, height, width = x.shape
-        statistics, sums = torch.empty(4, channels), torch.empty(n, 2, channels)
-        y = torch.empty((n, channels, height // side, width // side), dtype=x.dtype, memory_format=torch.channels_last)
+        statistics, sums = weight.new_empty(4, channels), weight.new_empty(n, 2, channels)
+        size = (n, channels, height // side, width // side)
+        y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         sizes = _Sizes(n, height, width, channels, side)
-        call(
+        run_c(
             library(x.dtype).forward, x, weight, bias, running_mean, running_variance, statistics, sums, y, sizes,
             ctypes.c_double(momentum), ctypes.c_double(eps),
         )  # fmt: skip
-        ctx.save_for_backward(x, statistics, sums)
+        ctx.save_for_backward(x, statistics)
         ctx.sizes = sizes
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, statistics, sums = ctx.saved_tensors
+        x, statistics = ctx.saved_tensors
+        # Where hooks keep saved tensors elsewhere, they may come back in another layout.
+        x = x.contiguous(memory_format=torch.channels_last)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        to_x, work = torch.empty_like(x), torch.empty(2, x.shape[1])
-        to_weight, to_bias = torch.empty(x.shape[1]), torch.empty(x.shape[1])
-        call(
-            library(x.dtype).backward, x, gradient, statistics, torch.empty_like(sums), work, to_x, to_weight,
-            to_bias, ctx.sizes,
-        )  # fmt: skip
+        n, channels = x.shape[:2]
+        sums, work = statistics.new_empty(n, 2, channels), statistics.new_empty(2, channels)
+        to_x, to_weight, to_bias = torch.empty_like(x), statistics.new_empty(channels), statistics.new_empty(channels)
+        run_c(library(x.dtype).backward, x, gradient, statistics, sums, work, to_x, to_weight, to_bias, ctx.sizes)
         return to_x, to_weight, to_bias, None, None, None, None, None
 
 
-def can_take(images: Tensor, norm: BatchNorm2d) -> bool:
-    """Whether there is code for these images [n, c, h, w] and this layer; torch's own has more forms."""
-    return (
-        images.device.type == "cpu"
-        and images.dtype in OPTIONS
-        and images.shape[1] % LANES == 0
-        and images.numel() > images.shape[1]
-        and norm.weight is not None
-        and norm.weight.dtype == torch.float32
-        and norm.running_mean is not None
-        and norm.momentum is not None
-    )
+def can_take(images: Tensor) -> bool:
+    """Whether there is code for the type and the channels of these images [n, c, h, w]."""
+    return images.device.type == "cpu" and images.dtype in OPTIONS and images.shape[1] % LANES == 0
 
 
 def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:

@@ -6,6 +6,7 @@ Without a GPU Triton's kernels run in its interpreter, see tests/conftest.py.
 import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -167,14 +168,14 @@ def test_a_cpu_gives_the_same_bits_for_any_number_of_threads(dtype: torch.dtype)
 
 @pytest.mark.parametrize("name", ["alexnet", "mobilenet"])
 def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[tuple[int, ...]] = []
+    calls: list[str] = []
 
-    def watched(images: Tensor, norm: nn.BatchNorm2d) -> bool:
-        taken.append(tuple(images.shape[1:]))
-        return can_take(images, norm)
+    def watched(function: Any, *arguments: Any) -> None:
+        calls.append(function.__name__)
+        run_c(function, *arguments)
 
-    can_take = norm_relu_pool_cpu.can_take
-    monkeypatch.setattr(norm_relu_pool_cpu, "can_take", watched)
+    run_c = norm_relu_pool_cpu.run_c
+    monkeypatch.setattr(norm_relu_pool_cpu, "run_c", watched)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         ours, plain = ARCHITECTURES[name].build(10, 0.0), plain_network(ARCHITECTURES[name], 10, 0.0)
@@ -182,13 +183,19 @@ def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: py
     images = channels_last(CPU, 16, 3, 32, 32)
     for model in (ours, plain):
         F.cross_entropy(model(images), torch.arange(16) % 10).backward()
-    norms = [layer for layer in ours.modules() if isinstance(layer, nn.BatchNorm2d)]
-    assert [shape[0] for shape in taken] == [layer.num_features for layer in norms]
+    norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in ours.modules())
+    assert calls == ["forward"] * norms + ["backward"] * norms
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
         assert mine.grad is not None and theirs.grad is not None
         # Of activations at 0 some lie above in one and below in the other.
         assert (mine.grad - theirs.grad).norm() <= 1e-2 * theirs.grad.norm() + 1e-5
     torch.testing.assert_close(dict(ours.named_buffers()), dict(plain.named_buffers()))
+
+
+def changed(norm: nn.BatchNorm2d, **attributes: Any) -> nn.BatchNorm2d:
+    for name, value in attributes.items():
+        setattr(norm, name, value)
+    return norm
 
 
 @pytest.mark.parametrize(
@@ -199,16 +206,82 @@ def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: py
         (channels_last(CPU, 4, 32, 8, 8, dtype=torch.float64), nn.BatchNorm2d(32).double()),
         (channels_last(CPU, 4, 32, 8, 8, dtype=torch.bfloat16), nn.BatchNorm2d(32).bfloat16()),
         (channels_last(CPU, 4, 32, 8, 8), nn.BatchNorm2d(32, affine=False)),
+        (channels_last(CPU, 4, 32, 8, 8), changed(nn.BatchNorm2d(32), bias=None)),
         (channels_last(CPU, 4, 32, 8, 8), nn.BatchNorm2d(32, track_running_stats=False)),
         (channels_last(CPU, 4, 32, 8, 8), nn.BatchNorm2d(32, momentum=None)),
+        (channels_last(CPU, 4, 32, 8, 8), changed(nn.BatchNorm2d(32), running_mean=torch.zeros(64)[::2])),
+        (channels_last(CPU, 4, 32, 8, 8), changed(nn.BatchNorm2d(32), training=False)),
     ],
-    ids=["20 channels", "9 pixels high", "float64", "bfloat16 weights", "no weights", "no statistics", "no momentum"],
+    ids=[
+        *("20 channels", "9 pixels high", "float64", "bfloat16 weights", "no weights", "no bias"),
+        *("no statistics", "no momentum", "statistics with gaps", "frozen"),
+    ],
 )
 def test_what_there_is_no_code_for_runs_in_torch(images: Tensor, norm: nn.BatchNorm2d) -> None:
-    features = Features(norm, nn.ReLU(), nn.MaxPool2d(2))
-    plain = nn.Sequential(*copy.deepcopy(features))
-    for mine, theirs in zip((features(images), *norm.buffers()), (plain(images), *plain.buffers()), strict=True):
+    other = copy.deepcopy(norm)
+    features, plain = Features(norm, nn.ReLU(), nn.MaxPool2d(2)), nn.Sequential(other, nn.ReLU(), nn.MaxPool2d(2))
+    for mine, theirs in zip((features(images), *norm.buffers()), (plain(images), *other.buffers()), strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Identity()],
+        [nn.GELU(), nn.MaxPool2d(2)],
+        [nn.ReLU6()],
+        [nn.ReLU(), nn.Conv2d(16, 16, 3)],
+        [nn.ReLU(), nn.MaxPool2d(2, stride=1)],
+        [nn.ReLU(), nn.MaxPool2d(2, padding=1)],
+        [nn.ReLU(), nn.MaxPool2d(2, dilation=2)],
+        [nn.ReLU(), nn.MaxPool2d(3, ceil_mode=True)],
+        [nn.ReLU(), nn.MaxPool2d((2, 4))],
+        [nn.ReLU(), nn.AvgPool2d(2)],
+        [],
+    ],
+    ids=str,
+)
+def test_whatever_follows_a_normalisation_is_run(layers: list[nn.Module]) -> None:
+    features = Features(nn.BatchNorm2d(16), *layers)
+    plain = nn.Sequential(*copy.deepcopy(features))
+    images = channels_last(CPU, 2, 16, 8, 8)
+    torch.testing.assert_close(features(images), plain(images), rtol=1e-5, atol=1e-5)
+
+
+def test_the_wrong_number_of_channels_is_refused_as_torch_does() -> None:
+    with pytest.raises(RuntimeError, match="16"):
+        Features(nn.BatchNorm2d(16), nn.ReLU())(channels_last(CPU, 2, 64, 4, 4))
+
+
+def test_on_a_cpu_neither_defaults_nor_how_saved_tensors_are_kept_matter() -> None:
+    norm_relu_pool = norm_relu_pool_cpu.norm_relu_pool
+    images, norm = channels_last(CPU, 4, 16, 8, 8).requires_grad_(), trained_norm(16)
+    (expected,) = torch.autograd.grad(norm_relu_pool(images, norm, 2).square().sum(), images)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, Tensor.contiguous):
+            output = norm_relu_pool(images, norm, 2).square().sum()
+        (ours,) = torch.autograd.grad(output, images, retain_graph=True)
+        (again,) = torch.autograd.grad(output, images)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(ours, expected) and torch.equal(again, expected)
+
+
+def test_on_a_cpu_an_outlier_in_the_first_pixel_costs_no_accuracy() -> None:
+    images, norm = channels_last(CPU, 16, 16, 16, 16), trained_norm(16)
+    images[0, :, 0, 0] = 1e3
+    expected = torchs(images, copy.deepcopy(norm), 1)
+    assert (norm_relu_pool_cpu.norm_relu_pool(images, norm, 1) - expected).norm() <= 1e-4 * expected.norm()
+
+
+def test_bfloat16_is_rounded_to_the_nearest_of_two_the_even() -> None:
+    norm = nn.BatchNorm2d(16)
+    with torch.no_grad():
+        norm.weight.zero_()
+        norm.bias.copy_(1 + torch.arange(16) / 512)
+    output = norm_relu_pool_cpu.norm_relu_pool(channels_last(CPU, 2, 16, 2, 2, dtype=torch.bfloat16), norm, 1)
+    assert torch.equal(output[0, :, 0, 0], norm.bias.detach().bfloat16())
 
 
 def test_a_channel_of_one_pixel_is_refused_as_torch_does() -> None:
