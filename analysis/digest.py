@@ -15,6 +15,7 @@ _NAMES = {"lr": "learning rate"}
 _ENVIRONMENT = {
     "python": "Python",
     "git_commit": "commit",
+    "c_compiler": "C compiler:",
     "packages": "packages",
     "platform": "platform",
     "processor": "processor",
@@ -50,9 +51,9 @@ def resumed_sessions(study: dict[str, Any]) -> list[dict[str, Any]]:
             "created": session["created"],
             "command": session["command"],
             "changes": [
-                f"{_ENVIRONMENT[key]} {_listed(value, begun[key])}"
+                f"{_ENVIRONMENT[key]} {_listed(value, begun.get(key))}"
                 for key, value in session["environment"].items()
-                if value != begun[key]
+                if value != begun.get(key)
             ],
         }
         for session in study.get("resumed", [])
@@ -63,7 +64,7 @@ def _listed(value: Any, before: Any) -> str:
     """A value in words; of packages those whose versions have changed."""
     if isinstance(value, dict):
         return listed([f"{name} {text}" for name, text in value.items() if before.get(name) != text])
-    return (listed(value) or "none") if isinstance(value, list) else str(value)
+    return (listed(value) if isinstance(value, list) else str(value or "")) or "none"
 
 
 def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
         "environment": {
             "python": platform.python_version(),
             "git_commit": _git_commit(),
+            "c_compiler": _c_compiler(),
             "packages": {package: version(package) for package in _PACKAGES},
             "platform": platform.platform(),
             "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
@@ -99,3 +100,12 @@ def _git_commit() -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip() or None
+
+
+def _c_compiler() -> str | None:
+    """What cc, which makes code that trains, says it is; None without it."""
+    try:
+        done = subprocess.run(["cc", "--version"], capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return None
+    return done.stdout.partition("\n")[0].strip() or None

@@ -156,6 +156,7 @@ def _study(
         "environment": {
             "python": "3.11.7",
             "git_commit": "0123456789abcdef0123456789abcdef01234567",
+            "c_compiler": "cc 12.2",
             "packages": {"torch": "2.0.0", "ray": "2.60.0"},
             "platform": "Linux",
             "processor": "a processor",

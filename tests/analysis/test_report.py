@@ -132,18 +132,21 @@ def test_page_says_what_it_must(page: str) -> None:
     assert "Training diverged in MobileNet-like, tuned, seed 1" in shown
     assert "Baselines are documented recipes, not equal settings" in shown
     assert "0123456789abcdef0123456789abcdef01234567" in shown, "the commit"
+    assert "ray 2.60.0, cc 12.2" in shown
     assert "This study is not complete" not in shown
 
 
 def test_page_says_who_went_on_with_the_study(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "example", seeds=2, search=False)
     study = folder.read_study()
-    elsewhere = study["environment"] | {"cpus": 64, "gpus": ["H200"], "packages": {"ray": "2.60.0", "torch": "9.9"}}
+    del study["environment"]["c_compiler"]  # as studies of earlier versions lack it
+    packages = {"ray": "2.60.0", "torch": "9.9"}
+    elsewhere = study["environment"] | {"cpus": 64, "gpus": ["H200"], "packages": packages, "c_compiler": "cc 9"}
     session = {"created": "2026-01-02T03:04:05+00:00", "command": "python -m study.run --resume --seeds 2"}
     folder.write_study(study | {"resumed": [session | {"environment": elsewhere}]})
     shown = words(build_report(folder).read_text())
     assert (
-        "Resumed 2026-01-02T03:04:05+00:00, with packages torch 9.9, CPUs: 64, GPUs: H200:"
+        "Resumed 2026-01-02T03:04:05+00:00, with packages torch 9.9, CPUs: 64, GPUs: H200, C compiler: cc 9:"
         " python -m study.run --resume --seeds 2" in shown
     )
 

@@ -29,7 +29,18 @@ def paths(value: Any, shape: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 # Read with a default, or not by the report.
-OPTIONAL = {"format", "preset", "dataset", "data_dir", "train_size", "archs", "git_commit", "lr", "dropout"}
+OPTIONAL = {
+    "format",
+    "preset",
+    "dataset",
+    "data_dir",
+    "train_size",
+    "archs",
+    "git_commit",
+    "c_compiler",
+    "lr",
+    "dropout",
+}
 
 
 def test_whatever_is_missing_is_named(study: dict[str, Any], tmp_path: Path) -> None:

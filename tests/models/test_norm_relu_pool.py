@@ -4,6 +4,7 @@ Without a GPU Triton's kernels run in its interpreter, see tests/conftest.py.
 """
 
 import copy
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # Shares of the norm. Triton's interpreter cuts bfloat16 off where a GPU rounds, as C does.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 8e-3 if GPU.type == "cpu" else 2.4e-3}
 TOLERANCE_OF_C = {torch.float32: 1e-5, torch.bfloat16: 2.4e-3}
+NeedsC = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 BothTypes = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 
 
 @pytest.fixture(params=["C", "Triton"])
 def kernel(request: pytest.FixtureRequest) -> tuple[Kernel, torch.device]:
     if request.param == "C":
+        if shutil.which("cc") is None:
+            pytest.skip("there is no C compiler")
         return norm_relu_pool_cpu.norm_relu_pool, CPU
     pytest.importorskip("triton")
     from models.norm_relu_pool_gpu import norm_relu_pool
@@ -149,6 +153,7 @@ def test_sums_cancel_no_more_than_torchs_where_the_mean_is_far_from_0(
     assert (ours - expected).norm() <= 5 * TOLERANCE[dtype] * expected.norm()
 
 
+@NeedsC
 @BothTypes
 def test_a_cpu_gives_the_same_bits_for_any_number_of_threads(dtype: torch.dtype) -> None:
     def results(threads: int) -> list[Tensor]:
@@ -166,6 +171,7 @@ def test_a_cpu_gives_the_same_bits_for_any_number_of_threads(dtype: torch.dtype)
         torch.set_num_threads(before)
 
 
+@NeedsC
 @pytest.mark.parametrize("name", ["alexnet", "mobilenet"])
 def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
@@ -253,6 +259,7 @@ def test_the_wrong_number_of_channels_is_refused_as_torch_does() -> None:
         Features(nn.BatchNorm2d(16), nn.ReLU())(channels_last(CPU, 2, 64, 4, 4))
 
 
+@NeedsC
 def test_on_a_cpu_neither_defaults_nor_how_saved_tensors_are_kept_matter() -> None:
     norm_relu_pool = norm_relu_pool_cpu.norm_relu_pool
     images, norm = channels_last(CPU, 4, 16, 8, 8).requires_grad_(), trained_norm(16)
@@ -268,6 +275,7 @@ def test_on_a_cpu_neither_defaults_nor_how_saved_tensors_are_kept_matter() -> No
     assert torch.equal(ours, expected) and torch.equal(again, expected)
 
 
+@NeedsC
 def test_on_a_cpu_an_outlier_in_the_first_pixel_costs_no_accuracy() -> None:
     images, norm = channels_last(CPU, 16, 16, 16, 16), trained_norm(16)
     images[0, :, 0, 0] = 1e3
@@ -275,6 +283,7 @@ def test_on_a_cpu_an_outlier_in_the_first_pixel_costs_no_accuracy() -> None:
     assert (norm_relu_pool_cpu.norm_relu_pool(images, norm, 1) - expected).norm() <= 1e-4 * expected.norm()
 
 
+@NeedsC
 def test_bfloat16_is_rounded_to_the_nearest_of_two_the_even() -> None:
     norm = nn.BatchNorm2d(16)
     with torch.no_grad():

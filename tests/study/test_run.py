@@ -131,6 +131,7 @@ def test_study_json_says_how_it_came_about(whole: Path) -> None:
     assert len(study["data"]["fingerprint"]) == 64
     assert (study["data"]["n_train"], study["data"]["n_test"]) == (150, 360)
     assert study["environment"]["packages"]["ray"]
+    assert (study["environment"]["c_compiler"] is None) == (shutil.which("cc") is None)
 
 
 def test_a_finished_study_is_only_named(whole: Path) -> None:
