@@ -33,7 +33,7 @@ class Features(nn.Sequential):
         layers = list(self)
         while layers:
             layer = layers.pop(0)
-            if isinstance(layer, nn.BatchNorm2d) and layer.training and layers and type(layers[0]) is nn.ReLU:
+            if type(layer) is nn.BatchNorm2d and layer.training and layers and type(layers[0]) is nn.ReLU:
                 layers.pop(0)
                 side = _side_of_windows(layers[0]) if layers else 1
                 if side > 1:

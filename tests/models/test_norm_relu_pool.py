@@ -254,6 +254,16 @@ def test_whatever_follows_a_normalisation_is_run(layers: list[nn.Module]) -> Non
     torch.testing.assert_close(features(images), plain(images), rtol=1e-5, atol=1e-5)
 
 
+def test_a_normalisation_of_another_kind_is_run_as_it_is() -> None:
+    class Doubled(nn.BatchNorm2d):
+        def forward(self, images: Tensor) -> Tensor:
+            return 2 * super().forward(images)
+
+    images = channels_last(CPU, 2, 16, 8, 8)
+    plain = 2 * torchs(images, nn.BatchNorm2d(16), 1)
+    torch.testing.assert_close(Features(Doubled(16), nn.ReLU())(images), plain, rtol=1e-5, atol=1e-5)
+
+
 def test_the_wrong_number_of_channels_is_refused_as_torch_does() -> None:
     with pytest.raises(RuntimeError, match="16"):
         Features(nn.BatchNorm2d(16), nn.ReLU())(channels_last(CPU, 2, 64, 4, 4))
