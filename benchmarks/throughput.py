@@ -167,6 +167,7 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
     A round before the first warms up; of no rounds it is the one that counts.
     """
     rows = []
+    begun = time.perf_counter()
     with ExitStack() as stack:
         spawn = multiprocessing.get_context("spawn")
         pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in (*SIDES, "the limit")}
@@ -182,9 +183,8 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
                     task = (seconds_at_limit, arch, threads) if side == "the limit" else (_round, side, setting)
                     seconds = pool.submit(*task).result()
                     # A run that is cut off has then said what it found.
-                    print(
-                        f"round {number}, {arch}, {side}: {1000 * seconds:.2f} ms a step", file=sys.stderr, flush=True
-                    )
+                    found = f"round {number}, {arch}, {side}: {1000 * seconds:.2f} ms a step"
+                    print(f"{time.perf_counter() - begun:.0f} s: {found}", file=sys.stderr, flush=True)
                     if number > 0 or rounds == 0:
                         rows.append({"arch": arch, "side": side, "round": number, "seconds": seconds})
     return rows
