@@ -148,6 +148,8 @@ class Retraining:
                     epochs[name] = result.epoch
                     on_epoch(plan, result)
                 continue
+            # Ray would have a new worker import everything for the next run while this one's is not free yet.
+            ray.wait([ready.completed()], timeout=SLOT_SECONDS)
             del self._under_way[name], waiting[name]
             self.begin(list(waiting.values()), ahead)  # before the caller takes its time with this one
             yield plan, result

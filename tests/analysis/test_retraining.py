@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 # What the scripts below have in common; checkpoints lie in the folder that they are given.
 SETTING = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import study, ray
 from analysis.retraining import Retraining, RunPlan
@@ -44,6 +44,7 @@ class Told(ToyNet):
     def forward(self, images):
         if not self.training and len(images) == N_TEST:
             (folder / "predicted").touch()
+            (folder / f"worker-{os.getpid()}").touch()
         return super().forward(images)
 
 
@@ -81,8 +82,10 @@ with ray_session(None):
 
 
 def test_a_worker_goes_on_while_its_last_run_is_being_written(tmp_path: Path) -> None:
+    """It alone: another, for which there is a processor here, would have to import everything first."""
     done = _run(ONE_AFTER_THE_OTHER, tmp_path)
     assert done.stdout.split() == ["True", "False", "3"], done.stderr
+    assert len([*tmp_path.glob("worker-*")]) == 1
 
 
 FAST_AND_SLOW = """
