@@ -216,23 +216,22 @@ def assert_only_loopback(study: Study) -> None:
 def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(whole: Path, workplace: Path) -> None:
     folder = workplace / "results" / "damaged"
     shutil.copytree(whole, folder)
-    group = folder / "final" / "alexnet-baseline"
+    group = folder / "final" / "mobilenet-baseline"
     damage = [
         group / "seed-0" / "predictions.npz",
         group / "seed-1" / "model.safetensors",
-        folder / "final" / "latency.json",
         folder / "tune" / "journal.jsonl",
     ]
     for path in damage:
         flip(path)
     (folder / "trials.csv").write_bytes((folder / "trials.csv").read_bytes()[:-9])
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("final/mobilenet-*/*/*")}
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("final/alexnet-*/*/*")}
     done = run(["--resume", "--name", "damaged"], workplace)
     assert done.returncode == 0, done.stderr
     for path in damage:
         assert any(f"{path.relative_to(workplace)} is damaged" in line for line in done.stderr.splitlines()), path
     assert_same_results(whole, folder)
-    assert kept == {path: path.stat().st_mtime_ns for path in folder.glob("final/mobilenet-*/*/*")}
+    assert kept == {path: path.stat().st_mtime_ns for path in folder.glob("final/alexnet-*/*/*")}
 
 
 def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(whole: Path, workplace: Path) -> None:
@@ -247,6 +246,7 @@ def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(whole: Pa
     (folder / "report" / "summary.json").write_text("of fewer seeds")
     done = run(["--resume", "--name", "late"], workplace)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == "results/late/final/latency.json is damaged; it is made again\n"
     assert_same_results(whole, folder)
     assert set(StudyFolder(folder).read_latency() or {}) == {"alexnet", "mobilenet"}
     assert StudyFolder(folder).read_samples() is not None
