@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.adam import Adam
 from models.data import TrainingData
 from models.inference import DeviceImages, predict_logits
 from models.precision import Precision
@@ -126,7 +127,7 @@ class TrainingRun:
         with _seeded(seeds.weights, device):
             model = architecture.build(data.n_classes, config.dropout)
         self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=config.lr, fused=True, capturable=True)
+        self._optimizer = Adam(self._model.parameters(), lr=config.lr, fused=True, capturable=True)
         self._step = self._new_step()
         self._best_weights = self._weights()
 

@@ -82,3 +82,29 @@ def test_nothing_is_imported_that_the_first_step_does_not_need(modules: str, unn
     loaded = {module.partition(".")[0] for module in printed.split()}
     assert {"torch", "ray"} <= loaded
     assert not loaded & unneeded
+
+
+def test_no_compiler_is_imported_to_train() -> None:
+    """torch's optimizers would import torch.compile, a third of a worker's start."""
+    code = """
+import sys
+import torch
+from models.data import TrainingData, stratified_split
+from models.randomness import RunSeeds
+from models.registry import Architecture
+from models.training import TrainingConfig, TrainingRun
+from tests.builders import ToyNet, noise
+
+images = noise(60)
+data = TrainingData.from_split(images, stratified_split(images.labels, 0), 3)
+toy, recipe = Architecture("toy", "Toy", ToyNet, baseline_dropout=0.1), TrainingConfig(1e-3, 0.1, 2)
+run, other = (TrainingRun(toy, recipe, data, RunSeeds.of(0), torch.device("cpu"), "fp32") for _ in range(2))
+run.train_epoch()
+other.load_state_dict(run.state_dict())
+other.train_epoch()
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "torch.optim.adam" in printed
+    assert "torch._dynamo" not in printed
