@@ -8,7 +8,7 @@ import torch
 class Adam(torch.optim.Adam):
     """torch's own Adam (Kingma and Ba, 2015), out of the wrappers that are there for torch.compile.
 
-    When first called they import torch._dynamo, which takes every process that trains a second and 80 MiB.
+    When first called they import torch._dynamo, which takes every process that trains a second and some 70 MiB.
     """
 
     add_param_group = unwrap(torch.optim.Adam.add_param_group)
