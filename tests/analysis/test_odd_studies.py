@@ -51,7 +51,8 @@ def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
-    folder = write_example(tmp_path / "s", seeds=2, trials=4)
+    tuned = ["alexnet-tuned", "mobilenet-tuned"]
+    folder = write_example(tmp_path / "s", classes=["cat", "dog"], n_test=40, skip=[*BASELINES, *tuned], trials=4)
     with_rungs = build_report(folder).read_text()
     study, trials = folder.read_study(), folder.read_trials()
     assert trials is not None

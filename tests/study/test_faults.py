@@ -246,7 +246,9 @@ def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(whole: Pa
     (folder / "report" / "summary.json").write_text("of fewer seeds")
     done = run(["--resume", "--name", "late"], workplace)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "results/late/final/latency.json is damaged; it is made again\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("results/late/final/latency.json is damaged: ")
+    assert line.endswith("; it is made again")
     assert_same_results(whole, folder)
     assert set(StudyFolder(folder).read_latency() or {}) == {"alexnet", "mobilenet"}
     assert StudyFolder(folder).read_samples() is not None
