@@ -121,10 +121,10 @@ def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pyte
     assert "From the command to the first training step" in capsys.readouterr().out
 
 
-def test_scale_measures_the_driver(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert scale.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [row["trials"] for row in rows] == [10]
+    assert [row["trials"] for row in rows] == [6, 10]
     for row in rows:
         assert row["driver_cpu_seconds_per_trial"] > 0
         assert 0 < row["driver_seconds_per_trial"] < 30
