@@ -11,42 +11,32 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import optuna
 import ray
 import torch
 from rich.console import Console
 
 from analysis.confirmation import plan_confirmations
-from analysis.early_runs import EarlyRuns
-from analysis.final_runs import RunsRecorder, missing_runs, plan_baselines, plan_final_runs, stray_runs
-from analysis.latency import measure_latency
+from analysis.final_runs import missing_runs, plan_baselines, plan_final_runs, stray_runs
 from analysis.results import load_results
-from analysis.retraining import FailedRun, Retraining, RunPlan
+from analysis.retraining import FailedRun, Retraining
 from analysis.terminal import comparison
-from models.data import Dataset, TrainingData, stratified_split
+from models.data import Dataset
 from models.precision import resolve, training_device
-from models.randomness import integer, stream
-from models.registry import ARCHITECTURES, Architecture
+from models.registry import ARCHITECTURES
 from study import cluster, preparation
 from study.checkpoints import CheckpointStore
-from study.config import StudyConfig, steps_per_epoch
-from study.driver import run_search
+from study.config import StudyConfig
 from study.endings import ending_of, parting, say_error
-from study.errors import StudyFailed
-from study.failures import explain
-from study.files import DamagedFile
-from study.folder import Samples, StudyFolder
+from study.folder import StudyFolder
 from study.interrupts import Interrupts
-from study.ledger import Ledger
 from study.preparation import Request, read_request
 from study.progress import Progress
-from study.recorder import SearchRecorder
 from study.resources import Resources, divide
-from study.search import Search
+from study.stages import Stages, open_search
 from study.trainable import WorkerSettings
 
 
@@ -125,126 +115,23 @@ def _do(
             slots = cluster.Slots(resources, request.config)
             architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
             retraining = Retraining(architectures, settings, resources, slots)
-            study = _Study(
+            stages = Stages(
                 request.folder, config, dataset, resources, slots, progress, settings, architectures, retraining
             )
-            search = None if config.baseline else study.search()
+            search = None if config.baseline else stages.search()
             failures: list[FailedRun] = []
             if search is not None:
-                failures += study.runs(
+                failures += stages.runs(
                     "Confirmation", plan_confirmations(config, search), ahead=plan_baselines(config, search)
                 )
             plans = plan_final_runs(config, search, request.folder.read_confirmations())
-            failures += study.runs("Final runs", plans)
-            study.measure_latency()
-            study.keep_samples()
+            failures += stages.runs("Final runs", plans)
+            stages.measure_latency()
+            stages.keep_samples()
             if not failures:
                 # Of what ended in the moment in which a driver died there is one left.
                 settings.checkpoints.clear()
     return failures
-
-
-@dataclass(frozen=True)
-class _Study:
-    """The stages of one study, each of which does what is not done yet."""
-
-    folder: StudyFolder
-    config: StudyConfig
-    dataset: Dataset
-    resources: Resources
-    slots: cluster.Slots
-    progress: Progress
-    settings: WorkerSettings
-    architectures: dict[str, Architecture]
-    retraining: Retraining
-
-    def search(self) -> Search:
-        """Searches every architecture, and writes its tables whatever happens."""
-        search = _open_search(self.folder, self.config)
-        titles = {arch: entry.title for arch, entry in self.architectures.items()}
-        recorder = SearchRecorder(self.folder, self.progress, titles, self.config.trials)
-        if search.is_done():
-            recorder.flush(search)
-            return search
-        self._drop_damaged_checkpoints([trial.trial_id for trial in search.ledger.trials() if trial.status is None])
-        split = stratified_split(self.dataset.train.labels, integer(stream(self.config.seed, "search", "split")))
-        data = TrainingData.from_split(self.dataset.train, split, len(self.dataset.classes))
-        recorder.begin(search)
-        try:
-            run_search(
-                search,
-                self.architectures,
-                data,
-                self.settings,
-                self.resources,
-                self.slots,
-                self.folder.tune.absolute(),
-                EarlyRuns(recorder, self.config, self.folder, self.retraining),
-            )
-        finally:
-            recorder.flush(search)
-        recorder.finish(search)
-        for trial in search.ledger.trials():
-            if trial.status == "FAILED":
-                say_error(f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}")
-        return search
-
-    def runs(self, stage: str, plans: Sequence[RunPlan], ahead: Sequence[RunPlan] = ()) -> list[FailedRun]:
-        """Makes those of the planned runs that are missing, and removes others; returns the ones that failed.
-
-        Args:
-            ahead: runs of the next stage, begun on workers that would wait for the last of this one.
-        """
-        for stray in stray_runs(plans, self.folder):
-            self.folder.remove_run(*stray)
-        missing = missing_runs(plans, self.folder)
-        if not missing:
-            return []
-        ahead = missing_runs(ahead, self.folder)
-        self._drop_damaged_checkpoints([plan.name for plan in (*missing, *ahead)])
-        recorder = RunsRecorder(self.folder, self.progress, stage, plans)
-        failures = []
-        for plan, run in self.retraining.make(missing, recorder.on_epoch, ahead):
-            recorder.on_end(plan, run)
-            if isinstance(run, FailedRun):
-                failures.append(run)
-            else:
-                self.settings.checkpoints.delete(plan.name)
-        recorder.finish()
-        return failures
-
-    def _drop_damaged_checkpoints(self, names: Sequence[str]) -> None:
-        """A worker would begin anew, too, but could not tell the user."""
-        for name in names:
-            try:
-                self.settings.checkpoints.load(name)
-            except DamagedFile as error:
-                self.progress.say(f"{error}; {name} begins anew")
-                self.settings.checkpoints.delete(name)
-
-    def measure_latency(self) -> None:
-        """Times the networks in a task of their own, when nothing else runs."""
-        latency = self.folder.read_latency() or {}
-        if set(self.architectures) <= set(latency):
-            return
-        task = ray.remote(measure_latency).options(
-            num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
-        )
-        self.progress.say("Measuring inference time")
-        try:
-            measured = ray.get(task.remote(self.architectures, len(self.dataset.classes), self.resources.threads))
-        except ray.exceptions.RayError as error:
-            raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error
-        self.folder.write_latency(measured)
-
-    def keep_samples(self) -> None:
-        """Keeps the test images that the report shows."""
-        from analysis.samples import choose_positions  # here, as in _conclude
-
-        positions = choose_positions(load_results(self.folder).groups)
-        if positions:
-            chosen = np.unique(np.concatenate(list(positions.values())))
-            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen))
 
 
 def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
@@ -261,12 +148,6 @@ def _check_storage(request: Request) -> None:
         cluster.check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
 
 
-def _open_search(folder: StudyFolder, config: StudyConfig) -> Search:
-    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
-    steps = steps_per_epoch(folder.read_study()["data"]["n_train"])
-    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
-
-
 def _resolve_precision(config: StudyConfig, resources: Resources) -> str:
     """What "auto" means where the training runs."""
     if config.precision != "auto":
@@ -279,7 +160,7 @@ def _resolve_precision(config: StudyConfig, resources: Resources) -> str:
 
 def _is_finished(request: Request) -> bool:
     folder, config = request.folder, request.config
-    search = None if config.baseline else _open_search(folder, config)
+    search = None if config.baseline else open_search(folder, config)
     if search is not None:
         ledger = search.ledger
         if ledger.damage:

@@ -1,0 +1,140 @@
+"""The stages of a study, from the search to what is kept for the report; each does what is not done yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ray
+
+from analysis.early_runs import EarlyRuns
+from analysis.final_runs import RunsRecorder, missing_runs, stray_runs
+from analysis.latency import measure_latency
+from analysis.results import load_results
+from analysis.retraining import FailedRun, Retraining, RunPlan
+from models.data import Dataset, TrainingData, stratified_split
+from models.randomness import integer, stream
+from models.registry import Architecture
+from study import cluster
+from study.config import StudyConfig, steps_per_epoch
+from study.driver import run_search
+from study.endings import say_error
+from study.errors import StudyFailed
+from study.failures import explain
+from study.files import DamagedFile
+from study.folder import Samples, StudyFolder
+from study.ledger import Ledger
+from study.progress import Progress
+from study.recorder import SearchRecorder
+from study.resources import Resources
+from study.search import Search
+from study.trainable import WorkerSettings
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the stages of one study share, and a method for each."""
+
+    folder: StudyFolder
+    config: StudyConfig
+    dataset: Dataset
+    resources: Resources
+    slots: cluster.Slots
+    progress: Progress
+    settings: WorkerSettings
+    architectures: dict[str, Architecture]
+    retraining: Retraining
+
+    def search(self) -> Search:
+        """Searches every architecture, and writes its tables whatever happens."""
+        search = open_search(self.folder, self.config)
+        titles = {arch: entry.title for arch, entry in self.architectures.items()}
+        recorder = SearchRecorder(self.folder, self.progress, titles, self.config.trials)
+        if search.is_done():
+            recorder.flush(search)
+            return search
+        self._drop_damaged_checkpoints([trial.trial_id for trial in search.ledger.trials() if trial.status is None])
+        split = stratified_split(self.dataset.train.labels, integer(stream(self.config.seed, "search", "split")))
+        data = TrainingData.from_split(self.dataset.train, split, len(self.dataset.classes))
+        recorder.begin(search)
+        try:
+            run_search(
+                search,
+                self.architectures,
+                data,
+                self.settings,
+                self.resources,
+                self.slots,
+                self.folder.tune.absolute(),
+                EarlyRuns(recorder, self.config, self.folder, self.retraining),
+            )
+        finally:
+            recorder.flush(search)
+        recorder.finish(search)
+        for trial in search.ledger.trials():
+            if trial.status == "FAILED":
+                say_error(f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}")
+        return search
+
+    def runs(self, stage: str, plans: Sequence[RunPlan], ahead: Sequence[RunPlan] = ()) -> list[FailedRun]:
+        """Makes those of the planned runs that are missing, and removes others; returns the ones that failed.
+
+        Args:
+            ahead: runs of the next stage, begun on workers that would wait for the last of this one.
+        """
+        for stray in stray_runs(plans, self.folder):
+            self.folder.remove_run(*stray)
+        missing = missing_runs(plans, self.folder)
+        if not missing:
+            return []
+        ahead = missing_runs(ahead, self.folder)
+        self._drop_damaged_checkpoints([plan.name for plan in (*missing, *ahead)])
+        recorder = RunsRecorder(self.folder, self.progress, stage, plans)
+        failures = []
+        for plan, run in self.retraining.make(missing, recorder.on_epoch, ahead):
+            recorder.on_end(plan, run)
+            if isinstance(run, FailedRun):
+                failures.append(run)
+            else:
+                self.settings.checkpoints.delete(plan.name)
+        recorder.finish()
+        return failures
+
+    def _drop_damaged_checkpoints(self, names: Sequence[str]) -> None:
+        """A worker would begin anew, too, but could not tell the user."""
+        for name in names:
+            try:
+                self.settings.checkpoints.load(name)
+            except DamagedFile as error:
+                self.progress.say(f"{error}; {name} begins anew")
+                self.settings.checkpoints.delete(name)
+
+    def measure_latency(self) -> None:
+        """Times the networks in a task of their own, when nothing else runs."""
+        latency = self.folder.read_latency() or {}
+        if set(self.architectures) <= set(latency):
+            return
+        task = ray.remote(measure_latency).options(
+            num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
+        )
+        self.progress.say("Measuring inference time")
+        try:
+            measured = ray.get(task.remote(self.architectures, len(self.dataset.classes), self.resources.threads))
+        except ray.exceptions.RayError as error:
+            raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error
+        self.folder.write_latency(measured)
+
+    def keep_samples(self) -> None:
+        """Keeps the test images that the report shows."""
+        from analysis.samples import choose_positions  # here, since it imports SciPy, which no first step needs
+
+        positions = choose_positions(load_results(self.folder).groups)
+        if positions:
+            chosen = np.unique(np.concatenate(list(positions.values())))
+            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen))
+
+
+def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
+    """The search of a study that was begun, brought up to its journal."""
+    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
+    steps = steps_per_epoch(folder.read_study()["data"]["n_train"])
+    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
