@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from analysis.retraining import RunPlan
 from study.config import StudyConfig
-from study.folder import CompletedRun
 from study.ledger import Trial
+from study.run_folders import CompletedRun
 from study.search import Search
 
 SEEDS = 2

@@ -9,8 +9,9 @@ from analysis.retraining import FailedRun, Purpose, RunPlan
 from models.registry import ARCHITECTURES
 from models.training import EpochResult, TrainingConfig
 from study.config import StudyConfig
-from study.folder import CompletedRun, FinalRun, StudyFolder
+from study.folder import StudyFolder
 from study.progress import Progress, Row
+from study.run_folders import CompletedRun, FinalRun
 from study.search import Search
 
 
@@ -79,7 +80,7 @@ def _made_runs(folder: StudyFolder) -> dict[tuple[Purpose, str, int], tuple[dict
     return {
         (purpose, *run): (metrics["config"], metrics["is_tuned"])
         for purpose in purposes
-        for run, metrics in folder.run_metrics(purpose).items()
+        for run, metrics in folder.runs(purpose).metrics().items()
     }
 
 
@@ -107,11 +108,11 @@ class RunsRecorder:
             row = Row(f"{ARCHITECTURES[plan.arch].title}, {variant}", planned=0, score="mean")
             self._rows.setdefault(plan.group, row).planned += 1
         missing = missing_runs(plans, folder)
-        confirmed = {(run.group, run.seed): run for run in folder.read_confirmations()}
+        confirmed = {(run.group, run.seed): run for run in folder.confirm.read()}
         for plan in plans:
             if plan not in missing:
                 key = (plan.group, plan.seed)
-                self._count_made(confirmed[key] if plan.purpose == "confirm" else folder.read_final_run(*key))
+                self._count_made(confirmed[key] if plan.purpose == "confirm" else folder.final.read(*key))
         self._heard = dict.fromkeys((plan.name for plan in plans), time.monotonic())
         progress.begin(stage, list(self._rows.values()))
 
@@ -137,9 +138,9 @@ class RunsRecorder:
             self._add_state(plan.group, "failed")
         else:
             if isinstance(run, FinalRun):
-                self._folder.write_final_run(run)
+                self._folder.final.write(run)
             else:
-                self._folder.write_confirmation(run)
+                self._folder.confirm.write(run)
             self._count(run)
         self._show()
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.folder import CompletedRun, FinalRun, Samples, StudyFolder
+from study.folder import Samples, StudyFolder
+from study.run_folders import CompletedRun, FinalRun
 
 VARIANTS = ("baseline", "tuned")
 
@@ -90,19 +91,19 @@ def load_results(folder: StudyFolder) -> StudyResults:
         groups=_load_groups(folder, study),
         latency=folder.read_latency() or {},
         samples=folder.read_samples(),
-        confirmations=tuple(folder.read_confirmations()),
+        confirmations=tuple(folder.confirm.read()),
     )
 
 
 def _load_groups(folder: StudyFolder, study: dict[str, Any]) -> dict[str, Group]:
-    finished = folder.final_runs()
+    finished = folder.final.numbers()
     groups: dict[str, Group] = {}
     for arch, entry in study["architectures"].items():
         for variant in VARIANTS:
             name = f"{arch}-{variant}"
             if name not in finished:
                 continue
-            runs = tuple(folder.read_final_run(name, seed) for seed in finished[name])
+            runs = tuple(folder.final.read(name, seed) for seed in finished[name])
             title = f"{entry['title']}, {variant}"
             groups[name] = Group(name, title, arch, variant, dict(runs[0].metrics["config"]), runs)
         baseline = groups.get(f"{arch}-baseline")

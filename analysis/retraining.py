@@ -17,8 +17,8 @@ from models.registry import Architecture
 from models.training import EpochResult, TrainingConfig, TrainingRun, best_epoch
 from study.errors import StorageFailed
 from study.failures import explain
-from study.folder import EPOCH_COLUMNS, CompletedRun, FinalRun
 from study.resources import Resources
+from study.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
 from study.trainable import WorkerSettings, train_with_checkpoints
 
 RETRIES = 2

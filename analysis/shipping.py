@@ -27,11 +27,12 @@ def weights_to_ship(results: StudyResults, summary: dict[str, Any], folder: Stud
     if not sound:
         return None
     best = min(sound, key=lambda run: (run.metrics["val_loss"], run.seed))
+    weights = folder.final.weights_of(group.same_as or group.name, best.seed)
     accuracy = summary["groups"][group.name]["accuracy"]
     return {
         "group": group.name,
         "seed": best.seed,
-        "weights": folder.weights_path(group.same_as or group.name, best.seed),
+        "weights": weights.relative_to(folder.path).as_posix(),
         "val_loss": best.metrics["val_loss"],
         "group_accuracy": {"mean": accuracy["mean"], "ci95": accuracy["ci95"]},
     }

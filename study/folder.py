@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,19 @@ import pandas as pd
 from study.errors import BadInput
 from study.files import (
     DamagedFile,
-    appearing_whole,
     csv_bytes,
     read_csv,
     read_json,
     read_npz,
-    read_safetensors,
     remove_temporaries,
     verify,
     write_checksums,
     write_csv,
     write_json,
     write_npz,
-    write_safetensors,
 )
 from study.lock import Locked, exclusive
+from study.run_folders import EPOCH_COLUMNS, ConfirmationRuns, FinalRuns, RunFolders
 
 TRIAL_COLUMNS = (
     "trial_id",
@@ -45,45 +43,9 @@ TRIAL_COLUMNS = (
     "seconds",
     "is_baseline",
 )
-EPOCH_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
 HISTORY_COLUMNS = ("trial_id", "arch", *EPOCH_COLUMNS)
 
 _OWN_ENTRIES = {"study.json", "trials.csv", "history.csv", "optuna.db", "tune", "final", "confirm", "report"}
-_TABLES = ("metrics.json", "history.csv")
-# By stage, in the order in which they are checked.
-_RUN_FILES = {"final": (*_TABLES, "predictions.npz", "model.safetensors"), "confirm": _TABLES}
-
-
-@dataclass(frozen=True)
-class CompletedRun:
-    """One run after the search as it lies in the folder.
-
-    Attributes:
-        group: what was trained: `<arch>-baseline` or `<arch>-tuned`, or the trial_id of a trial to be confirmed.
-        seed: its number k, from 0.
-        metrics: contents of metrics.json.
-        history: a row an epoch, columns EPOCH_COLUMNS.
-    """
-
-    group: str
-    seed: int
-    metrics: dict[str, Any]
-    history: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class FinalRun(CompletedRun):
-    """One final run, which has predicted the test set.
-
-    Attributes:
-        logits: float32 [n_test, n_classes].
-        labels: int64 [n_test].
-        weights: name to float32 or int64 array; empty when read without them.
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -189,16 +151,7 @@ class StudyFolder:
             A line for each damaged thing, which names it.
         """
         remove_temporaries(self.path)
-        lines = []
-        for stage, names in _RUN_FILES.items():
-            for group, seeds in _numbered_runs(self.path / stage).items():
-                for path in (self.path / stage / group / f"seed-{seed}" for seed in seeds):
-                    try:
-                        for name in names:
-                            verify(path / name)
-                    except DamagedFile as error:
-                        shutil.rmtree(path)
-                        lines.append(f"{error}; the run is made again")
+        lines = [*self.final.remove_damaged(), *self.confirm.remove_damaged()]
         for path in (self._latency, self._samples):
             try:
                 if path.exists():
@@ -264,78 +217,20 @@ class StudyFolder:
         kept = ((self.path / "trials.csv", trials), (self.path / "history.csv", history))
         return all(path.is_file() and path.read_bytes() == csv_bytes(table) for path, table in kept)
 
-    # The final runs.
+    # The runs after the search.
 
-    def run_path(self, group: str, seed: int) -> Path:
-        return self.path / "final" / group / f"seed-{seed}"
+    def runs(self, stage: str) -> RunFolders:
+        """Those of a stage, "confirm" or "final"."""
+        return {"confirm": self.confirm, "final": self.final}[stage]
 
-    def write_final_run(self, run: FinalRun) -> None:
-        """Writes the folder of one run; it appears with all its files or not at all."""
-        with appearing_whole(self.run_path(run.group, run.seed)) as path:
-            self._write_run_tables(path, run)
-            write_npz(path / "predictions.npz", logits=run.logits, labels=run.labels)
-            write_safetensors(path / "model.safetensors", run.weights)
-            write_checksums(path, *_RUN_FILES["final"])
+    @property
+    def confirm(self) -> ConfirmationRuns:
+        """The runs that choose between the leading trials."""
+        return ConfirmationRuns(self.path / "confirm")
 
-    def read_final_run(self, group: str, seed: int, *, weights: bool = False) -> FinalRun:
-        """Reads one run, its weights only if asked for. Raises DamagedFile, which names the file."""
-        path = self.run_path(group, seed)
-        for name in _RUN_FILES["final"]:
-            if weights or name != "model.safetensors":
-                verify(path / name)
-            elif not (path / name).is_file():
-                raise DamagedFile(f"{path / name} is missing")
-        predictions = read_npz(path / "predictions.npz", ("logits", "labels"))
-        history = read_csv(path / "history.csv", EPOCH_COLUMNS)
-        assert history is not None
-        return FinalRun(
-            group=group,
-            seed=seed,
-            metrics=read_json(path / "metrics.json"),
-            history=history,
-            logits=predictions["logits"],
-            labels=predictions["labels"],
-            weights=read_safetensors(path / "model.safetensors") if weights else {},
-        )
-
-    def final_runs(self) -> dict[str, list[int]]:
-        """The numbers of the finished runs of each group, sorted."""
-        return _numbered_runs(self.path / "final")
-
-    def run_metrics(self, stage: str) -> dict[tuple[str, int], dict[str, Any]]:
-        """metrics.json of every run of a stage, "final" or "confirm", by group and number. Raises DamagedFile."""
-        metrics = {}
-        for group, seeds in _numbered_runs(self.path / stage).items():
-            for seed in seeds:
-                path = self.path / stage / group / f"seed-{seed}" / "metrics.json"
-                verify(path)
-                metrics[group, seed] = read_json(path)
-        return metrics
-
-    def remove_run(self, stage: str, group: str, seed: int) -> None:
-        """Removes a run of a stage, "final" or "confirm"."""
-        shutil.rmtree(self.path / stage / group / f"seed-{seed}")
-
-    # The runs that confirm the best trials.
-
-    def write_confirmation(self, run: CompletedRun) -> None:
-        """Writes the folder of one run of a trial to be confirmed, as a final run's without the test set."""
-        with appearing_whole(self.path / "confirm" / run.group / f"seed-{run.seed}") as path:
-            self._write_run_tables(path, run)
-            write_checksums(path, *_RUN_FILES["confirm"])
-
-    def read_confirmations(self) -> list[CompletedRun]:
-        """Every run of a trial to be confirmed. Raises DamagedFile."""
-        runs = []
-        for trial_id, seeds in _numbered_runs(self.path / "confirm").items():
-            for seed in seeds:
-                path = self.path / "confirm" / trial_id / f"seed-{seed}"
-                for name in _RUN_FILES["confirm"]:
-                    verify(path / name)
-                history = read_csv(path / "history.csv", EPOCH_COLUMNS)
-                assert history is not None
-                runs.append(CompletedRun(trial_id, seed, read_json(path / "metrics.json"), history))
-        return runs
+    @property
+    def final(self) -> FinalRuns:
+        return FinalRuns(self.path / "final")
 
     # What is measured and kept after all training.
 
@@ -349,10 +244,6 @@ class StudyFolder:
             return None
         verify(self._latency)
         return dict(read_json(self._latency))
-
-    def weights_path(self, group: str, seed: int) -> str:
-        """Where the weights of a final run lie, relative to this folder."""
-        return (self.run_path(group, seed) / "model.safetensors").relative_to(self.path).as_posix()
 
     def write_best(self, best: dict[str, Any] | None) -> None:
         """Writes which final run to ship; with None, removes what an earlier report wrote."""
@@ -381,20 +272,7 @@ class StudyFolder:
     def _samples(self) -> Path:
         return self.path / "final" / "samples.npz"
 
-    def _write_run_tables(self, path: Path, run: CompletedRun) -> None:
-        write_json(path / "metrics.json", run.metrics)
-        write_csv(path / "history.csv", run.history[list(EPOCH_COLUMNS)])
-
 
 def _is_own(entry: Path) -> bool:
     """Whether it is a study's, or what is left of writing its first file."""
     return entry.name in _OWN_ENTRIES or (entry.name.startswith(".study.json.") and entry.name.endswith(".tmp"))
-
-
-def _numbered_runs(stage: Path) -> dict[str, list[int]]:
-    """The numbers k of the folders `<group>/seed-<k>`, sorted."""
-    found: dict[str, list[int]] = {}
-    for path in stage.glob("*/seed-*"):
-        if (number := path.name.removeprefix("seed-")).isdecimal():
-            found.setdefault(path.parent.name, []).append(int(number))
-    return {group: sorted(seeds) for group, seeds in sorted(found.items())}

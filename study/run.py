@@ -124,7 +124,7 @@ def _do(
                 failures += stages.runs(
                     "Confirmation", plan_confirmations(config, search), ahead=plan_baselines(config, search)
                 )
-            plans = plan_final_runs(config, search, request.folder.read_confirmations())
+            plans = plan_final_runs(config, search, request.folder.confirm.read())
             failures += stages.runs("Final runs", plans)
             stages.measure_latency()
             stages.keep_samples()
@@ -171,7 +171,7 @@ def _is_finished(request: Request) -> bool:
             say_error(f"the tables in {folder.path} are not what {folder.journal} holds; they are made again")
             return False
     confirmations = plan_confirmations(config, search) if search else []
-    plans = [*confirmations, *plan_final_runs(config, search, folder.read_confirmations())]
+    plans = [*confirmations, *plan_final_runs(config, search, folder.confirm.read())]
     is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
     return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
 
@@ -180,7 +180,7 @@ def _name_report(folder: StudyFolder, console: Console) -> int:
     """Says where the report of a finished study is, built anew if it tells of less than is there."""
     from analysis.report import is_current  # here, as in _conclude
 
-    if not is_current(folder) or not folder.run_metrics("final"):
+    if not is_current(folder) or not folder.final.metrics():
         return _conclude(folder, console, ())
     _say(console, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
     return 0

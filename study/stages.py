@@ -81,8 +81,8 @@ class Stages:
         Args:
             ahead: runs of the next stage, begun on workers that would wait for the last of this one.
         """
-        for stray in stray_runs(plans, self.folder):
-            self.folder.remove_run(*stray)
+        for purpose, group, seed in stray_runs(plans, self.folder):
+            self.folder.runs(purpose).remove(group, seed)
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []

@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.metrics import metric_values
 from analysis.results import load_results
 from analysis.samples import choose_positions
-from study.folder import EPOCH_COLUMNS, HISTORY_COLUMNS, TRIAL_COLUMNS, CompletedRun, FinalRun, Samples, StudyFolder
+from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
+from study.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
 
 TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
 STATUSES = ("COMPLETE", "PRUNED", "STOPPED_EARLY", "PRUNED", "DIVERGED")
@@ -88,7 +89,7 @@ def write_example(
                     "seconds": float(history["seconds"].sum()),
                     **values,
                 }
-                folder.write_final_run(FinalRun(group, seed, metrics, history, logits, labels))
+                folder.final.write(FinalRun(group, seed, metrics, history, logits, labels))
     if latency:
         folder.write_latency({arch: _latency(index) for index, arch in enumerate(titles)})
     chosen = choose_positions(load_results(folder).groups)
@@ -221,7 +222,7 @@ def _write_confirmations(folder: StudyFolder, rng: np.random.Generator, archs: I
         for number, scores in ((0, (0.9, None)), (2, (0.6, 0.6))):
             for seed, score in enumerate(scores):
                 metrics = {"arch": arch, "val_accuracy": score, "val_loss": None if score is None else 0.5}
-                folder.write_confirmation(CompletedRun(f"{arch}-{number}", seed, metrics, _history(rng, 8, 1.0)))
+                folder.confirm.write(CompletedRun(f"{arch}-{number}", seed, metrics, _history(rng, 8, 1.0)))
 
 
 def _history(rng: np.random.Generator, epochs: int, skill: float) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.caveats import AtEdge, BelowBaseline, CapShare, at_edges, capped_runs, trials_below_baseline
 from analysis.results import Group
-from study.folder import FinalRun
+from study.run_folders import FinalRun
 
 SPACE = {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "dropout": {"low": 0.0, "high": 0.7, "log": False}}
 

@@ -9,8 +9,9 @@ from analysis.confirmation import choose_tuned, plan_confirmations
 from analysis.final_runs import missing_runs, plan_final_runs
 from analysis.retraining import RunPlan
 from study.config import StudyConfig
-from study.folder import EPOCH_COLUMNS, CompletedRun, StudyFolder
+from study.folder import StudyFolder
 from study.ledger import Ledger, Status
+from study.run_folders import EPOCH_COLUMNS, CompletedRun
 from study.search import Search
 from tests.builders import epoch
 
@@ -80,9 +81,9 @@ def test_confirmed_runs_are_not_made_again(search: Search, tmp_path: Path) -> No
     run = confirmation(2, 0, 0.5)
     run.metrics["config"] = {"lr": plans[0].recipe.lr, "dropout": plans[0].recipe.dropout}
     run.metrics["is_tuned"] = False
-    folder.write_confirmation(run)
+    folder.confirm.write(run)
     assert missing_runs(plans, folder) == plans[1:]
-    (kept,) = folder.read_confirmations()
+    (kept,) = folder.confirm.read()
     assert (kept.group, kept.seed, kept.metrics["val_accuracy"]) == ("alexnet-2", 0, 0.5)
 
 

@@ -15,9 +15,10 @@ from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, str
 from analysis.retraining import FailedRun, RunPlan
 from models.training import TrainingConfig
 from study.config import StudyConfig
-from study.folder import EPOCH_COLUMNS, FinalRun, StudyFolder
+from study.folder import StudyFolder
 from study.ledger import Ledger, Status
 from study.progress import Progress
+from study.run_folders import EPOCH_COLUMNS, FinalRun
 from study.search import Search
 from tests.builders import epoch
 
@@ -117,7 +118,7 @@ def test_what_is_in_the_folder_is_not_made_again(tmp_path: Path) -> None:
     folder, plans = StudyFolder(tmp_path), plan_final_runs(CONFIG, None)
     assert missing_runs(plans, folder) == plans
     for plan in (plans[0], plans[3]):
-        folder.write_final_run(_made(plan))
+        folder.final.write(_made(plan))
     assert missing_runs(plans, folder) == [plans[1], plans[2], plans[4], plans[5]]
     assert stray_runs(plans, folder) == []
 
@@ -132,12 +133,12 @@ def test_a_group_never_holds_two_configurations(tmp_path: Path) -> None:
     )
     folder = StudyFolder(tmp_path)
     for plan in one[:4]:
-        folder.write_final_run(_made(plan))
+        folder.final.write(_made(plan))
     assert missing_runs(other, folder) == [plan for plan in other if plan.variant == "tuned" or plan.seed == 2]
     assert stray_runs(other, folder) == [("final", "alexnet-tuned", 0), ("final", "alexnet-tuned", 1)]
-    for run in stray_runs(other, folder):
-        folder.remove_run(*run)
-    assert folder.final_runs() == {"alexnet-baseline": [0, 1]}
+    for purpose, group, seed in stray_runs(other, folder):
+        folder.runs(purpose).remove(group, seed)
+    assert folder.final.numbers() == {"alexnet-baseline": [0, 1]}
     assert stray_runs(other, folder) == []
 
 
@@ -145,7 +146,7 @@ def test_a_baseline_that_became_the_tuned_configuration_is_made_again(tmp_path: 
     """What a run is called is written in it."""
     config = replace(CONFIG, archs=("alexnet",))
     folder, plans = StudyFolder(tmp_path), plan_final_runs(config, None)
-    folder.write_final_run(_made(plans[0]))
+    folder.final.write(_made(plans[0]))
     tuned = plan_final_runs(config, _search(tmp_path, {"alexnet": _baseline_best("alexnet")}, config))
     assert missing_runs(tuned, folder) == tuned
     assert stray_runs(tuned, folder) == [("final", "alexnet-baseline", 0)]
@@ -207,7 +208,7 @@ def test_time_left_counts_the_epochs_of_runs_under_way(stage: Stage, screen: io.
 
 def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.StringIO) -> None:
     folder, plans = StudyFolder(tmp_path), plan_final_runs(replace(CONFIG, archs=("mobilenet",)), None)
-    folder.write_final_run(_made(plans[0], accuracy=0.8))
+    folder.final.write(_made(plans[0], accuracy=0.8))
     with Progress(Console(file=screen, width=200)) as progress:
         recorder = RunsRecorder(folder, progress, "Final runs", plans)
         assert _last_line(screen) == ("Final runs: MobileNet-like, baseline 1/3 (1 complete), mean 80.0%, 2 epochs")
@@ -219,4 +220,4 @@ def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.Str
         recorder.on_end(plans[2], FailedRun(plans[2], "out of memory"))
         assert "3/3 (1 complete, 1 stopped early, 1 failed), mean 70.0%, 5 epochs" in _last_line(screen)
         recorder.finish()
-    assert folder.final_runs() == {"mobilenet-baseline": [0, 1]}
+    assert folder.final.numbers() == {"mobilenet-baseline": [0, 1]}

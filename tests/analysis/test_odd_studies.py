@@ -11,7 +11,7 @@ from analysis.pictures import PARTS
 from analysis.report import build_report, main
 from analysis.results import load_results
 from study.errors import BadInput
-from study.folder import FinalRun
+from study.run_folders import FinalRun
 from tests.analysis.example_study import write_example
 from tests.analysis.pages import table, words
 
@@ -129,7 +129,7 @@ def test_study_that_only_began(tmp_path: Path) -> None:
 
 def test_different_test_images_are_refused(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", search=False, seeds=1)
-    run = folder.read_final_run("mobilenet-baseline", 0)
-    folder.write_final_run(FinalRun(run.group, 0, run.metrics, run.history, run.logits, run.labels[::-1]))
+    run = folder.final.read("mobilenet-baseline", 0)
+    folder.final.write(FinalRun(run.group, 0, run.metrics, run.history, run.logits, run.labels[::-1]))
     with pytest.raises(BadInput, match=r"mobilenet-baseline \(seed 0\).*different test images"):
         build_report(folder)

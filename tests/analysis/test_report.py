@@ -196,7 +196,7 @@ def test_command_line_ends_in_one_line(folder: StudyFolder, capsys: pytest.Captu
 
     damaged = tmp_path / "damaged"
     shutil.copytree(folder.path, damaged)
-    predictions = StudyFolder(damaged).run_path("alexnet-tuned", 1) / "predictions.npz"
+    predictions = StudyFolder(damaged).final.path_of("alexnet-tuned", 1) / "predictions.npz"
     predictions.write_bytes(b"PK")
     assert main([str(damaged)]) == 1
     error = capsys.readouterr().err

@@ -137,7 +137,7 @@ def test_workers_that_would_wait_for_the_other_networks_last_trial_confirm_and_t
     alone.kill()
     alone.wait_until_gone(10)
     early, ordinary = (
-        StudyFolder(tmp_path / "results" / name).read_final_run("fast-baseline", 0) for name in ("early", "alone")
+        StudyFolder(tmp_path / "results" / name).final.read("fast-baseline", 0) for name in ("early", "alone")
     )
     assert np.array_equal(early.logits, ordinary.logits)
     assert list(early.history["val_loss"]) == list(ordinary.history["val_loss"])

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.results import Group
 from analysis.samples import KINDS, choose_positions, judged_networks
-from study.folder import FinalRun
+from study.run_folders import FinalRun
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 

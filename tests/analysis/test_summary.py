@@ -39,7 +39,7 @@ def test_groups_are_in_order_and_complete(tmp_path: Path) -> None:
 def test_numbers_are_those_of_the_predictions(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "study")
     summary = summarise(load_results(folder))
-    runs = [folder.read_final_run("mobilenet-tuned", seed) for seed in range(3)]
+    runs = [folder.final.read("mobilenet-tuned", seed) for seed in range(3)]
     correct = np.stack([run.logits.argmax(axis=1) == run.labels for run in runs])
     group = summary["groups"]["mobilenet-tuned"]
     assert group["accuracy"]["values"] == pytest.approx(correct.mean(axis=1).tolist())

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from study.errors import BadInput
 from study.files import DamagedFile, write_checksums
-from study.folder import EPOCH_COLUMNS, HISTORY_COLUMNS, TRIAL_COLUMNS, FinalRun, Samples, StudyFolder, check_name
+from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder, check_name
+from study.run_folders import EPOCH_COLUMNS, FinalRun
 
 GROUP = "alexnet-tuned"
 
@@ -123,7 +124,7 @@ def test_results_that_cannot_lie_where_they_should(tmp_path: Path) -> None:
 
 def test_a_study_that_never_began_is_begun_afresh(tmp_path: Path) -> None:
     folder = StudyFolder.create(tmp_path, "a")
-    folder.write_final_run(_run())
+    folder.final.write(_run())
     folder.write_trials(pd.DataFrame(columns=TRIAL_COLUMNS))
     StudyFolder.create(tmp_path, "a")
     assert list(folder.path.iterdir()) == []
@@ -205,8 +206,8 @@ def test_tables_that_are_not_to_the_byte_what_they_should_be(tmp_path: Path) -> 
 
 def test_a_final_run_comes_back(tmp_path: Path) -> None:
     folder, run = StudyFolder(tmp_path), _run()
-    folder.write_final_run(run)
-    found = folder.read_final_run(GROUP, 0, weights=True)
+    folder.final.write(run)
+    found = folder.final.read(GROUP, 0, weights=True)
     assert found.metrics == {"accuracy": 0.5, "val_loss": None, "config": {"lr": 1e-3}}
     pd.testing.assert_frame_equal(found.history, run.history)
     for name in ("logits", "labels"):
@@ -216,7 +217,7 @@ def test_a_final_run_comes_back(tmp_path: Path) -> None:
         "w": [[0.5, 0.5], [0.5, 0.5]],
         "steps": 7,
     }
-    assert folder.read_final_run(GROUP, 0).weights == {}
+    assert folder.final.read(GROUP, 0).weights == {}
     path = tmp_path / "final" / GROUP / "seed-0"
     assert sorted(file.name for file in path.iterdir()) == [
         *("SHA256SUMS", "history.csv", "metrics.json", "model.safetensors", "predictions.npz")
@@ -227,23 +228,23 @@ def test_a_final_run_comes_back(tmp_path: Path) -> None:
 
 def test_which_runs_are_finished(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    assert folder.final_runs() == {}
+    assert folder.final.numbers() == {}
     for seed in (10, 2, 0):
-        folder.write_final_run(_run(seed))
-    folder.write_final_run(_run(1, "alexnet-baseline"))
+        folder.final.write(_run(seed))
+    folder.final.write(_run(1, "alexnet-baseline"))
     folder.write_latency({"alexnet": {"latency_ms": {"p50": 1.0}}})
     (tmp_path / "final" / GROUP / "seed-x").mkdir()
-    assert folder.final_runs() == {"alexnet-baseline": [1], GROUP: [0, 2, 10]}
+    assert folder.final.numbers() == {"alexnet-baseline": [1], GROUP: [0, 2, 10]}
 
 
 @pytest.mark.parametrize("step", ["write_json", "write_npz", "write_safetensors"])
 def test_a_run_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     folder = StudyFolder(tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(f"study.folder.{step}", lambda *arguments, **named: 1 / 0)
+        broken.setattr(f"study.run_folders.{step}", lambda *arguments, **named: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            folder.write_final_run(_run())
-    assert folder.final_runs() == {}
+            folder.final.write(_run())
+    assert folder.final.numbers() == {}
     assert list((tmp_path / "final" / GROUP).iterdir()) == []
 
 
@@ -253,18 +254,18 @@ def test_what_a_kill_leaves_is_no_run(tmp_path: Path, monkeypatch: pytest.Monkey
         killed.setattr(Path, "rename", lambda path, target: 1 / 0)
         killed.setattr("shutil.rmtree", lambda *arguments, **named: None)
         with pytest.raises(ZeroDivisionError):
-            folder.write_final_run(_run())
+            folder.final.write(_run())
     assert len(list((tmp_path / "final" / GROUP).iterdir())) == 1
-    assert folder.final_runs() == {}
-    folder.write_final_run(_run())
-    assert folder.final_runs() == {GROUP: [0]}
+    assert folder.final.numbers() == {}
+    folder.final.write(_run())
+    assert folder.final.numbers() == {GROUP: [0]}
 
 
 def test_a_run_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_final_run(_run(value=0.25))
-    folder.write_final_run(_run(value=0.75))
-    found = folder.read_final_run(GROUP, 0, weights=True)
+    folder.final.write(_run(value=0.25))
+    folder.final.write(_run(value=0.75))
+    found = folder.final.read(GROUP, 0, weights=True)
     assert (found.metrics["accuracy"], found.weights["w"][0, 0]) == (0.75, 0.75)
     assert [path.name for path in (tmp_path / "final" / GROUP).iterdir()] == ["seed-0"]
 
@@ -275,10 +276,10 @@ FILES = ["metrics.json", "history.csv", "predictions.npz", "model.safetensors"]
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_of_a_run_is_named(tmp_path: Path, name: str) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_final_run(_run())
-    (folder.run_path(GROUP, 0) / name).unlink()
+    folder.final.write(_run())
+    (folder.final.path_of(GROUP, 0) / name).unlink()
     with pytest.raises(DamagedFile, match=rf"seed-0/{name} is missing"):
-        folder.read_final_run(GROUP, 0)
+        folder.final.read(GROUP, 0)
 
 
 def _damaged(content: bytes) -> Iterator[bytes]:
@@ -297,22 +298,22 @@ def _damaged(content: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("name", [*FILES, "SHA256SUMS"])
 def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_final_run(_run())
-    file = folder.run_path(GROUP, 0) / name
+    folder.final.write(_run())
+    file = folder.final.path_of(GROUP, 0) / name
     for content in _damaged(file.read_bytes()):
         file.write_bytes(content)
         with pytest.raises(DamagedFile, match="seed-0/.* is damaged" if name == "SHA256SUMS" else f"seed-0/{name}"):
-            folder.read_final_run(GROUP, 0, weights=True)
+            folder.final.read(GROUP, 0, weights=True)
 
 
 def test_pickles_are_not_read(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_final_run(_run())
-    path = folder.run_path(GROUP, 0)
+    folder.final.write(_run())
+    path = folder.final.path_of(GROUP, 0)
     np.savez(path / "predictions.npz", logits=np.array([{}], dtype=object), labels=np.array([0]))
     write_checksums(path, "predictions.npz")
     with pytest.raises(DamagedFile, match=r"predictions\.npz is not readable as arrays"):
-        folder.read_final_run(GROUP, 0)
+        folder.final.read(GROUP, 0)
 
 
 # --- mending
@@ -322,30 +323,30 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
 def test_a_damaged_run_is_removed_and_the_others_stay(tmp_path: Path, name: str) -> None:
     folder = StudyFolder(tmp_path)
     for seed in (0, 1):
-        folder.write_final_run(_run(seed))
-        folder.write_confirmation(_run(seed, "alexnet-3"))
+        folder.final.write(_run(seed))
+        folder.confirm.write(_run(seed, "alexnet-3"))
     assert folder.mend() == []
-    file = folder.run_path(GROUP, 1) / name
+    file = folder.final.path_of(GROUP, 1) / name
     file.write_bytes(next(_damaged(file.read_bytes())))
     (line,) = folder.mend()
     assert "seed-1" in line
     assert "the run is made again" in line
-    assert folder.final_runs() == {GROUP: [0]}
-    assert len(folder.read_confirmations()) == 2
+    assert folder.final.numbers() == {GROUP: [0]}
+    assert len(folder.confirm.read()) == 2
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "history.csv"])
 def test_a_damaged_confirmation_is_named_and_removed(tmp_path: Path, name: str) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_confirmation(_run(0, "alexnet-3"))
+    folder.confirm.write(_run(0, "alexnet-3"))
     file = tmp_path / "confirm" / "alexnet-3" / "seed-0" / name
     for content in _damaged(file.read_bytes()):
         file.write_bytes(content)
         with pytest.raises(DamagedFile, match=f"seed-0/{name}"):
-            folder.read_confirmations()
+            folder.confirm.read()
     (line,) = folder.mend()
     assert f"seed-0/{name}" in line
-    assert folder.read_confirmations() == []
+    assert folder.confirm.read() == []
 
 
 @pytest.mark.parametrize("name", ["latency.json", "samples.npz"])
@@ -366,19 +367,19 @@ def test_damaged_measurements_are_named_and_removed(tmp_path: Path, name: str) -
 
 def test_what_a_kill_left_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_final_run(_run())
+    folder.final.write(_run())
     with monkeypatch.context() as killed:
         for fault in ("pathlib.Path.rename", "pathlib.Path.replace"):
             killed.setattr(fault, lambda path, target: 1 / 0)
         for cleaner in ("shutil.rmtree", "pathlib.Path.unlink"):
             killed.setattr(cleaner, lambda *arguments, **named: None)
-        for write in (lambda: folder.write_final_run(_run(1)), lambda: folder.write_study({})):
+        for write in (lambda: folder.final.write(_run(1)), lambda: folder.write_study({})):
             with pytest.raises(ZeroDivisionError):
                 write()
     assert len(list(tmp_path.rglob(".*.tmp"))) == 3
     assert folder.mend() == []
     assert list(tmp_path.rglob(".*")) == []
-    assert folder.final_runs() == {GROUP: [0]}
+    assert folder.final.numbers() == {GROUP: [0]}
 
 
 def test_a_folder_is_held_by_one_process_until_that_ends(tmp_path: Path) -> None:
@@ -422,7 +423,7 @@ def test_latency_and_samples_come_back(tmp_path: Path) -> None:
 def test_a_folder_can_be_moved(tmp_path: Path) -> None:
     folder = StudyFolder.create(tmp_path, "a")
     folder.write_study({"x": 1})
-    folder.write_final_run(_run())
+    folder.final.write(_run())
     moved = StudyFolder.open(folder.path.rename(tmp_path / "b"))
-    assert moved.final_runs() == {GROUP: [0]}
-    assert moved.read_final_run(GROUP, 0).metrics["accuracy"] == 0.5
+    assert moved.final.numbers() == {GROUP: [0]}
+    assert moved.final.read(GROUP, 0).metrics["accuracy"] == 0.5
