@@ -61,8 +61,9 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
         **{
             # With all of the cap for its share, and no steps asked for, a first rung lies where it says.
             f"first rung {first}": partial(ours, rungs=Rungs(first, 1.0, grace_steps=0))
-            for first in (4, 6)
+            for first in (4, 6, 10)
         },
+        "first rung after any number of steps": partial(ours, rungs=replace(RUNGS, grace_steps=0)),
         "one of 3 goes on": partial(ours, rungs=replace(RUNGS, reduction_factor=3)),
         "no tolerance": partial(ours, rungs=replace(RUNGS, tolerance=0.0)),
         "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),

@@ -1,4 +1,4 @@
-"""The study folder: the one place that knows its file names and formats."""
+"""The study folder: its file names and formats, those of a run apart (study/run_folders.py)."""
 
 import os
 import re
