@@ -1,5 +1,6 @@
 """What weakens a verdict though no interval shows it: pure functions of a study's tables, giving small values."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,9 @@ from analysis.results import Group
 
 # Share of a search range, on its own scale, that counts as its edge.
 EDGE = 0.05
+# Test images of a class below which the variance between them is hardly known. With 40 of every class the interval of
+# macro recall held the truth in 94 % of simulated studies; with 5 of one class in 92, with 3 in 89, with 1 in 77 to 80.
+FEW_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -102,3 +106,18 @@ def trials_below_baseline(trials: pd.DataFrame, architectures: Sequence[str]) ->
         others = scored.loc[~scored["is_baseline"], "val_accuracy"]
         found.append(BelowBaseline(arch, len(others), int((others < baseline).sum())))
     return found
+
+
+def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[str, int]:
+    """The classes with fewer than FEW_IMAGES test images, and how many they have; none where no group has a run."""
+    labels = next((group.labels for group in groups.values()), None)
+    if labels is None:
+        return {}
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    return {name: count for name, count in zip(classes, counts, strict=True) if count < FEW_IMAGES}
+
+
+def has_added_seeds(study: Mapping[str, Any]) -> bool:
+    """Whether the study was resumed with another number of seeds."""
+    commands = [shlex.split(session["command"]) for session in study.get("resumed", [])]
+    return any(word.partition("=")[0] == "--seeds" for command in commands for word in command)

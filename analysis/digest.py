@@ -1,8 +1,9 @@
 """What the tables and lists of a report's page say: rows and sentences from a study's results."""
 
+import math
 from typing import Any
 
-from analysis.caveats import at_edges, capped_runs, trials_below_baseline
+from analysis.caveats import at_edges, capped_runs, has_added_seeds, small_classes, trials_below_baseline
 from analysis.importance import Importance
 from analysis.pictures import chosen_trials, listed, side_title
 from analysis.results import VARIANTS, StudyResults
@@ -75,7 +76,7 @@ def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, 
         text = "There is no verdict: nothing was tuned."
     elif len(results.architectures) != 2:
         text = f"There is no single verdict with {len(results.architectures)} network"
-        text += "." if len(results.architectures) == 1 else "s: every pair is compared below."
+        text += "." if len(results.architectures) == 1 else f"s: {_pairs_compared(results, summary)}"
     else:
         tuned = sum(group.variant == "tuned" for group in results.groups.values())
         text = "There is no verdict: " + (
@@ -84,6 +85,14 @@ def verdict_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, 
             else "final runs of both tuned networks are needed."
         )
     return {"call": None, "text": text}
+
+
+def _pairs_compared(results: StudyResults, summary: dict[str, Any]) -> str:
+    pairs = math.comb(len(results.architectures), 2)
+    compared = sum(row["family"] == TUNED_FAMILY for row in summary["comparisons"])
+    if compared == pairs:
+        return "every pair is compared below."
+    return f"of the {pairs} pairs {compared or 'none'} can be compared, for want of final runs."
 
 
 def comparison_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:
@@ -142,10 +151,21 @@ def caveats(results: StudyResults) -> list[str]:
         pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
         sentences.append(f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}{pruned}.")
     n_images = next((len(group.labels) for group in results.groups.values()), 0)
-    if 0 < n_images <= 3 / MARGIN:
+    if 0 < n_images <= 3 / MARGIN and not results.study["config"]["baseline"]:
         sentences.append(
             f"There are {n_images:,} test images: with {3 / MARGIN:.0f} or fewer no two networks can be called"
             " equivalent."
+        )
+    if small := small_classes(results.groups, results.classes):
+        classes = listed([f"{name} ({count})" for name, count in small.items()])
+        sentences.append(
+            f"There are few test images of {classes}: precision, recall and F1 are means over classes, in which these"
+            " images weigh much, and their intervals are too narrow."
+        )
+    if has_added_seeds(results.study):
+        sentences.append(
+            "Seeds were added when the study was resumed. Intervals and p hold for a number of seeds settled"
+            " beforehand: where the first results decided that there be more, they err more often than they say."
         )
     if failed := _failed_trials(results):
         sentences.append(f"Trials failed and gave no score, {listed(failed)}: the tuning of that network had fewer.")

@@ -118,7 +118,8 @@ def share_limits(axes: Sequence[Axes], log: bool = False) -> None:
     for ax in axes:
         if log:
             ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            decades = np.log10(high / low)
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,), numticks=10))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.yaxis.set_minor_locator(NullLocator())
             ax.set_ylim(low / pad, high * pad)
@@ -132,7 +133,10 @@ def log_axis(ax: Axes, values: Sequence[float]) -> None:
     ax.set_xscale("log")
     ax.set_xlim(low / max(1.6, (high / low) ** 0.15), high * max(1.6, (high / low) ** 0.15))
     few = high / low > 10
-    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=5 if few else 12))
+    if high / low < 2:
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    else:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=5 if few else 12))
     ax.xaxis.set_major_formatter(EngFormatter(sep="") if high >= 1000 else FuncFormatter(lambda x, _: f"{x:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
 

@@ -37,13 +37,13 @@ class Paired:
     """The differences in accuracy of one comparison, in [-1, 1].
 
     Attributes:
-        title: its two sides, "A minus B".
+        sides: titles of A and of B; a difference is that of A less that of B.
         by_seed: the difference of each pair of runs, by its seed.
         interval: of the mean; None with one seed.
         margin: the difference that matters in practice.
     """
 
-    title: str
+    sides: tuple[str, str]
     by_seed: Mapping[int, float]
     mean: float
     interval: tuple[float, float] | None
@@ -82,10 +82,10 @@ def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], order: Sequence[s
 @mpl.rc_context(STYLE)
 def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figure:
     """Difference in test accuracy of each pair of runs, and their mean with its interval, a panel a comparison."""
-    figure, axes = panels(len(comparisons), columns, height=2.3)
+    figure, axes = panels(len(comparisons), columns, height=2.4)
     for ax, paired in zip(axes, comparisons, strict=True):
         n, band = len(paired.by_seed), 100 * paired.margin
-        ax.set_title(label(paired.title, 60), fontsize=8)
+        ax.set_title("\n\N{MINUS SIGN} ".join(label(side, 44) for side in paired.sides), fontsize=8)
         ax.axhspan(-band, band, facecolor="#e9e9e9", edgecolor="#c4c4c4", linewidth=0.6, zorder=0)
         ax.axhline(0, color=INK, linewidth=0.8)
         ax.plot(range(n), [100 * value for value in paired.by_seed.values()], "o", mfc="none", color=COLOURS[0])
@@ -93,8 +93,9 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
         if paired.interval:
             ax.plot([n + 0.5] * 2, [100 * limit for limit in paired.interval], color=INK, linewidth=2)
         step = -(-n // (12 if columns > 1 else 9))
-        places = [*range(0, n, step), n + 0.5]
-        ax.set_xticks(places, [*map(str, list(paired.by_seed)[::step]), "mean"])
+        # The last of them would stand in the way of the mean's.
+        places = [place for place in range(0, n, step) if n + 0.5 - place >= step]
+        ax.set_xticks([*places, n + 0.5], [*(str([*paired.by_seed][place]) for place in places), "mean"])
         ax.set_xlim(-0.7, n + 1.2)
         ax.grid(False, axis="x")
         ax.set(xlabel="seed", ylabel="percentage points")

@@ -141,7 +141,7 @@ def cost_table(summary: dict[str, Any]) -> pd.DataFrame:
     return _table(
         [
             {
-                "network": group["title"].split(",")[0],
+                "network": group["title"].rpartition(", ")[0],
                 **{f"latency {name} (ms)": _text(value, ".3g") for name, value in group["latency_ms"].items()},
                 "images a second": _text(group["images_per_s"], ",.0f"),
                 "parameters": _text(group["parameters"], ","),
@@ -215,9 +215,9 @@ def describe_weights(best: dict[str, Any] | None) -> str:
     if best is None:
         return "There is no winner, so no weights are recommended: any other ground, such as cost, may decide."
     return (
-        f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it the"
-        f" accuracy of its group, {_percent(best['group_accuracy']['mean'])} %"
-        f" (95 % interval {_interval(best['group_accuracy']['ci95'], '.1f')})."
+        f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it"
+        f" about {_percent(best['group_accuracy']['mean'])} %, the mean of its group, from which single runs deviate by"
+        f" {_percent(best['group_accuracy']['sd'])} points, not its own accuracy on these test images."
     )
 
 

@@ -132,7 +132,7 @@ def paired_differences(results: StudyResults, summary: dict[str, Any]) -> list[f
         low, high = row["difference"]["ci95"]
         paired.append(
             figures.Paired(
-                " \N{MINUS SIGN} ".join(side_title(results, row[side]) for side in ("a", "b")),
+                (side_title(results, row["a"]), side_title(results, row["b"])),
                 {seed: accuracy[0][seed] - accuracy[1][seed] for seed in row["seeds"]},
                 row["difference"]["mean"],
                 None if low is None else (low, high),

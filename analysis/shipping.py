@@ -11,11 +11,12 @@ from study.folder import StudyFolder
 def weights_to_ship(results: StudyResults, summary: dict[str, Any], folder: StudyFolder) -> dict[str, Any] | None:
     """Of the winner's tuned runs the one with the lowest validation loss; None unless the verdict is "better".
 
-    What is to be expected of it on new images is the accuracy of its group: its own is one draw from that.
+    What is to be expected of it on new images is the mean accuracy of its group, give or take the deviation between
+    seeds: its own accuracy is one draw from that.
 
     Returns:
         The contents of best.json: `group`, `seed`, `weights` (their path in the folder), `val_loss` in nats, and
-        `group_accuracy` with mean and ci95 in [0, 1].
+        `group_accuracy` with mean, its ci95, and sd over seeds, in [0, 1].
     """
     verdict = summary["verdict"]
     if verdict is None or verdict["call"] != "better":
@@ -34,5 +35,5 @@ def weights_to_ship(results: StudyResults, summary: dict[str, Any], folder: Stud
         "seed": best.seed,
         "weights": weights.relative_to(folder.path).as_posix(),
         "val_loss": best.metrics["val_loss"],
-        "group_accuracy": {"mean": accuracy["mean"], "ci95": accuracy["ci95"]},
+        "group_accuracy": {name: accuracy[name] for name in ("mean", "sd", "ci95")},
     }

@@ -89,7 +89,7 @@ def _row(
         "seeds": seeds,
         "seeds_left_out": sorted(set(a.seeds) ^ set(b.seeds)),
         "seed_correlation": _correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
-        "text": describe(comparison, side_a, side_b, len(seeds)),
+        "text": describe(comparison, side_a, side_b, len(seeds)) + _diverged({side_a: a, side_b: b}, seeds),
     }
     return dict(without_nan(row))
 
@@ -98,7 +98,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
     """A comparison in one or two sentences; `a` and `b` are the titles of its sides."""
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
-    points = f"{100 * abs(comparison.mean):.2f} percentage points"
+    points = f"{_points(abs(comparison.mean), comparison.margin)} percentage points"
     margin = f"{100 * comparison.margin:g} percentage points"
     interval = _interval(comparison)
     lead = f"{ahead} is {points} ahead" if comparison.mean else "both are equally accurate"
@@ -133,8 +133,17 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
             )
     return (
         f"No difference is shown between {a} and {b}: {lead}{interval}, and the interval includes 0."
-        + _seeds_needed(comparison)
+        + _seeds_needed(comparison, ahead, wins)
     )
+
+
+def _points(advantage: float, margin: float) -> str:
+    """Percentage points, with two decimals or as many as show on which side of 0 and of the margin they lie."""
+    for decimals in range(2, 12):
+        shown = f"{100 * advantage:.{decimals}f}"
+        if (float(shown) > 0) == (advantage > 0) and (float(shown) < 100 * margin) == (advantage < margin):
+            break
+    return shown
 
 
 def _interval(comparison: Comparison) -> str:
@@ -147,15 +156,32 @@ def _interval(comparison: Comparison) -> str:
     return f" (95 % interval {100 * low:.2f} to {100 * high:.2f})"
 
 
-def _seeds_needed(comparison: Comparison) -> str:
+def _seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
     if comparison.mean == 0:
         return ""
     if comparison.seeds_needed is None:
         return " No number of seeds would show so small a difference on this test set; it takes more test images."
-    seeds = f"{comparison.seeds_needed} seeds"
+    # Where the half-width to be expected is the difference, every other interval reaches beyond 0.
+    chance = f"it takes {comparison.seeds_needed} seeds for an even chance that the interval excludes 0"
     if abs(comparison.mean) < comparison.margin:
-        return f" If it is as small as it looks, {seeds} should tell it from 0, but it would not be one that matters."
-    return f" If the difference is as large as it looks, {seeds} should show it."
+        return f" If it is as small as it looks, {chance}, and it would not be one that matters."
+    if wins < LEAST_PROBABILITY:
+        return (
+            f" If the difference is as large as it looks, {chance}; but {ahead} wins only {100 * wins:.0f} % of the"
+            f" paired runs, and at less than {100 * LEAST_PROBABILITY:.0f} % it is not called better."
+        )
+    return f" If the difference is as large as it looks, {chance}."
+
+
+def _diverged(sides: dict[str, Group], seeds: list[int]) -> str:
+    """A sentence for each side of which compared runs diverged."""
+    sentences = ""
+    for title, group in sides.items():
+        diverged = sum(run.metrics["status"] == "DIVERGED" for run in group.runs if run.seed in seeds)
+        if diverged:
+            runs = f"{diverged} of the {len(seeds)} runs" if len(seeds) > 1 else "The run"
+            sentences += f" {runs} of {title} diverged and {'count' if diverged > 1 else 'counts'} all the same."
+    return sentences
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
@@ -180,9 +206,11 @@ def _order_at_equal_epochs(results: StudyResults) -> str:
     whole_a, whole_b, equal_a, equal_b = (scores[arch] or 0.0 for scores in (whole, equal) for arch in (a, b))
     if np.sign(whole_a - whole_b) == np.sign(equal_a - equal_b):
         return ""
+    title_a, title_b = results.architectures.values()
     return (
-        f" The searches spent {totals[a]} and {totals[b]} epochs; after {cut} epochs each, the order of their best"
-        f" validation scores was another ({100 * equal_a:.1f} % against {100 * equal_b:.1f} %)."
+        f" The searches of {title_a} and {title_b} spent {totals[a]} and {totals[b]} epochs; after {cut} each, their"
+        f" best validation scores stood otherwise: {100 * equal_a:.2f} and {100 * equal_b:.2f} %, in the end"
+        f" {100 * whole_a:.2f} and {100 * whole_b:.2f} %."
     )
 
 

@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.caveats import AtEdge, BelowBaseline, CapShare, at_edges, capped_runs, trials_below_baseline
+from analysis.caveats import (
+    FEW_IMAGES,
+    AtEdge,
+    BelowBaseline,
+    CapShare,
+    at_edges,
+    capped_runs,
+    has_added_seeds,
+    small_classes,
+    trials_below_baseline,
+)
 from analysis.results import Group
 from study.run_folders import FinalRun
 
@@ -76,3 +86,26 @@ def test_trials_below_the_baseline_trial() -> None:
     )
     assert trials_below_baseline(trials, ["a", "b", "c", "d"]) == [BelowBaseline("a", 3, 1), BelowBaseline("c", 0, 0)]
     assert trials_below_baseline(pd.DataFrame(), ["a"]) == []
+
+
+def test_classes_of_few_test_images() -> None:
+    labels = np.repeat([0, 1, 2], [50, FEW_IMAGES - 1, FEW_IMAGES])
+    run = FinalRun("a-tuned", 0, {}, pd.DataFrame(), np.empty(0), labels)
+    groups = {"a-tuned": Group("a-tuned", "A", "a", "tuned", {}, (run,), None)}
+    assert small_classes(groups, ["cat", "dog", "emu"]) == {"dog": FEW_IMAGES - 1}
+    assert small_classes({}, ["cat", "dog", "emu"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("commands", "found"),
+    [
+        ([], False),
+        (["python -m study.run --resume"], False),
+        (["python -m study.run --resume --name 'my --seeds'"], False),
+        (["python -m study.run --resume", "python -m study.run --resume --seeds 20"], True),
+        (["python -m study.run --resume --seeds=20"], True),
+    ],
+)
+def test_seeds_that_a_resumed_session_added(commands: list[str], found: bool) -> None:
+    assert has_added_seeds({"resumed": [{"command": command} for command in commands]}) == found
+    assert not has_added_seeds({})

@@ -16,7 +16,7 @@ from analysis.figures import (
     pareto_front,
     trade_offs,
 )
-from tests.analysis.drawn import ODD, curves, texts
+from tests.analysis.drawn import ODD, curves, overlaps, texts, visible
 
 GROUP: dict[str, Any] = {
     "title": "A",
@@ -77,7 +77,7 @@ def test_accuracy_shows_every_seed_the_mean_and_its_interval() -> None:
 
 
 def test_paired_differences_show_every_seed_the_mean_and_its_interval() -> None:
-    paired = Paired("A $ B", {0: 0.01, 3: -0.02}, -0.005, (-0.05, 0.04), 0.005)
+    paired = Paired(("A $", "B"), {0: 0.01, 3: -0.02}, -0.005, (-0.05, 0.04), 0.005)
     figure = paired_differences([paired])
     (ax,) = figure.axes
     drawn = [(x, np.round(y, 6).tolist()) for x, y in curves(ax)[1:]]
@@ -85,15 +85,26 @@ def test_paired_differences_show_every_seed_the_mean_and_its_interval() -> None:
     (band,) = ax.patches
     assert band.get_extents().transformed(ax.transData.inverted()).intervaly.tolist() == pytest.approx([-0.5, 0.5])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "3", "mean"]
-    assert {"A $ B", "seed", "percentage points"} <= set(texts(figure))
+    assert {"A $", "\N{MINUS SIGN} B", "seed", "percentage points"} <= set(texts(figure))
 
 
 @pytest.mark.parametrize("seeds", [1, 20, 60])
 def test_paired_differences_of_any_number_of_seeds(seeds: int) -> None:
-    paired = Paired(ODD[5], dict.fromkeys(range(seeds), 0.0), 0.0, None if seeds == 1 else (-0.1, 0.1), 0.0)
+    paired = Paired((ODD[5], ODD[5]), dict.fromkeys(range(seeds), 0.0), 0.0, None if seeds == 1 else (-0.1, 0.1), 0.0)
     for count in (0, 1, 4):
         render(paired_differences([paired] * count, columns=1), "svg")
     assert len(paired_differences([paired]).axes[0].get_xticks()) <= 13
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_titles_and_ticks_of_paired_differences_have_room(columns: int) -> None:
+    sides = "MobileNet-like, width 0.5, with a tail (tuned)", "MobileNet-like, width 0.5, with a tail (baseline)"
+    for seeds in (12, 13, 19, 23, 25, 48, 100, 200):
+        figure = paired_differences([Paired(sides, dict.fromkeys(range(seeds), 0.0), 0.0, None, 0.005)] * 2, columns)
+        render(figure, "png")
+        ax = figure.axes[0]
+        assert overlaps(ax.get_xticklabels()) == []
+        assert ax.title.get_window_extent().x1 <= figure.bbox.x1 if columns == 1 else figure.axes[1].bbox.x0
 
 
 def test_the_pareto_front_is_what_no_other_point_beats() -> None:
@@ -112,6 +123,32 @@ def test_trade_offs_mark_the_front_and_say_what_was_not_measured() -> None:
     assert curves(latency) == [([], [])]
     assert {"not measured", "parameters", "multiply-accumulates an image", "$B$", "Pareto front"} <= set(texts(figure))
     render(trade_offs({}, [], columns=1), "png")
+
+
+@pytest.mark.parametrize("latencies", [(0.41, 0.36), (1.0, 0.9), (0.2, 0.2), (4.91, 0.54), (0.05, 80.0), (3.0, 1.2)])
+def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) -> None:
+    groups = {
+        f"{arch}-tuned": GROUP | {"title": arch, "arch": arch, "latency_ms": {"p50": latency}}
+        for arch, latency in zip("ab", latencies, strict=True)
+    }
+    for columns in (1, 2):
+        figure = trade_offs(groups, ["a", "b"], columns)
+        render(figure, "png")
+        shown = visible(figure.axes[0].xaxis)
+        assert len(shown) >= 2
+        assert overlaps(shown) == []
+
+
+@pytest.mark.parametrize("lowest", [1.0, 0.1, 5e-3, 5e-4, 1e-4, 1e-6])
+def test_a_loss_axis_has_ticks_that_can_be_read(lowest: float) -> None:
+    losses = np.geomspace(2.3, lowest, 10)
+    table = pd.DataFrame({"epoch": range(1, 11), "train_loss": losses, "val_loss": losses, "val_accuracy": 0.5})
+    for columns in (1, 2):
+        figure = final_curves({"A": [table]}, columns)
+        render(figure, "png")
+        shown = visible(figure.axes[0].yaxis)
+        assert len(shown) >= 2
+        assert overlaps(shown) == []
 
 
 def test_the_same_figure_gives_the_same_bytes_and_leaves_no_settings() -> None:

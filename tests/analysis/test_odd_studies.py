@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.digest import caveats, verdict_digest
 from analysis.pictures import PARTS
 from analysis.report import build_report, main
 from analysis.results import load_results
+from analysis.summary import summarise
 from study.errors import BadInput
 from study.run_folders import FinalRun
 from tests.analysis.example_study import write_example
@@ -34,6 +36,37 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
     assert "$x_1$ & co: the documented baseline came out of the search as the best configuration" in shown
+
+
+@pytest.mark.parametrize(
+    ("skip", "said"),
+    [
+        (["three-tuned"], "3 networks: of the 3 pairs 1 can be compared, for want of final runs."),
+        (["three-tuned", "two-tuned"], "3 networks: of the 3 pairs none can be compared, for want of final runs."),
+    ],
+)
+def test_pairs_that_lack_final_runs_are_not_announced(tmp_path: Path, skip: list[str], said: str) -> None:
+    titles = {"one": "One", "two": "Two", "three": "Three"}
+    results = load_results(write_example(tmp_path / "s", titles=titles, skip=skip, seeds=2, trials=3))
+    assert verdict_digest(results, summarise(results))["text"].endswith(said)
+
+
+def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", seeds=2, n_test=40)
+    study = folder.read_study()
+    session = {"created": study["created"], "command": "python -m study.run --resume --seeds 2"}
+    folder.write_study(study | {"resumed": [session | {"environment": study["environment"]}]})
+    said = " ".join(caveats(load_results(folder)))
+    assert "There are few test images of" in said
+    assert "Seeds were added when the study was resumed." in said
+    folder.write_study(study)
+    assert "Seeds were added" not in " ".join(caveats(load_results(folder)))
+
+
+def test_baselines_alone_are_not_warned_of_calls_that_nobody_makes(tmp_path: Path) -> None:
+    tuned, alone = (write_example(tmp_path / name, search=name == "tuned", seeds=2) for name in ("tuned", "alone"))
+    assert any("no two networks can be called equivalent" in sentence for sentence in caveats(load_results(tuned)))
+    assert not any("equivalent" in sentence for sentence in caveats(load_results(alone)))
 
 
 def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ def test_the_lowest_validation_loss_is_shipped(folder: StudyFolder) -> None:
         "seed": 1,
         "weights": "final/alexnet-tuned/seed-1/model.safetensors",
         "val_loss": 0.2,
-        "group_accuracy": {"mean": accuracy["mean"], "ci95": accuracy["ci95"]},
+        "group_accuracy": {name: accuracy[name] for name in ("mean", "sd", "ci95")},
     }
     assert (folder.path / best["weights"]).is_file()
 

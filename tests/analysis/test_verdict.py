@@ -160,7 +160,10 @@ def test_a_changed_order_at_equal_epochs_is_said(results: StudyResults) -> None:
     assert best_score_within(changed, "alexnet", None) == 0.9
     verdict = make_verdict(changed, make_comparisons(changed))
     assert verdict is not None
-    assert "after 1 epochs each, the order of their best validation scores was another" in verdict["text"]
+    assert (
+        "The searches of AlexNet and MobileNet-like spent 2 and 1 epochs; after 1 each, their best validation scores"
+        " stood otherwise: 60.00 and 70.00 %, in the end 90.00 and 70.00 %."
+    ) in verdict["text"]
     same = make_verdict(replace(results, history=table.iloc[1:]), make_comparisons(results))
     assert same is not None
     assert "order" not in same["text"]
@@ -185,10 +188,37 @@ def test_every_call_has_its_sentence() -> None:
     assert "3 seeds cannot show one" in describe(compare(high[:3], low[:3]), "A", "B", 3)
     close = compare(correct([0.8] * 6, seed=2), correct([0.803] * 6, seed=3))
     assert "the interval includes 0" in describe(close, "A", "B", 6)
-    assert "should show it" in describe(close, "A", "B", 6) or "No number of seeds" in describe(close, "A", "B", 6)
+    none = replace(close, seeds_needed=None)
+    assert describe(none, "A", "B", 6).endswith("on this test set; it takes more test images.")
     within = replace(close, mean=0.004, seeds_needed=99)
-    assert describe(within, "A", "B", 6).endswith(
-        "99 seeds should tell it from 0, but it would not be one that matters."
+    chance = "it takes 99 seeds for an even chance that the interval excludes 0"
+    assert describe(within, "A", "B", 6).endswith(f" {chance}, and it would not be one that matters.")
+    beyond = replace(close, mean=0.006, seeds_needed=99, prob_better=0.75)
+    assert describe(beyond, "A", "B", 6).endswith(f"If the difference is as large as it looks, {chance}.")
+    for mean, prob_better, leader in ((0.006, 0.7, "A"), (-0.006, 0.3, "B")):
+        rarely = replace(beyond, mean=mean, prob_better=prob_better)
+        assert describe(rarely, "A", "B", 6).endswith(
+            f"{chance}; but {leader} wins only 70 % of the paired runs, and at less than 75 % it is not called better."
+        )
+
+
+@pytest.mark.parametrize(
+    ("mean", "points"), [(0.00495, "0.495"), (0.0049999, "0.49999"), (1 / 160_000, "0.001"), (0.005, "0.50")]
+)
+def test_points_show_on_which_side_of_0_and_of_the_margin_they_lie(mean: float, points: str) -> None:
+    right = correct([0.9] * 6)
+    below = replace(compare(right, right), mean=mean, call="not shown", reason="below the margin", margin=0.005)
+    assert f" is {points} percentage points ahead" in describe(below, "A", "B", 6)
+
+
+def test_runs_that_diverged_are_told_with_every_comparison_they_are_in(results: StudyResults) -> None:
+    group = results.groups["alexnet-tuned"]
+    runs = tuple(
+        replace(run, metrics=run.metrics | {"status": "DIVERGED"}) if run.seed in (1, 4) else run for run in group.runs
     )
-    beyond = replace(close, mean=0.006, seeds_needed=99)
-    assert describe(beyond, "A", "B", 6).endswith("If the difference is as large as it looks, 99 seeds should show it.")
+    rows = make_comparisons(replace(results, groups=results.groups | {"alexnet-tuned": replace(group, runs=runs)}))
+    said = " 2 of the 6 runs of AlexNet (tuned) diverged and count all the same."
+    assert [said in row["text"] for row in rows] == [True, True, False]
+    verdict = make_verdict(results, rows)
+    assert verdict is not None
+    assert said in verdict["text"]
