@@ -1,7 +1,7 @@
 """Work for those who would wait: other runs begin while the last trials of another network still run."""
 
 from analysis.confirmation import plan_confirmations
-from analysis.final_runs import missing_runs, plan_baselines
+from analysis.final_runs import missing_runs, plan_baselines, untrained_runs
 from analysis.retraining import Retraining
 from study.config import StudyConfig
 from study.driver import SearchListener
@@ -33,6 +33,6 @@ class EarlyRuns:
             plans = [plan for plan in plan_confirmations(self._config, search) if search.is_over(plan.arch)]
             self._retraining.begin(
                 missing_runs(plans, self._folder),
-                missing_runs(plan_baselines(self._config, search), self._folder),
+                untrained_runs(plan_baselines(self._config, search), self._folder),
                 others=search.count_running(),
             )

@@ -63,6 +63,12 @@ def missing_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]
     return [plan for plan in plans if made.get((plan.purpose, plan.group, plan.seed)) != _identity(plan)]
 
 
+def untrained_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]:
+    """Those of the plans whose configuration was not trained: what is worth to be trained ahead."""
+    made = _made_runs(folder)
+    return [plan for plan in plans if made.get((plan.purpose, plan.group, plan.seed), (None,))[0] != _identity(plan)[0]]
+
+
 def stray_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[tuple[Purpose, str, int]]:
     """Purpose, group and number of the runs in the folder that none of the plans makes, of the plans' purposes.
 

@@ -9,7 +9,7 @@ import ray
 import torch
 
 from analysis.metrics import metric_values
-from models.data import Dataset, LabelledImages, TrainingData, stratified_split
+from models.data import LabelledImages, TrainingData, stratified_split
 from models.inference import DeviceImages, predict_logits
 from models.precision import training_device
 from models.randomness import RunSeeds, integer, stream
@@ -170,18 +170,16 @@ def _train_run(
 ) -> Iterator[EpochResult | CompletedRun]:
     """Runs in a worker: yields each epoch's result, then, if it is to be judged now, the run as a whole."""
     torch.set_num_threads(settings.threads)
-    dataset: Dataset = ray.get(settings.dataset)
+    train: LabelledImages = ray.get(settings.train)
     split_seed = integer(stream(settings.seed, plan.purpose, plan.seed, "split"))
-    data = TrainingData.from_split(
-        dataset.train, stratified_split(dataset.train.labels, split_seed), len(dataset.classes)
-    )
+    data = TrainingData.from_split(train, stratified_split(train.labels, split_seed), settings.n_classes)
     seeds = RunSeeds.of(settings.seed, plan.purpose, plan.seed)
     run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), settings.precision)
     yield from train_with_checkpoints(run, settings.checkpoints, plan.name)
     if not is_judged:
         return
     done = _complete(plan, run)
-    yield done if plan.purpose == "confirm" else _judge(done, run, data, dataset.test)
+    yield done if plan.purpose == "confirm" else _judge(done, run, data, ray.get(settings.test))
 
 
 def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:

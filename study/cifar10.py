@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torchvision.datasets.utils import check_integrity, download_url, extract_ar
 
 from models.data import Dataset, LabelledImages
 from study.errors import BadInput
+from study.lock import Locked, exclusive
 
 # A download is given up when nothing has arrived for so long, be it a name server, a connection or a body that hangs.
 STALL_SECONDS = 20.0
@@ -32,10 +34,13 @@ def load_cifar10(root: Path) -> Dataset:
         with contextlib.suppress(RuntimeError):  # what torchvision raises if a file is missing or damaged
             return _read_cifar10(root)
         root.mkdir(parents=True, exist_ok=True)
-        if not check_integrity(archive, CIFAR10.tgz_md5):
-            _download(CIFAR10.url, archive, CIFAR10.tgz_md5)
-        extract_archive(archive, root)
-        return _read_cifar10(root)
+        with _alone_in(root):
+            with contextlib.suppress(RuntimeError):  # another study may have fetched it meanwhile
+                return _read_cifar10(root)
+            if not check_integrity(archive, CIFAR10.tgz_md5):
+                _download(CIFAR10.url, archive, CIFAR10.tgz_md5)
+            extract_archive(archive, root)
+            return _read_cifar10(root)
     except (OSError, HTTPException, RuntimeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(
@@ -43,6 +48,16 @@ def load_cifar10(root: Path) -> Dataset:
             f" its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or use your own images"
             f" with --dataset folder --data-dir PATH, or run without a network with --dataset digits"
         ) from error
+
+
+@contextlib.contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Waits until no other process fetches or unpacks there, and keeps others waiting."""
+    while True:
+        with contextlib.suppress(Locked), exclusive(root):
+            yield
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _read_cifar10(root: Path) -> Dataset:

@@ -31,8 +31,9 @@ def _or_none(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 OptionalInt = Annotated[int | None, _optional(_or_none(int), "INT")]
 OptionalFloat = Annotated[float | None, _optional(_or_none(float), "FLOAT")]
-OptionalStr = Annotated[str | None, _optional(str, "STR")]
-OptionalPath = Annotated[Path | None, _optional(Path, "PATH")]
+OptionalStr = Annotated[str | None, _optional(_or_none(str), "STR")]
+OptionalPath = Annotated[Path | None, _optional(_or_none(Path), "PATH")]
+OptionalName = Annotated[str | None, _optional(str, "STR")]
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ class Options:
     concurrency: OptionalInt = None
     """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: OptionalStr = None
-    """Join the Ray cluster at this address (auto: the one this machine is part of)."""
+    """Join the Ray cluster at this address (auto: the one this machine is part of; none: this machine alone)."""
     storage: OptionalStr = None
     """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
     results_dir: Path = Path("results")
     """Where studies are kept."""
-    name: OptionalStr = None
+    name: OptionalName = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
     """Go on with the study of this --name, or the newest; --seeds may grow, --concurrency and --address may change."""

@@ -65,18 +65,28 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
         return
     _keep_token_private()
     with _session_directory() as directory, reaping(directory.name), _gpu_shared(directory):
-        ray.init(
-            address="local",
-            num_cpus=cpu_count(),
-            include_dashboard=False,
-            _temp_dir=str(directory),
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with _sigterm_interrupts():
+            ray.init(
+                address="local",
+                num_cpus=cpu_count(),
+                include_dashboard=False,
+                _temp_dir=str(directory),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         try:
             yield _capacity_of(ray.cluster_resources())
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """While Ray starts it answers SIGTERM itself, by SystemExit; here that means the same as Ctrl-C."""
+    try:
+        yield
+    except SystemExit as ended:
+        raise KeyboardInterrupt from ended
 
 
 @contextmanager
@@ -126,7 +136,8 @@ def _keep_token_private() -> None:
 def _join(address: str) -> None:
     found = _find(address)
     try:
-        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+        with _sigterm_interrupts():
+            ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
         raise BadInput(f"the cluster at {found} cannot be joined from here: {_one_line(error)}") from error
 

@@ -94,6 +94,18 @@ class StudyFolder:
             raise BadInput(f"the results folder {results_dir} cannot be written: {error.strerror}") from error
         return folder
 
+    def set_aside(self) -> Path | None:
+        """Moves what a study has left that lost its study.json into a new folder beside this one, which is returned.
+
+        study.json is written first: what holds a journal or runs is not of a study that never began. None without.
+        """
+        if not (self.journal.exists() or self.final.numbers() or self.confirm.numbers()):
+            return None
+        aside = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-set-aside-", dir=self.path.parent))
+        for entry in list(self.path.iterdir()):
+            entry.rename(aside / entry.name)
+        return aside
+
     @classmethod
     def check_free(cls, results_dir: Path, name: str) -> None:
         """Raises BadInput unless a study of this name can be begun. Leaves no trace."""

@@ -1,9 +1,10 @@
 """From a command line to a study that can run: its settings, its data, its folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ class Request:
     Attributes:
         config: may still hold None where the machine or the cluster decides.
         folder: of a study that was begun, if `is_resumed`; else it is not there yet.
+        is_named: whether the study's name was asked for; else another is found if this one is taken meanwhile.
     """
 
     config: StudyConfig
     folder: StudyFolder
     is_resumed: bool
+    is_named: bool
     arguments: tuple[str, ...]
 
 
@@ -58,7 +61,8 @@ def read_request(arguments: Sequence[str]) -> Request:
     datasets.check(config.dataset, config.data_dir)
     if config.address is None:
         divide(cluster.machine_capacity(), config)
-    return Request(config, StudyFolder(options.results_dir / name), is_resumed=False, arguments=tuple(arguments))
+    folder = StudyFolder(options.results_dir / name)
+    return Request(config, folder, False, options.name is not None, tuple(arguments))
 
 
 def _is_text(argument: str) -> bool:
@@ -122,7 +126,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
     check(asked)
-    return Request(asked, folder, is_resumed=True, arguments=tuple(arguments))
+    return Request(asked, folder, True, True, tuple(arguments))
 
 
 def _typed(value: Any) -> str:
@@ -175,21 +179,43 @@ def load_dataset(config: StudyConfig) -> Dataset:
 @contextmanager
 def created_folder(
     request: Request, config: StudyConfig, dataset: Dataset, networks: Mapping[str, dict[str, Any]]
-) -> Iterator[None]:
+) -> Iterator[Path | None]:
     """Makes the folder of a new study, study.json in it, and keeps others away from it.
 
     Args:
         networks: what `describe_networks` gives.
 
+    Yields:
+        Where runs were moved that lay in the folder without a study.json; None if there were none.
+
     Raises:
         BadInput: if the folder cannot be made.
     """
-    path = request.folder.path
-    StudyFolder.check_free(path.parent, path.name)
-    with request.folder.held():
+    with ExitStack() as stack:
+        _hold_free_folder(request, stack)
+        path = request.folder.path
+        aside = request.folder.set_aside()
         StudyFolder.create(path.parent, path.name)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
-        yield
+        yield aside
+
+
+def _hold_free_folder(request: Request, stack: ExitStack) -> None:
+    """Holds the study's folder; if another study has it, one begun in the same second, and nobody asked for this name,
+    the folder gets another."""
+    first = request.folder.path
+    for number in count(2):
+        try:
+            StudyFolder.check_free(first.parent, request.folder.path.name)
+            with ExitStack() as attempt:
+                attempt.enter_context(request.folder.held())
+                StudyFolder.check_free(first.parent, request.folder.path.name)
+                stack.enter_context(attempt.pop_all())
+                return
+        except BadInput:
+            if request.is_named or not request.folder.path.exists():
+                raise
+            request.folder.path = first.with_name(f"{first.name}-{number}")
 
 
 def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,7 @@
 """What a person sees while a study runs: a live table, or plain lines where there is no terminal."""
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,6 +45,16 @@ class Row:
     @property
     def done(self) -> int:
         return sum(count for state, count in self.states.items() if state != "running")
+
+
+class Screen(Console):
+    """Standard output. Where its reader leaves, as `head` does, nothing is shown any more and the study goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # What the interpreter still holds would break the pipe again when it ends.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 class Progress:

@@ -34,7 +34,7 @@ from study.endings import ending_of, parting, say_error
 from study.folder import StudyFolder
 from study.interrupts import Interrupts
 from study.preparation import Request, read_request
-from study.progress import Progress
+from study.progress import Progress, Screen
 from study.resources import Resources, divide
 from study.stages import Stages, open_search
 from study.trainable import WorkerSettings
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(request: Request, interrupts: Interrupts) -> int:
-    console = Console()
+    console = Screen()
     with ExitStack() as stack:
         if request.is_resumed:
             stack.enter_context(request.folder.held())
@@ -103,9 +103,13 @@ def _do(
         if describing is None:
             preparation.take_up_folder(request, dataset)
         else:
-            stack.enter_context(preparation.created_folder(request, config, dataset, describing.result()))
+            aside = stack.enter_context(preparation.created_folder(request, config, dataset, describing.result()))
+            if aside is not None:
+                say_error(f"{request.folder.path} held runs but no study.json; what was there is now in {aside}")
         settings = WorkerSettings(
-            dataset=ray.put(dataset),
+            train=ray.put(dataset.train),
+            test=ray.put(dataset.test),
+            n_classes=len(dataset.classes),
             seed=config.seed,
             precision=resolve(config.precision, torch.device("cpu")),
             threads=resources.threads,

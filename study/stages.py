@@ -7,7 +7,7 @@ import numpy as np
 import ray
 
 from analysis.early_runs import EarlyRuns
-from analysis.final_runs import RunsRecorder, missing_runs, stray_runs
+from analysis.final_runs import RunsRecorder, missing_runs, stray_runs, untrained_runs
 from analysis.latency import measure_latency
 from analysis.results import load_results
 from analysis.retraining import FailedRun, Retraining, RunPlan
@@ -86,7 +86,7 @@ class Stages:
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []
-        ahead = missing_runs(ahead, self.folder)
+        ahead = untrained_runs(ahead, self.folder)
         self._drop_damaged_checkpoints([plan.name for plan in (*missing, *ahead)])
         recorder = RunsRecorder(self.folder, self.progress, stage, plans)
         failures = []

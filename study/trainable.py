@@ -10,7 +10,7 @@ import ray
 import torch
 from ray import tune
 
-from models.data import ChannelStatistics, Dataset, Split, TrainingData
+from models.data import ChannelStatistics, LabelledImages, Split, TrainingData
 from models.precision import Precision, training_device
 from models.randomness import RunSeeds
 from models.registry import Architecture
@@ -31,13 +31,16 @@ class WorkerSettings:
     """What every training run of a study has in common.
 
     Attributes:
-        dataset: reference to the Dataset in Ray's shared memory, which every node fetches once.
+        train: reference to the training images in Ray's shared memory, which every node fetches once.
+        test: to the test images, which only a final run that is judged asks for.
         seed: the study's seed.
         threads: threads of torch on the CPU.
         checkpoints: where every node can reach them.
     """
 
-    dataset: "ray.ObjectRef[Dataset]"
+    train: "ray.ObjectRef[LabelledImages]"
+    test: "ray.ObjectRef[LabelledImages]"
+    n_classes: int
     seed: int
     precision: Precision
     threads: int
@@ -61,11 +64,10 @@ def train_trial(
         statistics: of its training part.
     """
     torch.set_num_threads(settings.threads)
-    dataset: Dataset = ray.get(settings.dataset)
     run = TrainingRun(
         architectures[config["arch"]],
         TrainingConfig(**config["recipe"]),
-        TrainingData(dataset.train, split, len(dataset.classes), statistics),
+        TrainingData(ray.get(settings.train), split, settings.n_classes, statistics),
         RunSeeds.of(settings.seed, "search", config["arch"], config["number"]),
         training_device(),
         settings.precision,

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs
+from analysis.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs, untrained_runs
 from analysis.retraining import FailedRun, RunPlan
 from models.training import TrainingConfig
 from study.config import StudyConfig
@@ -204,6 +204,15 @@ def test_time_left_counts_the_epochs_of_runs_under_way(stage: Stage, screen: io.
         if plan is done:
             stage.recorder.on_end(plan, _made(plan, epochs=4))
     assert "Final runs, about 25 s left: " in screen.getvalue().splitlines()[-1]
+
+
+def test_a_run_is_not_trained_ahead_again_for_being_called_tuned(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    plan = plan_final_runs(replace(CONFIG, archs=("mobilenet",), seeds=1), None)[0]
+    folder.final.write(_made(plan))
+    renamed, other = replace(plan, is_tuned=True), replace(plan, recipe=replace(plan.recipe, lr=5e-3))
+    assert missing_runs([renamed, other], folder) == [renamed, other]
+    assert untrained_runs([renamed, other, replace(plan, seed=1)], folder) == [other, replace(plan, seed=1)]
 
 
 def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.StringIO) -> None:

@@ -18,7 +18,6 @@ import os, sys, time
 from pathlib import Path
 import study, ray
 from analysis.retraining import Retraining, RunPlan
-from models.data import Dataset
 from models.registry import Architecture
 from models.training import TrainingConfig
 from study.checkpoints import CheckpointStore
@@ -50,7 +49,7 @@ class Told(ToyNet):
 
 def retraining(slots):
     settings = WorkerSettings(
-        ray.put(Dataset("noise", ("a", "b", "c"), noise(60), noise(N_TEST))), 0, "fp32", 1, CheckpointStore(sys.argv[1])
+        ray.put(noise(60)), ray.put(noise(N_TEST)), 3, 0, "fp32", 1, CheckpointStore(sys.argv[1])
     )
     architectures = {
         "toy": Architecture("toy", "Toy", Told, baseline_dropout=0.1),

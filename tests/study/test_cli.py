@@ -50,6 +50,13 @@ def test_every_setting_has_a_flag() -> None:
     assert {field for _, field, _ in FLAGS} | {"preset"} == {field.name for field in fields(StudyConfig)}
 
 
+@pytest.mark.parametrize("field", ["data_dir", "train_size", "concurrency", "gpus_per_trial", "address", "storage"])
+def test_a_setting_can_be_taken_back(field: str) -> None:
+    base = StudyConfig(data_dir=Path("d"), train_size=9, concurrency=2, gpus_per_trial=0.5, address="a", storage="s")
+    assert parse([f"--{field.replace('_', '-')}", "none"], base).config() == replace(base, **{field: None})
+    assert parse(["--name", "none"]).name == "none"
+
+
 def test_flags_that_say_where_and_whether_to_go_on() -> None:
     options = parse([])
     assert (options.results_dir, options.name, options.resume) == (Path("results"), None, False)

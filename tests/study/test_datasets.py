@@ -9,6 +9,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torchvision.datasets import CIFAR10
 from models.data import Dataset
 from study import cifar10, datasets
 from study.errors import BadInput
+from study.lock import exclusive
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 IMAGES_PER_BATCH = 2
@@ -174,6 +176,17 @@ def test_cifar10_archive_is_unpacked_over_damaged_files(tmp_path: Path) -> None:
         (folder / CIFAR10.base_folder / name).write_bytes(b"damaged")
         (folder / CIFAR10.filename).write_bytes(ARCHIVE)
         _assert_tiny_cifar10(datasets.load("cifar10", folder))
+
+
+@pytest.mark.usefixtures("tiny_cifar10")
+def test_cifar10_waits_for_whoever_unpacks_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with exclusive(tmp_path):
+            loading = pool.submit(datasets.load, "cifar10", tmp_path)
+            with pytest.raises(TimeoutError):
+                loading.result(timeout=5 * cifar10.POLL_SECONDS)
+            _put(tmp_path)
+        _assert_tiny_cifar10(loading.result(timeout=60))
 
 
 @contextlib.contextmanager

@@ -114,6 +114,15 @@ def test_five_kills_and_an_interruption_of_one_study_change_nothing(whole: Path,
     assert list(folder.rglob(".*.tmp")) == []
 
 
+def test_sigterm_while_ray_starts_ends_in_order(tmp_path: Path) -> None:
+    study = Study([*SMALL, "--name", "early"], tmp_path)
+    study.wait_for(study.session_directories)
+    time.sleep(1)
+    said, go_on = interrupt(study)
+    assert (said, go_on) == ("interrupted before the study began\n", "")
+    assert not (tmp_path / "results").exists()
+
+
 def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(workplace: Path) -> None:
     study = Study([*SMALL, "--name", "twice"], workplace)
     study.wait_for(lambda: events(workplace / "results" / "twice", "epoch") >= 1)

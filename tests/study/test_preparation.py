@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,39 @@ def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
     assert main(RESUME) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("journal.jsonl is missing and 1 trials with it: put it back, or begin anew")
+
+
+def _created(request: preparation.Request) -> AbstractContextManager[Path | None]:
+    dataset = preparation.load_dataset(request.config)
+    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    return preparation.created_folder(request, request.config, dataset, networks)
+
+
+def test_what_lies_there_without_a_study_json_is_set_aside(folder: StudyFolder) -> None:
+    Ledger(folder.journal).ask("mobilenet", 0, 1e-3, 0.0)
+    journal = folder.journal.read_bytes()
+    (folder.path / "study.json").unlink()
+    with _created(read_request([*BEGUN, "--resume"])) as aside:
+        assert aside is not None
+        assert aside.parent == folder.path.parent and aside.name.startswith("begun-set-aside-")
+        assert (aside / "tune" / "journal.jsonl").read_bytes() == journal
+        assert [entry.name for entry in folder.path.iterdir()] == ["study.json"]
+    (folder.path / "study.json").unlink()
+    with _created(read_request(BEGUN)) as aside:
+        assert aside is None, "nothing is lost there"
+
+
+def test_studies_begun_in_the_same_second_have_names_of_their_own() -> None:
+    unnamed = read_request(["--dataset", "digits", "--train-size", "150", "--archs", "mobilenet"])
+    first, second, third = (replace(unnamed, folder=StudyFolder(unnamed.folder.path)) for _ in range(3))
+    with _created(first), _created(second):
+        assert second.folder.path.name == f"{first.folder.path.name}-2"
+        assert second.folder.read_study()["name"] == second.folder.path.name
+    with _created(third):
+        assert third.folder.path.name == f"{first.folder.path.name}-3"
+    named = replace(unnamed, is_named=True)
+    with pytest.raises(BadInput, match="exists already"), _created(named):
+        pass
 
 
 def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from models.registry import ARCHITECTURES
 from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from study.run import main
-from tests.processes import SMALL, run
+from tests.processes import SMALL, Study, run
 
 ARCHS = ("alexnet", "mobilenet")
 
@@ -142,12 +142,17 @@ def test_a_finished_study_is_only_named(whole: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
 
-def test_more_seeds_train_the_new_ones_only(whole: Path, workplace: Path) -> None:
+def test_more_seeds_train_the_new_ones_only_and_need_nobody_who_looks_on(whole: Path, workplace: Path) -> None:
     more = workplace / "results" / "more"
     shutil.copytree(whole, more)
     before = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
-    done = run(["--resume", "--name", "more", "--seeds", "3"], workplace)
-    assert done.returncode == 0, done.stderr
+    study = Study(["--resume", "--name", "more", "--seeds", "3"], workplace)
+    assert study.process.stdout is not None and study.process.stderr is not None
+    with study.process.stdout as shown:
+        assert shown.readline().startswith("Final runs")  # and leaves, as `| head -1` does
+    with study.process.stderr as errors:
+        assert errors.read() == ""
+    assert study.process.wait(timeout=280) == 0
     after = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
     assert before.items() <= after.items()
     assert {path.parent.name for path in after.keys() - before.keys()} == {"seed-2"}
