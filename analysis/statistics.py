@@ -3,8 +3,9 @@
 A result varies with the seeds that a network was trained on and with the test images that it was judged on. Both
 are treated as random: the variance of the mean of an array [seeds, images] is estimated from its two-way layout
 without replication (Searle, Casella and McCulloch, Variance Components, 1992), with the degrees of freedom of
-Satterthwaite (1946). An interval over seeds alone would speak of these test images only, one over images alone of
-these runs only.
+Satterthwaite (1946), which are estimated too: where both sources matter, 95 % intervals of 5 seeds held the truth in
+93.6 to 95.3 % of simulated studies, those of 10 in 94.3 % at least (benchmarks/RESULTS.md). An interval over seeds
+alone would speak of these test images only, one over images alone of these runs only.
 """
 
 import itertools

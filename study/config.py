@@ -65,7 +65,7 @@ class Rungs:
 SEARCH_SPACE = SearchSpace()
 RUNGS = Rungs()
 # Trials that end before a model of their scores says what comes next: the baseline alone, if it ends first
-# (benchmarks/RESULTS.md says why no more).
+# (benchmarks/RESULTS.md has what more of them do).
 STARTUP_TRIALS = 1
 
 

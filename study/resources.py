@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from study.config import LEAST_SHARE, StudyConfig
 from study.errors import BadInput
 
-# What a worker process with torch and a training run takes: 0.9 measured on a CPU, and room to spare.
+# What a worker process with torch and a training run takes: 0.7 measured on a CPU, and room to spare.
 MEMORY_PER_RUN_GIB = 1.5
 RUNS_PER_GPU = 4
 
