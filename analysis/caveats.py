@@ -1,6 +1,5 @@
 """What weakens a verdict though no interval shows it: pure functions of a study's tables, giving small values."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -118,6 +117,5 @@ def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[s
 
 
 def has_added_seeds(study: Mapping[str, Any]) -> bool:
-    """Whether the study was resumed with another number of seeds."""
-    commands = [shlex.split(session["command"]) for session in study.get("resumed", [])]
-    return any(word.partition("=")[0] == "--seeds" for command in commands for word in command)
+    """Whether the study was given more seeds when it was resumed."""
+    return any(session.get("added_seeds") for session in study.get("resumed", []))

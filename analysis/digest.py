@@ -11,6 +11,8 @@ from analysis.search_path import rung_counts, rung_epochs
 from analysis.statistics import MARGIN
 from analysis.verdict import TUNED_FAMILY, TUNING_FAMILY, best_score_within
 
+# Classes that a sentence lists before it counts them.
+MOST_NAMED = 5
 _STATUSES = ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")
 _NAMES = {"lr": "learning rate"}
 _ENVIRONMENT = {
@@ -92,7 +94,8 @@ def _pairs_compared(results: StudyResults, summary: dict[str, Any]) -> str:
     compared = sum(row["family"] == TUNED_FAMILY for row in summary["comparisons"])
     if compared == pairs:
         return "every pair is compared below."
-    return f"of the {pairs} pairs {compared or 'none'} can be compared, for want of final runs."
+    number = f"only {compared}" if compared else "none"
+    return f"of the {pairs} pairs {number} can be compared, for want of final runs."
 
 
 def comparison_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str, Any]:
@@ -157,9 +160,11 @@ def caveats(results: StudyResults) -> list[str]:
             " equivalent."
         )
     if small := small_classes(results.groups, results.classes):
-        classes = listed([f"{name} ({count})" for name, count in small.items()])
+        classes = [f"{name} ({count})" for name, count in small.items()]
+        if len(classes) > MOST_NAMED:
+            classes[MOST_NAMED - 1 :] = [f"{len(classes) - MOST_NAMED + 1} other classes"]
         sentences.append(
-            f"There are few test images of {classes}: precision, recall and F1 are means over classes, in which these"
+            f"There are few test images of {listed(classes)}: precision, recall and F1 are means over classes, in which these"
             " images weigh much, and their intervals are too narrow."
         )
     if has_added_seeds(results.study):

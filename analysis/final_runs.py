@@ -64,7 +64,7 @@ def missing_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]
 
 
 def untrained_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]:
-    """Those of the plans whose configuration was not trained: what is worth to be trained ahead."""
+    """Those of the plans whose configuration was not trained: what is worth training ahead."""
     made = _made_runs(folder)
     return [plan for plan in plans if made.get((plan.purpose, plan.group, plan.seed), (None,))[0] != _identity(plan)[0]]
 

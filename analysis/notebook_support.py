@@ -215,9 +215,10 @@ def describe_weights(best: dict[str, Any] | None) -> str:
     if best is None:
         return "There is no winner, so no weights are recommended: any other ground, such as cost, may decide."
     return (
-        f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it"
-        f" about {_percent(best['group_accuracy']['mean'])} %, the mean of its group, from which single runs deviate by"
-        f" {_percent(best['group_accuracy']['sd'])} points, not its own accuracy on these test images."
+        f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it not"
+        f" its own accuracy on these test images but about {_percent(best['group_accuracy']['mean'])} %, the mean of"
+        f" its group; single runs deviate from that by {_percent(best['group_accuracy']['sd'])} points (standard"
+        " deviation)."
     )
 
 

@@ -157,8 +157,8 @@ class Comparison:
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
-        seeds_needed: where the interval includes 0, the smallest number of seeds whose interval is expected not to,
-            the difference being as it is; None if no number would do on this test set.
+        seeds_needed: where the interval includes 0, the smallest number of seeds whose expected half-width is below the
+            difference, which gives an even chance that it does not; None if no number would do on this test set.
     """
 
     winner: Literal["a", "b"] | None

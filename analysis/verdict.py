@@ -164,7 +164,7 @@ def _seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
     # Where the half-width to be expected is the difference, every other interval reaches beyond 0.
     chance = f"it takes {comparison.seeds_needed} seeds for an even chance that the interval excludes 0"
     if abs(comparison.mean) < comparison.margin:
-        return f" If it is as small as it looks, {chance}, and it would not be one that matters."
+        return f" If the difference is as small as it looks, {chance}, and then it is not one that matters."
     if wins < LEAST_PROBABILITY:
         return (
             f" If the difference is as large as it looks, {chance}; but {ahead} wins only {100 * wins:.0f} % of the"

@@ -1,7 +1,9 @@
 """CIFAR-10 (Krizhevsky, 2009) as torchvision fetches, verifies and reads it."""
 
 import contextlib
+import itertools
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -53,10 +55,12 @@ def load_cifar10(root: Path) -> Dataset:
 @contextlib.contextmanager
 def _alone_in(root: Path) -> Iterator[None]:
     """Waits until no other process fetches or unpacks there, and keeps others waiting."""
-    while True:
+    for attempt in itertools.count():
         with contextlib.suppress(Locked), exclusive(root):
             yield
             return
+        if attempt == 0:
+            print(f"Waiting for another process that fetches CIFAR-10 to {root}", file=sys.stderr)
         time.sleep(POLL_SECONDS)
 
 

@@ -57,9 +57,11 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
         BadInput: if there is no cluster of this version at the address, or it does not let this process in.
     """
     if address is not None:
-        _join(address)
+        with _sigterm_interrupts():
+            _join(address)
+            found = capacity()
         try:
-            yield capacity()
+            yield found
         finally:
             ray.shutdown()
         return
@@ -74,8 +76,9 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
+            found = _capacity_of(ray.cluster_resources())
         try:
-            yield _capacity_of(ray.cluster_resources())
+            yield found
         finally:
             ray.shutdown()
 
@@ -136,8 +139,7 @@ def _keep_token_private() -> None:
 def _join(address: str) -> None:
     found = _find(address)
     try:
-        with _sigterm_interrupts():
-            ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
         raise BadInput(f"the cluster at {found} cannot be joined from here: {_one_line(error)}") from error
 

@@ -3,6 +3,7 @@
 import errno
 import shlex
 import sys
+from contextlib import suppress
 
 from study.errors import BadInput, StudyFailed
 from study.files import DamagedFile
@@ -14,8 +15,9 @@ _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACC
 
 
 def say_error(line: str) -> None:
-    """Prints a line to the standard error stream."""
-    print(line, file=sys.stderr)
+    """Prints a line to the standard error stream, if anybody reads it."""
+    with suppress(BrokenPipeError):
+        print(line, file=sys.stderr)
 
 
 def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] | None:

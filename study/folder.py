@@ -102,6 +102,7 @@ class StudyFolder:
         if not (self.journal.exists() or self.final.numbers() or self.confirm.numbers()):
             return None
         aside = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-set-aside-", dir=self.path.parent))
+        aside.chmod(self.path.stat().st_mode)
         for entry in list(self.path.iterdir()):
             entry.rename(aside / entry.name)
         return aside

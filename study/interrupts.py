@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -48,5 +49,6 @@ class Interrupts:
                 pass
         # The live table may have hidden the cursor.
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
+        with suppress(BrokenPipeError):
+            os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
         os._exit(INTERRUPTED)

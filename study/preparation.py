@@ -255,5 +255,6 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
             f"the data are not those that {request.folder.path} was begun with: their fingerprint is"
             f" {fingerprint[:12]}, not {study['data']['fingerprint'][:12]}"
         )
-    resumed = [*study.get("resumed", []), describe_session(request.arguments)]
+    added = {"added_seeds": request.config.seeds - study["config"]["seeds"]}
+    resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
     request.folder.write_study(study | {"config": request.config.to_json(), "resumed": resumed})

@@ -1,6 +1,6 @@
 """`python -m study.run`: the whole study, from the command line to the report.
 
-The composition root: it alone knows every part, and the parts know nothing of it.
+The composition root, with study/stages.py: these two alone know every part, and the parts know nothing of them.
 """
 
 import io
@@ -105,7 +105,7 @@ def _do(
         else:
             aside = stack.enter_context(preparation.created_folder(request, config, dataset, describing.result()))
             if aside is not None:
-                say_error(f"{request.folder.path} held runs but no study.json; what was there is now in {aside}")
+                say_error(f"{request.folder.path} held results but no study.json; what was there is now in {aside}")
         settings = WorkerSettings(
             train=ray.put(dataset.train),
             test=ray.put(dataset.test),

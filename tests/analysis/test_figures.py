@@ -99,12 +99,12 @@ def test_paired_differences_of_any_number_of_seeds(seeds: int) -> None:
 @pytest.mark.parametrize("columns", [1, 2])
 def test_titles_and_ticks_of_paired_differences_have_room(columns: int) -> None:
     sides = "MobileNet-like, width 0.5, with a tail (tuned)", "MobileNet-like, width 0.5, with a tail (baseline)"
-    for seeds in (12, 13, 19, 23, 25, 48, 100, 200):
+    for seeds in (12, 19, 48, 200):
         figure = paired_differences([Paired(sides, dict.fromkeys(range(seeds), 0.0), 0.0, None, 0.005)] * 2, columns)
-        render(figure, "png")
+        figure.draw_without_rendering()
         ax = figure.axes[0]
         assert overlaps(ax.get_xticklabels()) == []
-        assert ax.title.get_window_extent().x1 <= figure.bbox.x1 if columns == 1 else figure.axes[1].bbox.x0
+        assert ax.title.get_window_extent().x1 <= (figure.bbox.x1 if columns == 1 else figure.axes[1].bbox.x0)
 
 
 def test_the_pareto_front_is_what_no_other_point_beats() -> None:
@@ -125,7 +125,7 @@ def test_trade_offs_mark_the_front_and_say_what_was_not_measured() -> None:
     render(trade_offs({}, [], columns=1), "png")
 
 
-@pytest.mark.parametrize("latencies", [(0.41, 0.36), (1.0, 0.9), (0.2, 0.2), (4.91, 0.54), (0.05, 80.0), (3.0, 1.2)])
+@pytest.mark.parametrize("latencies", [(0.41, 0.36), (1.0, 0.9), (0.2, 0.2), (4.91, 0.54), (0.05, 80.0)])
 def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) -> None:
     groups = {
         f"{arch}-tuned": GROUP | {"title": arch, "arch": arch, "latency_ms": {"p50": latency}}
@@ -133,7 +133,7 @@ def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) 
     }
     for columns in (1, 2):
         figure = trade_offs(groups, ["a", "b"], columns)
-        render(figure, "png")
+        figure.draw_without_rendering()
         shown = visible(figure.axes[0].xaxis)
         assert len(shown) >= 2
         assert overlaps(shown) == []
@@ -145,7 +145,7 @@ def test_a_loss_axis_has_ticks_that_can_be_read(lowest: float) -> None:
     table = pd.DataFrame({"epoch": range(1, 11), "train_loss": losses, "val_loss": losses, "val_accuracy": 0.5})
     for columns in (1, 2):
         figure = final_curves({"A": [table]}, columns)
-        render(figure, "png")
+        figure.draw_without_rendering()
         shown = visible(figure.axes[0].yaxis)
         assert len(shown) >= 2
         assert overlaps(shown) == []

@@ -41,7 +41,7 @@ def test_names_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("skip", "said"),
     [
-        (["three-tuned"], "3 networks: of the 3 pairs 1 can be compared, for want of final runs."),
+        (["three-tuned"], "3 networks: of the 3 pairs only 1 can be compared, for want of final runs."),
         (["three-tuned", "two-tuned"], "3 networks: of the 3 pairs none can be compared, for want of final runs."),
     ],
 )
@@ -54,13 +54,19 @@ def test_pairs_that_lack_final_runs_are_not_announced(tmp_path: Path, skip: list
 def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", seeds=2, n_test=40)
     study = folder.read_study()
-    session = {"created": study["created"], "command": "python -m study.run --resume --seeds 2"}
-    folder.write_study(study | {"resumed": [session | {"environment": study["environment"]}]})
+    session = {"created": study["created"], "command": "", "environment": study["environment"], "added_seeds": 1}
+    folder.write_study(study | {"resumed": [session]})
     said = " ".join(caveats(load_results(folder)))
     assert "There are few test images of" in said
     assert "Seeds were added when the study was resumed." in said
-    folder.write_study(study)
+    folder.write_study(study | {"resumed": [session | {"added_seeds": 0}]})
     assert "Seeds were added" not in " ".join(caveats(load_results(folder)))
+
+
+def test_many_classes_of_few_images_are_counted(tmp_path: Path) -> None:
+    classes = [f"c{number}" for number in range(30)]
+    said = " ".join(caveats(load_results(write_example(tmp_path / "s", seeds=2, classes=classes, n_test=90))))
+    assert re.search(r"few test images of (c\d+ \(\d\), ){3}c\d+ \(\d\) and \d+ other classes: precision", said)
 
 
 def test_baselines_alone_are_not_warned_of_calls_that_nobody_makes(tmp_path: Path) -> None:

@@ -116,8 +116,7 @@ def test_five_kills_and_an_interruption_of_one_study_change_nothing(whole: Path,
 
 def test_sigterm_while_ray_starts_ends_in_order(tmp_path: Path) -> None:
     study = Study([*SMALL, "--name", "early"], tmp_path)
-    study.wait_for(study.session_directories)
-    time.sleep(1)
+    study.wait_for(lambda: study.workers("gcs_server"))  # which Ray starts first
     said, go_on = interrupt(study)
     assert (said, go_on) == ("interrupted before the study began\n", "")
     assert not (tmp_path / "results").exists()

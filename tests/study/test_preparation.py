@@ -130,6 +130,7 @@ def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     assert [session["command"] for session in study["resumed"]] == [
         f"python -m study.run --resume --name begun --seeds {seeds}" for seeds in ("5", "6")
     ]
+    assert [session["added_seeds"] for session in study["resumed"]] == [2, 1]
     assert study["resumed"][1]["environment"] == before["environment"]
     assert (study["command"], study["config"]["seeds"]) == (before["command"], 6)
 
