@@ -164,8 +164,8 @@ def caveats(results: StudyResults) -> list[str]:
         if len(classes) > MOST_NAMED:
             classes[MOST_NAMED - 1 :] = [f"{len(classes) - MOST_NAMED + 1} other classes"]
         sentences.append(
-            f"There are few test images of {listed(classes)}: precision, recall and F1 are means over classes, in which these"
-            " images weigh much, and their intervals are too narrow."
+            f"There are few test images of {listed(classes)}: precision, recall and F1 are means over classes, in which"
+            " these images weigh much, and their intervals are too narrow."
         )
     if has_added_seeds(results.study):
         sentences.append(
