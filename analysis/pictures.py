@@ -61,7 +61,9 @@ def _of_final_runs(results: StudyResults, summary: dict[str, Any]) -> dict[str, 
     if paired := paired_differences(results, summary):
         alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
         pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
-    groups = {name: summary["groups"][name] for name in trained}
+    # A baseline that is the tuned configuration too is shown as that.
+    repeated = {group.same_as for group in results.groups.values()}
+    groups = {name: group for name, group in summary["groups"].items() if name not in repeated}
     alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
     pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
     alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."

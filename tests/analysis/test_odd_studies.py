@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from analysis.digest import caveats, verdict_digest
-from analysis.pictures import PARTS
+from analysis.pictures import PARTS, study_pictures
 from analysis.report import build_report, main
 from analysis.results import load_results
 from analysis.summary import summarise
 from study.errors import BadInput
 from study.run_folders import FinalRun
+from tests.analysis.drawn import texts
 from tests.analysis.example_study import write_example
 from tests.analysis.pages import table, words
 
@@ -61,6 +62,14 @@ def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Pa
     assert "Seeds were added when the study was resumed." in said
     folder.write_study(study | {"resumed": [session | {"added_seeds": 0}]})
     assert "Seeds were added" not in " ".join(caveats(load_results(folder)))
+
+
+def test_a_baseline_that_is_tuned_too_is_drawn_as_tuned(tmp_path: Path) -> None:
+    results = load_results(write_example(tmp_path / "s", seeds=2, same_as=["mobilenet"]))
+    (picture,) = study_pictures(results, summarise(results))["costs"]
+    shown = texts(picture.wide)
+    assert {"AlexNet, tuned", "AlexNet, baseline", "MobileNet-like, tuned (the baseline)"} <= set(shown)
+    assert "MobileNet-like, baseline" not in shown
 
 
 def test_many_classes_of_few_images_are_counted(tmp_path: Path) -> None:
