@@ -114,7 +114,7 @@ class RunsRecorder:
             row = Row(f"{ARCHITECTURES[plan.arch].title}, {variant}", planned=0, score="mean")
             self._rows.setdefault(plan.group, row).planned += 1
         missing = missing_runs(plans, folder)
-        confirmed = {(run.group, run.seed): run for run in folder.confirm.read()}
+        confirmed = {(run.group, run.seed): run for run in folder.confirm.read_all()}
         for plan in plans:
             if plan not in missing:
                 key = (plan.group, plan.seed)

@@ -91,7 +91,7 @@ def load_results(folder: StudyFolder) -> StudyResults:
         groups=_load_groups(folder, study),
         latency=folder.read_latency() or {},
         samples=folder.read_samples(),
-        confirmations=tuple(folder.confirm.read()),
+        confirmations=tuple(folder.confirm.read_all()),
     )
 
 

@@ -97,9 +97,9 @@ class StudyFolder:
     def set_aside(self) -> Path | None:
         """Moves what a study has left that lost its study.json into a new folder beside this one, which is returned.
 
-        study.json is written first: what holds a journal or runs is not of a study that never began. None without.
+        study.json is written first: a study that never began has left nothing else. None where nothing else is there.
         """
-        if not (self.journal.exists() or self.final.numbers() or self.confirm.numbers()):
+        if not any(entry.name in _OWN_ENTRIES for entry in self.path.iterdir()):
             return None
         aside = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-set-aside-", dir=self.path.parent))
         aside.chmod(self.path.stat().st_mode)

@@ -128,7 +128,7 @@ def _do(
                 failures += stages.runs(
                     "Confirmation", plan_confirmations(config, search), ahead=plan_baselines(config, search)
                 )
-            plans = plan_final_runs(config, search, request.folder.confirm.read())
+            plans = plan_final_runs(config, search, request.folder.confirm.read_all())
             failures += stages.runs("Final runs", plans)
             stages.measure_latency()
             stages.keep_samples()
@@ -175,7 +175,7 @@ def _is_finished(request: Request) -> bool:
             say_error(f"the tables in {folder.path} are not what {folder.journal} holds; they are made again")
             return False
     confirmations = plan_confirmations(config, search) if search else []
-    plans = [*confirmations, *plan_final_runs(config, search, folder.confirm.read())]
+    plans = [*confirmations, *plan_final_runs(config, search, folder.confirm.read_all())]
     is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
     return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
 

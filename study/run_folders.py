@@ -123,7 +123,7 @@ class ConfirmationRuns(RunFolders):
             self._write_tables(path, run)
             write_checksums(path, *self.files)
 
-    def read(self) -> list[CompletedRun]:
+    def read_all(self) -> list[CompletedRun]:
         """Every run. Raises DamagedFile."""
         return [
             CompletedRun(*run, self._metrics(self.path_of(*run)), self._history(self.path_of(*run)))
@@ -154,8 +154,8 @@ class FinalRuns(RunFolders):
             verify(model)
         elif not model.is_file():
             raise DamagedFile(f"{model} is missing")
-        read = read_safetensors(model) if weights else {}
-        return FinalRun(group, seed, metrics, history, predictions["logits"], predictions["labels"], read)
+        tensors = read_safetensors(model) if weights else {}
+        return FinalRun(group, seed, metrics, history, predictions["logits"], predictions["labels"], tensors)
 
     def weights_of(self, group: str, seed: int) -> Path:
         return self.path_of(group, seed) / "model.safetensors"

@@ -83,7 +83,7 @@ def test_confirmed_runs_are_not_made_again(search: Search, tmp_path: Path) -> No
     run.metrics["is_tuned"] = False
     folder.confirm.write(run)
     assert missing_runs(plans, folder) == plans[1:]
-    (kept,) = folder.confirm.read()
+    (kept,) = folder.confirm.read_all()
     assert (kept.group, kept.seed, kept.metrics["val_accuracy"]) == ("alexnet-2", 0, 0.5)
 
 

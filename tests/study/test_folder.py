@@ -332,7 +332,7 @@ def test_a_damaged_run_is_removed_and_the_others_stay(tmp_path: Path, name: str)
     assert "seed-1" in line
     assert "the run is made again" in line
     assert folder.final.numbers() == {GROUP: [0]}
-    assert len(folder.confirm.read()) == 2
+    assert len(folder.confirm.read_all()) == 2
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "history.csv"])
@@ -343,10 +343,10 @@ def test_a_damaged_confirmation_is_named_and_removed(tmp_path: Path, name: str) 
     for content in _damaged(file.read_bytes()):
         file.write_bytes(content)
         with pytest.raises(DamagedFile, match=f"seed-0/{name}"):
-            folder.confirm.read()
+            folder.confirm.read_all()
     (line,) = folder.mend()
     assert f"seed-0/{name}" in line
-    assert folder.confirm.read() == []
+    assert folder.confirm.read_all() == []
 
 
 @pytest.mark.parametrize("name", ["latency.json", "samples.npz"])

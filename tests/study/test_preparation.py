@@ -106,6 +106,9 @@ def test_what_lies_there_without_a_study_json_is_set_aside(folder: StudyFolder) 
     (folder.path / "study.json").unlink()
     with _created(read_request(BEGUN)) as aside:
         assert aside is None, "nothing is lost there"
+    (folder.path / "study.json").rename(folder.path / "trials.csv")
+    with _created(read_request(BEGUN)) as aside:
+        assert aside is not None and (aside / "trials.csv").exists()
 
 
 def test_studies_begun_in_the_same_second_have_names_of_their_own() -> None:
