@@ -2,10 +2,32 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
 from study.endings import ending_of
+
+TO_NOBODY = """
+import sys
+from study.endings import say_error
+
+sys.stdin.readline()
+say_error("a line")
+print("went on", flush=True)
+"""
+
+
+def test_a_line_that_nobody_reads_ends_nothing() -> None:
+    command = [sys.executable, "-c", TO_NOBODY]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stderr.close()
+        process.stdin.write("now\n")
+        process.stdin.close()
+        assert process.stdout.read() == "went on\n"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM])

@@ -36,6 +36,18 @@ def test_a_second_signal_ends_a_process_that_has_not_seen_the_first(second: sign
     assert (process.returncode, out, err) == (130, "", "parting\n")
 
 
+def test_nobody_who_reads_the_line_is_needed() -> None:
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout as out, process.stderr as err:
+        assert out.readline() == "ready\n"
+        err.close()
+        for _ in range(2):
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130
+
+
 def test_the_first_signal_is_an_exception() -> None:
     program = BUSY.replace("60_000_000", "1_000_000")
     process = subprocess.Popen(
