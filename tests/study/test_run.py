@@ -129,7 +129,7 @@ def test_study_json_says_how_it_came_about(whole: Path) -> None:
     assert study["config"]["precision"] in ("fp32", "bf16")
     assert study["config"]["concurrency"] == 1
     assert len(study["data"]["fingerprint"]) == 64
-    assert (study["data"]["n_train"], study["data"]["n_test"]) == (150, 360)
+    assert (study["data"]["n_train"], study["data"]["n_test"]) == (100, 360)
     assert study["environment"]["packages"]["ray"]
     assert (study["environment"]["c_compiler"] is None) == (shutil.which("cc") is None)
 
