@@ -10,6 +10,8 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
+from study.optuna_database import open_database
+
 # Fewer completed trials than this say nothing of two hyperparameters.
 LEAST_TRIALS = 4
 
@@ -37,12 +39,11 @@ def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, 
     names = list(architectures)
     if not database.is_file():
         return dict.fromkeys(names, Importance(reason="optuna.db is not there"))
-    storage = None
     with tempfile.TemporaryDirectory() as directory:
         try:
-            # Optuna opens nothing read-only: even to look at a database it may write to it.
-            copy = shutil.copy(database, Path(directory) / "optuna.db")
-            storage = optuna.storages.RDBStorage(f"sqlite:///{copy}")
+            copy = Path(directory) / "optuna.db"
+            shutil.copy(database, copy)
+            storage = open_database(copy)
             known = {study.study_name for study in storage.get_all_studies()}
             return {
                 name: importance(optuna.load_study(study_name=name, storage=storage))
@@ -53,10 +54,6 @@ def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, 
         # A damaged database can fail anywhere in SQLite, SQLAlchemy, Alembic or Optuna, and the report can do without.
         except Exception:
             return dict.fromkeys(names, Importance(reason="optuna.db cannot be read"))
-        finally:
-            if storage is not None:
-                storage.remove_session()
-                storage.engine.dispose()
 
 
 def importance(study: optuna.Study) -> Importance:

@@ -101,7 +101,8 @@ class StudyFolder:
         """
         if not any(entry.name in _OWN_ENTRIES for entry in self.path.iterdir()):
             return None
-        aside = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-set-aside-", dir=self.path.parent))
+        made = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-set-aside-", dir=self.path.parent))
+        aside = self.path.with_name(made.name)  # since some versions of Python give an absolute path
         aside.chmod(self.path.stat().st_mode)
         for entry in list(self.path.iterdir()):
             entry.rename(aside / entry.name)

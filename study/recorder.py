@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from study.folder import StudyFolder
 from study.ledger import Ledger, Status
+from study.optuna_database import export
 from study.progress import Progress, Row
-from study.sampler import export
 from study.search import Search
 
 # The tables are written anew every so often, less often once that takes more than this share of the driver's time.
@@ -45,7 +45,7 @@ class SearchRecorder:
     def flush(self, search: Search) -> None:
         """Writes all that is known."""
         self._write_tables(search.ledger)
-        export(search.samplers.values(), self._folder.optuna)
+        export((sampler.study for sampler in search.samplers.values()), self._folder.optuna)
 
     def _write_tables(self, ledger: Ledger) -> None:
         begun = time.monotonic()

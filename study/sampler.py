@@ -2,11 +2,8 @@
 
 import heapq
 import math
-import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -18,7 +15,6 @@ from torch.quasirandom import SobolEngine
 
 from models.randomness import integer, stream
 from study.config import STARTUP_TRIALS, SearchSpace
-from study.files import write_atomically
 from study.ledger import Trial
 
 # A Gaussian process takes time that grows faster than the trials it is fitted to: of a long history it is shown the
@@ -161,19 +157,3 @@ class Sampler:
             distributions=self._distributions,
             value=value,
         )
-
-
-def export(samplers: Iterable[Sampler], path: Path) -> None:
-    """Writes the Optuna studies as one SQLite database, as `optuna-dashboard sqlite:///path` opens it."""
-    with tempfile.TemporaryDirectory() as directory:
-        database = Path(directory) / "optuna.db"
-        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
-        for sampler in samplers:
-            name = sampler.study.study_name
-            copied = optuna.create_study(study_name=name, direction="maximize", storage=storage)
-            copied.add_trials(sampler.study.trials)
-        storage.engine.dispose()
-        with sqlite3.connect(database) as connection:
-            connection.execute("VACUUM")
-        content = database.read_bytes()
-    write_atomically(path, lambda file: file.write(content))

@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.importance import read_importances
+from study.optuna_database import open_database
 
 SPACE: dict[str, BaseDistribution] = {"lr": FloatDistribution(1e-4, 1e-2, log=True), "dropout": FloatDistribution(0, 1)}
 
@@ -19,11 +20,9 @@ def frozen(lr: float, dropout: float, value: float, state: TrialState = TrialSta
 
 
 def write(path: Path, **studies: list[FrozenTrial]) -> Path:
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    storage = open_database(path)
     for name, trials in studies.items():
         optuna.create_study(study_name=name, direction="maximize", storage=storage).add_trials(trials)
-    storage.remove_session()
-    storage.engine.dispose()
     return path
 
 

@@ -17,6 +17,7 @@ import pytest
 from study.config import StudyConfig
 from study.folder import StudyFolder
 from study.ledger import Ledger
+from study.optuna_database import open_database
 from tests.processes import SMALL, TEMPORARY, Study, assert_same_results, run
 
 
@@ -107,10 +108,9 @@ def test_five_kills_and_an_interruption_of_one_study_change_nothing(whole: Path,
     assert finished
     assert all(path.stat().st_mtime_ns == changed for path, changed in finished.items()), "done once, and for good"
     for arch in ("alexnet", "mobilenet"):
-        stored = optuna.load_study(study_name=arch, storage=f"sqlite:///{folder / 'optuna.db'}")
+        stored = optuna.load_study(study_name=arch, storage=open_database(folder / "optuna.db"))
         assert [trial.number for trial in stored.trials] == [0, 1, 2]
         assert all(trial.state.is_finished() for trial in stored.trials)
-        stored._storage.remove_session()
     assert list(folder.rglob(".*.tmp")) == []
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import torch
 from optuna.trial import TrialState
 from safetensors.torch import load_file
 
 from models.registry import ARCHITECTURES
 from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
+from study.optuna_database import open_database
 from study.run import main
 from tests.processes import SMALL, Study, run
 
@@ -69,14 +71,13 @@ def test_history_holds_every_epoch_once_and_agrees_with_the_trials(whole: Path) 
 def test_optuna_holds_both_searches(whole: Path) -> None:
     trials = pd.read_csv(whole / "trials.csv")
     for arch in ARCHS:
-        study = optuna.load_study(study_name=arch, storage=f"sqlite:///{whole / 'optuna.db'}")
+        study = optuna.load_study(study_name=arch, storage=open_database(whole / "optuna.db"))
         rows = trials[trials["arch"] == arch]
         for trial, row in zip(study.trials, rows.itertuples(), strict=True):
             assert trial.params == {"lr": row.lr, "dropout": row.dropout}
             assert trial.state == (TrialState.PRUNED if row.status == "PRUNED" else TrialState.COMPLETE)
             assert list(trial.intermediate_values) == list(range(1, row.epochs + 1))
             assert trial.value == row.val_accuracy
-        study._storage.remove_session()  # else its connections outlive the test
 
 
 def test_final_runs_are_whole_and_paired(whole: Path) -> None:
@@ -173,6 +174,43 @@ def test_baseline_rerun(whole: Path, workplace: Path) -> None:
     for seed in range(2):
         path = Path("final", "mobilenet-baseline", f"seed-{seed}", "predictions.npz")
         assert np.array_equal(np.load(folder / path)["logits"], np.load(whole / path)["logits"])
+
+
+OTHER_TEST_SET = """
+import sys
+from dataclasses import replace
+import numpy as np
+from study import datasets
+from study.run import main
+
+load = datasets.load
+
+def load_another_test_set(name, data_dir):
+    dataset = load(name, data_dir)
+    images = 255 - dataset.test.images
+    return replace(dataset, test=replace(dataset.test, images=images, labels=np.roll(dataset.test.labels, 7)))
+
+datasets.load = load_another_test_set
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_test_set_changes_nothing_but_the_last_judgement(whole: Path, workplace: Path) -> None:
+    """Neither what is searched and chosen nor how a final run is trained depends on it."""
+    arguments = [*SMALL, "--archs", "mobilenet", "--name", "another"]
+    done = Study(arguments, workplace, program=["-c", OTHER_TEST_SET]).finish()
+    assert done.returncode == 0, done.stderr
+    another = workplace / "results" / "another"
+    for table in ("trials.csv", "history.csv"):
+        both, alone = (pd.read_csv(folder / table).drop(columns="seconds") for folder in (whole, another))
+        pd.testing.assert_frame_equal(both[both["arch"] == "mobilenet"].reset_index(drop=True), alone)
+    runs = sorted(path.relative_to(another) for path in another.glob("final/*/*"))
+    assert runs == sorted(path.relative_to(whole) for path in whole.glob("final/mobilenet-*/*"))
+    for path in runs:
+        first, second = (load_file(folder / path / "model.safetensors") for folder in (whole, another))
+        assert all(torch.equal(first[name], second[name]) for name in first.keys() | second.keys())
+        judged = [np.load(folder / path / "predictions.npz")["logits"] for folder in (whole, another)]
+        assert not np.array_equal(*judged)
 
 
 MORE_NETWORKS = """
@@ -296,10 +334,8 @@ def test_what_falls_below_a_rung_is_stopped_there(workplace: Path, monkeypatch: 
 
 
 def _optuna_states(folder: Path, arch: str) -> set[TrialState]:
-    study = optuna.load_study(study_name=arch, storage=f"sqlite:///{folder / 'optuna.db'}")
-    states = {trial.state for trial in study.trials}
-    study._storage.remove_session()
-    return states
+    study = optuna.load_study(study_name=arch, storage=open_database(folder / "optuna.db"))
+    return {trial.state for trial in study.trials}
 
 
 @pytest.mark.parametrize(

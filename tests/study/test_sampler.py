@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from study.config import SEARCH_SPACE, SearchSpace
 from study.ledger import Status, Trial
-from study.sampler import BEST, HISTORY, NEAREST, Sampler, export, half_rank
+from study.optuna_database import export, open_database
+from study.sampler import BEST, HISTORY, NEAREST, Sampler, half_rank
 from tests.builders import epoch
 
 
@@ -202,10 +203,10 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
         Trial("alexnet", 5, 2e-3, 0.25),
     ]
     samplers = [_sampler(history), _sampler(history[:1], arch="mobilenet")]
-    export(samplers, tmp_path / "optuna.db")
-    url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    assert sorted(optuna.get_all_study_names(url)) == ["alexnet", "mobilenet"]
-    study = optuna.load_study(study_name="alexnet", storage=url)
+    export([sampler.study for sampler in samplers], tmp_path / "optuna.db")
+    storage = open_database(tmp_path / "optuna.db")
+    assert sorted(optuna.get_all_study_names(storage)) == ["alexnet", "mobilenet"]
+    study = optuna.load_study(study_name="alexnet", storage=storage)
     assert [trial.number for trial in study.trials] == list(range(6))
     assert [trial.state for trial in study.trials] == [
         *(TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED),
@@ -222,14 +223,14 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
     ]
     assert [trial.params for trial in study.trials] == [{"lr": t.lr, "dropout": t.dropout} for t in history]
     assert study.best_trial.number == 1
-    assert len(optuna.load_study(study_name="mobilenet", storage=url).trials) == 1
+    assert len(optuna.load_study(study_name="mobilenet", storage=storage).trials) == 1
 
 
 def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     for count in (1, 3):
-        export([_sampler(PAST[:count])], tmp_path / "optuna.db")
+        export([_sampler(PAST[:count]).study], tmp_path / "optuna.db")
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
-    study = optuna.load_study(study_name="alexnet", storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+    study = optuna.load_study(study_name="alexnet", storage=open_database(tmp_path / "optuna.db"))
     assert len(study.trials) == 3
 
 
