@@ -117,9 +117,9 @@ FILES, IMAGES, LABELS = _files()
 
 def _archive() -> bytes:
     buffer = io.BytesIO()
-    # Uncompressed contents keep the archive large enough to arrive in several pieces.
+    # Uncompressed contents keep the archive large enough to arrive in several pieces, each larger than a file's buffer.
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=0) as archive:
-        for name, content in {**FILES, "padding": bytes(200_000)}.items():
+        for name, content in {**FILES, "padding": bytes(2_000_000)}.items():
             member = tarfile.TarInfo(f"{CIFAR10.base_folder}/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
