@@ -39,14 +39,18 @@ def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] 
 
 def parting(request: Request | None) -> str:
     """What an interrupted study leaves the user with."""
-    if request is None or not (request.folder.path / "study.json").exists():
+    if request is None or not _has_begun(request):
         return "interrupted before the study began"
     return f"interrupted; {_go_on(request)}"
 
 
 def _go_on(request: Request | None) -> str:
-    if request is None:
+    if request is None or not _has_begun(request):
         return "begin again"
     path = request.folder.path
     words = ["python", "-m", "study.run", "--resume", "--results-dir", str(path.parent), "--name", path.name]
     return f"go on with: {shlex.join(words)}"
+
+
+def _has_begun(request: Request) -> bool:
+    return (request.folder.path / "study.json").exists()

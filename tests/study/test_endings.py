@@ -4,10 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from study.endings import ending_of
+from study.folder import StudyFolder
+from study.preparation import read_request
 
 TO_NOBODY = """
 import sys
@@ -37,6 +40,16 @@ def test_what_the_disk_refuses_is_a_line_that_names_the_place(number: int) -> No
     line, status = ending
     assert line.startswith(f"the study failed: {os.strerror(number)}: /place/report.")
     assert status == 1
+
+
+def test_only_a_study_that_has_begun_is_gone_on_with(tmp_path: Path) -> None:
+    arguments = ["--dataset", "digits", "--results-dir", str(tmp_path), "--name", "mine"]
+    request = read_request(arguments)
+    error = OSError(errno.EACCES, "no", "/place")
+    assert ending_of(error, request) == ("the study failed: no: /place. When that is mended, begin again", 1)
+    StudyFolder.create(tmp_path, "mine").write_study({})
+    go_on = f"go on with: python -m study.run --resume --results-dir {tmp_path} --name mine"
+    assert ending_of(error, request) == (f"the study failed: no: /place. When that is mended, {go_on}", 1)
 
 
 def test_other_errors_are_not() -> None:
