@@ -54,7 +54,8 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
         What the machine has, or the cluster with all the nodes that it may start.
 
     Raises:
-        BadInput: if there is no cluster of this version at the address, or it does not let this process in.
+        BadInput: if there is no cluster of this version at the address, or it does not let this process in; without
+            an address, if Ray has no place for its token.
     """
     if address is not None:
         with _sigterm_interrupts():
@@ -129,11 +130,19 @@ def _locked_directory(stack: ExitStack) -> Path:
 
 
 def _keep_token_private() -> None:
-    """Ray writes its token for everyone to read, unless the file is there already."""
+    """Ray writes its token for everyone to read, unless the file is there already. Raises BadInput if it cannot be."""
+    if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+        return
     token = Path.home() / ".ray" / "auth_token"
-    token.parent.mkdir(parents=True, exist_ok=True)
-    token.touch(mode=0o600)
-    token.chmod(0o600)
+    try:
+        if not token.exists() or token.stat().st_mode & 0o077:
+            token.parent.mkdir(parents=True, exist_ok=True)
+            token.touch(mode=0o600)
+            token.chmod(0o600)
+    except OSError as error:
+        raise BadInput(
+            f"{token}, where Ray keeps a token, cannot be written ({error.strerror}): set HOME to a folder that can"
+        ) from error
 
 
 def _join(address: str) -> None:

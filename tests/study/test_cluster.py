@@ -1,13 +1,16 @@
 """What a cluster can grow to. What needs a real one is in tests/cluster."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
-from study.cluster import Slots, launchable
+from study.cluster import Slots, launchable, ray_session
 from study.config import StudyConfig
+from study.errors import BadInput
 from study.resources import Capacity, divide
 
 GIB = 2**30
@@ -50,6 +53,14 @@ print([ray.get(seen.options(num_gpus=share).remote()) for share in (0, 0.25)])
 """
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1:] == ["['', '0']"], done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", os.devnull)
+    with pytest.raises(BadInput, match="set HOME to a folder that can"), ray_session(None):
+        pass
 
 
 def test_without_a_launcher_nothing_is_expected(tmp_path: Path) -> None:
