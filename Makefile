@@ -38,6 +38,7 @@ test-cluster: setup
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This takes Python 3.11 or newer: make setup PYTHON=python3.12, say")'
 	@echo "Setting up .venv (some minutes the first time: torch is large)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
