@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
 import torch
 from joblib import cpu_count
+
+# Ray has no public way to ask what memory a container may use.
+from ray._common.utils import get_system_memory
 
 from models.data import VALIDATION_FRACTION, Dataset
 from models.training import BATCH_SIZE, PATIENCE
@@ -67,9 +69,10 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
             "packages": {package: version(package) for package in _PACKAGES},
             "platform": platform.platform(),
             "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
+            # Of a container, not of the machine that it shares.
             "cpus": cpu_count(),
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "memory_gib": round(get_system_memory() / 2**30, 1),
         },
     }
 
