@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 
 # One trial at a time makes the search repeatable, so that a disturbed study can be compared with one left alone.
-SMALL = ["--dataset", "digits", "--train-size", "100", "--trials", "3", "--max-epochs", "3", "--seeds", "2"]
+SMALL = ["--dataset", "digits", "--train-size", "100", "--trials", "2", "--max-epochs", "3", "--seeds", "2"]
 SMALL = [*SMALL, "--concurrency", "1", "--confirm", "0"]
 _MARK = "NETVERDICT_TEST"
 TEMPORARY = Path("/tmp")

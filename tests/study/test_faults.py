@@ -93,7 +93,7 @@ def test_five_kills_and_an_interruption_of_one_study_change_nothing(whole: Path,
     assert (folder / "trials.csv").exists()
 
     study = Study(shlex.split(go_on)[3:], workplace)
-    kill_when(study, lambda: events(folder, "end") >= 6)  # between the search and the final runs
+    kill_when(study, lambda: events(folder, "end") >= 4)  # between the search and the final runs
 
     study = Study(resume, workplace)
     kill_when(study, lambda: list(final.glob("*/seed-0/predictions.npz")))  # in the final runs
@@ -109,7 +109,7 @@ def test_five_kills_and_an_interruption_of_one_study_change_nothing(whole: Path,
     assert all(path.stat().st_mtime_ns == changed for path, changed in finished.items()), "done once, and for good"
     for arch in ("alexnet", "mobilenet"):
         stored = optuna.load_study(study_name=arch, storage=open_database(folder / "optuna.db"))
-        assert [trial.number for trial in stored.trials] == [0, 1, 2]
+        assert [trial.number for trial in stored.trials] == [0, 1]
         assert all(trial.state.is_finished() for trial in stored.trials)
     assert list(folder.rglob(".*.tmp")) == []
 
@@ -135,7 +135,7 @@ def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(workplace: Path) -> None:
     assert done.stderr == ("interrupted; go on with: python -m study.run --resume --results-dir results --name twice\n")
     study.wait_until_gone(10)
     folder = StudyFolder.open(workplace / "results" / "twice")
-    assert StudyConfig.from_json(folder.read_study()["config"]).trials == 3
+    assert StudyConfig.from_json(folder.read_study()["config"]).trials == 2
     with folder.held():
         assert folder.mend() == []
     assert len(Ledger(folder.journal).arrivals()) >= 1
@@ -167,7 +167,7 @@ def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
     assert done.returncode == 0, done.stderr
     trials = StudyFolder(small_disk / "results" / "full").read_trials()
     assert trials is not None
-    assert list(trials["trial_id"]) == [f"mobilenet-{number}" for number in range(3)]
+    assert list(trials["trial_id"]) == [f"mobilenet-{number}" for number in range(2)]
     assert set(trials["status"]) <= {"COMPLETE", "STOPPED_EARLY", "PRUNED"}, "a full disk is no trial's fault"
     after = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
     assert [(t.trial_id, row) for t, row in after][: len(before)] == [(t.trial_id, row) for t, row in before]

@@ -34,7 +34,7 @@ def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], whole: P
     *_, dashboard, report = finished.stdout.splitlines()
     assert report == f"Report: {whole / 'report' / 'report.html'}"
     assert dashboard.endswith(f"optuna-dashboard sqlite:///{whole / 'optuna.db'}")
-    assert "Search: AlexNet 3/3" in finished.stdout
+    assert "Search: AlexNet 2/2" in finished.stdout
     assert "MobileNet-like" in finished.stdout
     assert "No difference is shown between AlexNet (tuned) and MobileNet-like (tuned): 2 seeds" in finished.stdout
     assert "\x1b" not in finished.stdout
@@ -44,8 +44,8 @@ def test_what_a_person_sees(finished: subprocess.CompletedProcess[str], whole: P
 def test_every_architecture_gets_the_same_trials_the_baseline_first(whole: Path) -> None:
     trials = pd.read_csv(whole / "trials.csv")
     assert tuple(trials.columns) == TRIAL_COLUMNS
-    assert list(trials["trial_id"]) == [f"{arch}-{number}" for arch in ARCHS for number in range(3)]
-    assert list(trials["is_baseline"]) == [True, False, False] * 2
+    assert list(trials["trial_id"]) == [f"{arch}-{number}" for arch in ARCHS for number in range(2)]
+    assert list(trials["is_baseline"]) == [True, False] * 2
     baselines = trials[trials["is_baseline"]]
     assert list(zip(baselines["lr"], baselines["dropout"], strict=True)) == [(1e-3, 0.5), (1e-3, 0.0)]
     assert trials["status"].isin(["COMPLETE", "STOPPED_EARLY", "PRUNED"]).all()
@@ -119,7 +119,7 @@ def test_summary_holds_every_group(whole: Path) -> None:
     assert summary["groups"]["alexnet-tuned"]["parameters"] == 6_387_658
     history = pd.read_csv(whole / "history.csv")
     for arch in ARCHS:
-        assert summary["budget"][arch]["trials"] == 3
+        assert summary["budget"][arch]["trials"] == 2
         assert summary["budget"][arch]["epochs"] == (history["arch"] == arch).sum()
     assert {path.suffix for path in (whole / "report").iterdir()} == {".html", ".json", ".csv", ".png", ".svg"}
 
