@@ -152,7 +152,7 @@ def caveats(results: StudyResults) -> list[str]:
     ]
     if below:
         pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
-        sentences.append(f"Below the score of the baseline trial stayed, of the other trials, {listed(below)}{pruned}.")
+        sentences.append(f"Of the trials other than the baseline, {listed(below)} scored below it{pruned}.")
     n_images = next((len(group.labels) for group in results.groups.values()), 0)
     if 0 < n_images <= 3 / MARGIN and not results.study["config"]["baseline"]:
         sentences.append(
