@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results import Group
+from analysis.statistics import proportion_interval
 
 # Share of a search range, on its own scale, that counts as its edge.
 EDGE = 0.05
@@ -105,6 +106,24 @@ def trials_below_baseline(trials: pd.DataFrame, architectures: Sequence[str]) ->
         others = scored.loc[~scored["is_baseline"], "val_accuracy"]
         found.append(BelowBaseline(arch, len(others), int((others < baseline).sum())))
     return found
+
+
+def no_better_than_constant(groups: Mapping[str, Group]) -> tuple[list[str], float]:
+    """The groups that were trained and are not shown to beat one answer for every image.
+
+    Returns:
+        Their titles, and the accuracy of that answer: the share of the most frequent class of the test images.
+    """
+    titles, share = [], 0.0
+    for group in groups.values():
+        if group.same_as:
+            continue
+        share = float(np.bincount(group.labels).max() / len(group.labels))
+        low, _ = proportion_interval(group.correct())
+        # A single run has no interval.
+        if (group.correct().mean() if np.isnan(low) else low) <= share:
+            titles.append(group.title)
+    return titles, share
 
 
 def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[str, int]:

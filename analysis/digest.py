@@ -3,7 +3,14 @@
 import math
 from typing import Any
 
-from analysis.caveats import at_edges, capped_runs, has_added_seeds, small_classes, trials_below_baseline
+from analysis.caveats import (
+    at_edges,
+    capped_runs,
+    has_added_seeds,
+    no_better_than_constant,
+    small_classes,
+    trials_below_baseline,
+)
 from analysis.importance import Importance
 from analysis.pictures import chosen_trials, listed, side_title
 from analysis.results import VARIANTS, StudyResults
@@ -129,6 +136,12 @@ def caveats(results: StudyResults) -> list[str]:
     """What weakens the verdict, a sentence each."""
     cap, patience = results.study["config"]["max_epochs"], results.study["search"]["patience"]
     sentences = []
+    titles, share = no_better_than_constant(results.groups)
+    if titles:
+        sentences.append(
+            f"Not shown to be better than giving every image the same answer, which is right for {100 * share:.1f} %:"
+            f" {'; '.join(titles)}. Networks that have hardly learned anything show little of what they could do."
+        )
     shares = capped_runs(results.groups, cap, patience)
     if capped := sum(share.capped for share in shares):
         runs = sum(share.runs for share in shares)

@@ -1,5 +1,6 @@
 """Caveats are counted as they are said."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from analysis.caveats import (
     at_edges,
     capped_runs,
     has_added_seeds,
+    no_better_than_constant,
     small_classes,
     trials_below_baseline,
 )
@@ -45,6 +47,28 @@ def test_a_run_is_capped_whose_best_epoch_lies_within_the_patience_of_the_cap() 
     assert capped_runs(group(runs=runs), max_epochs=50, patience=5) == [CapShare("A", 5, 2)]
     assert capped_runs(group(runs=runs, same_as="a-baseline"), 50, 5) == [], "runs are counted once"
     assert capped_runs({}, 50, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "is_said"),
+    [
+        ((50, 50, 50), True),
+        ((40, 41, 42), True),
+        ((50, 51, 100), True),  # on average better, but not shown to be
+        ((80, 81, 82), False),
+        ((50,), True),
+        ((51,), False),
+    ],
+)
+def test_what_one_answer_for_every_image_beats_is_said(right: tuple[int, ...], is_said: bool) -> None:
+    labels = np.repeat([0, 1, 2], (50, 30, 20))
+    made = []
+    for seed, count in enumerate(right):
+        answers = np.where(np.arange(100) < count, labels, (labels + 1) % 3)
+        made.append(FinalRun("a-tuned", seed, {}, pd.DataFrame(), np.eye(3)[answers], labels))
+    groups = {"a-tuned": Group("a-tuned", "A", "a", "tuned", {}, tuple(made))}
+    assert no_better_than_constant(groups) == (["A"] if is_said else [], 0.5)
+    assert no_better_than_constant({"a-tuned": replace(groups["a-tuned"], same_as="a-baseline")})[0] == []
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,14 @@ def test_summary_holds_every_group(whole: Path) -> None:
     assert {path.suffix for path in (whole / "report").iterdir()} == {".html", ".json", ".csv", ".png", ".svg"}
 
 
+def test_a_network_that_learned_nothing_is_named(whole: Path) -> None:
+    page = (whole / "report" / "report.html").read_text()
+    said = page.partition("Not shown to be better than giving every image the same answer, which is right for 10.3 %:")[
+        2
+    ]
+    assert "MobileNet-like, baseline" in said.partition("Networks that have hardly learned")[0]
+
+
 def test_study_json_says_how_it_came_about(whole: Path) -> None:
     study = json.loads((whole / "study.json").read_text())
     assert study["command"] == shlex.join(["python", "-m", "study.run", *SMALL, "--name", "whole"])
