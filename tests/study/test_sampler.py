@@ -224,6 +224,8 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
     assert [trial.params for trial in study.trials] == [{"lr": t.lr, "dropout": t.dropout} for t in history]
     assert study.best_trial.number == 1
     assert len(optuna.load_study(study_name="mobilenet", storage=storage).trials) == 1
+    open_files = [path.resolve().name for path in Path("/proc/self/fd").iterdir()]
+    assert "optuna.db" not in open_files, "no connection stays open"
 
 
 def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
