@@ -75,6 +75,7 @@ class Bfloat16Weights:
         self._steps = [state["step"] for _, state in self._updates.values()]
         device = next(model.parameters()).device
         self._second = _second_stream(device) if device.type == "cuda" else None
+        self._lent: list[Tensor] = []
 
     @torch.no_grad()
     def start(self) -> None:
@@ -91,6 +92,7 @@ class Bfloat16Weights:
         """Waits for the second stream, and updates the weights that are used in other ways than by a layer."""
         if self._second is not None:
             torch.cuda.current_stream().wait_stream(self._second)
+        self._lent.clear()
         for copy in self._copies.values():
             if copy.grad is not None:
                 gradient, copy.grad = copy.grad, None
@@ -98,13 +100,17 @@ class Bfloat16Weights:
 
     @contextmanager
     def beside(self, *used: Tensor) -> Iterator[None]:
-        """Runs the block in the second stream, once the first has come to where it is now."""
+        """Runs the block in the second stream, once the first has come to where it is now.
+
+        Args:
+            used: what the block reads of the first stream's. It is kept until `finish`: a gradient that nobody else
+                holds any more autograd adds another to in place, as it does where a skip connection begins.
+        """
+        self._lent += used
         if self._second is None:
             yield
             return
         self._second.wait_stream(torch.cuda.current_stream())
-        for tensor in used:
-            tensor.record_stream(self._second)
         with torch.cuda.stream(self._second):
             yield
 

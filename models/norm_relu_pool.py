@@ -21,7 +21,7 @@ def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
         [n, c, h // side, w // side] of the type of `images`.
     """
     if _is_usual(images, norm, side):
-        if images.is_cuda and side & (side - 1) == 0 and can_use_triton():
+        if images.is_cuda and side in (1, 2, 4, 8) and can_use_triton():
             from models.norm_relu_pool_gpu import norm_relu_pool as on_gpu
 
             return on_gpu(images, norm, side)
@@ -37,6 +37,7 @@ def _is_usual(images: Tensor, norm: BatchNorm2d, side: int) -> bool:
     return (
         norm.training
         and norm.momentum is not None
+        and images.ndim == 4
         and images.numel() > images.shape[1]
         and images.shape[2] % side == 0
         and images.shape[3] % side == 0

@@ -284,7 +284,7 @@ def norm_relu_pool(images: Tensor, norm: torch.nn.BatchNorm2d, side: int) -> Ten
     Args:
         images: [n, c, h, w] with more than one pixel, h and w multiples of `side`, fewer than 2**31 values.
         norm: gives weights, running statistics (which it updates), momentum and epsilon.
-        side: of a window, in pixels, a power of 2; 1 does not pool.
+        side: of a window, in pixels, 1, 2, 4 or 8; 1 does not pool.
 
     Returns:
         [n, c, h // side, w // side] of the type of `images`, channels last. Gradients are those of torch's own layers,

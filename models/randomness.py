@@ -29,7 +29,10 @@ def _as_integer(part: str | int) -> int:
 
 @dataclass(frozen=True)
 class RunSeeds:
-    """What one training run draws from: 64-bit seeds of its data order, initial weights and dropout masks."""
+    """What one training run draws from: seeds of its data order, initial weights and dropout masks.
+
+    They have 64 bits, of which torch's generator on a CPU uses 32.
+    """
 
     order: int
     weights: int

@@ -180,7 +180,8 @@ class TrainingRun:
         if state["config"] != asdict(self._config):
             raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
         self._model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        # Which takes the tensors themselves, and training changes them.
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         for group in self._optimizer.param_groups:
             group["capturable"] = True  # whatever made the state
         self._step = self._new_step()

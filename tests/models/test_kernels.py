@@ -1,6 +1,7 @@
 """The Triton kernels beside what torch computes; without a GPU in Triton's interpreter, see tests/conftest.py."""
 
 import copy
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
@@ -85,6 +86,36 @@ def test_takes_the_gradients_of_the_network_and_updates_it_as_torchs_adam_does(s
         ours, expected = weights(images), model(images)
     # Both round again and again; a copy that was left behind is further off.
     assert (ours - expected).norm() <= 0.05 * expected.norm()
+
+
+def test_what_the_second_stream_reads_is_kept_from_autograd_until_the_end() -> None:
+    """A gradient that goes to a convolution and past it, too, would be added to in place where both ways meet."""
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 8, 3, padding=1)
+            self.norm = nn.BatchNorm2d(8)
+            self.second = nn.Conv2d(8, 8, 3, padding=1)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            images = self.first(images)
+            return images + self.second(self.norm(images))
+
+    class Watched(Bfloat16Weights):
+        def beside(self, *used: torch.Tensor) -> AbstractContextManager[None]:
+            read.extend(tensor.data_ptr() for tensor in used)
+            return super().beside(*used)
+
+    read: list[int] = []
+    model = Residual().to(DEVICE)
+    weights = Watched(model, torch.optim.Adam(model.parameters(), fused=True, capturable=True))
+    weights.start()
+    with torch.autocast(DEVICE.type, torch.bfloat16):
+        logits = weights(channels_last(DEVICE, 4, 3, 8, 8)).mean((2, 3))
+    F.cross_entropy(logits, torch.arange(4, device=DEVICE)).backward()
+    weights.finish()
+    assert len(set(read)) == len(read) == 4
 
 
 def test_refuses_a_weight_that_two_layers_share() -> None:

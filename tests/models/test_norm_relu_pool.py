@@ -64,6 +64,7 @@ def torchs(images: Tensor, norm: nn.BatchNorm2d, side: int) -> Tensor:
         ((4, 64, 8, 8), 2),
         ((2, 192, 6, 10), 2),
         ((3, 16, 8, 4), 4),
+        ((2, 64, 16, 8), 8),
         ((2, 80, 7, 9), 1),
         pytest.param((40, 16, 32, 32), 1, id="many programs share a sum"),
     ],
@@ -267,6 +268,11 @@ def test_a_normalisation_of_another_kind_is_run_as_it_is() -> None:
 def test_the_wrong_number_of_channels_is_refused_as_torch_does() -> None:
     with pytest.raises(RuntimeError, match="16"):
         Features(nn.BatchNorm2d(16), nn.ReLU())(channels_last(CPU, 2, 64, 4, 4))
+
+
+def test_an_image_without_a_batch_is_refused_as_torch_does() -> None:
+    with pytest.raises(ValueError, match="expected 4D input"):
+        Features(nn.BatchNorm2d(16), nn.ReLU())(torch.zeros(16, 8, 8))
 
 
 @NeedsC

@@ -71,10 +71,11 @@ def test_a_resumed_run_goes_on_bit_by_bit(architecture: Architecture, precision:
     data = training_data(noise(40))
     straight = _train(training_run(architecture, data, SHORT, precision=precision))
     state = _stored(_train(training_run(architecture, data, SHORT, precision=precision), 1).state_dict())
-    resumed = training_run(architecture, data, SHORT, precision=precision)
+    resumed, before = training_run(architecture, data, SHORT, precision=precision), _bits(state)
     resumed.load_state_dict(state)
     assert len(resumed.history) == 1
     _train(resumed)
+    assert _bits(state) == before, "it can be taken up again"
     assert _bits(resumed.state_dict()) == _bits(straight.state_dict())
     assert _bits(resumed.best_weights()) == _bits(straight.best_weights())
     assert resumed.outcome == straight.outcome == "COMPLETE"
