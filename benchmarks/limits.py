@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.layers import GlobalAveragePool
 from models.precision import Precision, resolve, training_device
 from models.registry import ARCHITECTURES
 from models.training import BATCH_SIZE
@@ -35,8 +36,8 @@ def bytes_moved(arch: str, precision: Precision) -> int:
 
     A convolution reads its input and writes its output three times over: forward, for the weights' gradient and for
     the input's, which the first needs not. Batch normalisation with its ReLU reads its input for the statistics, then
-    again to write its output; backward it reads input and gradient for two sums, then again to write a gradient. A pool
-    reads and writes once each way.
+    again to write its output, which is that of the max pool behind it; backward it reads input and gradient for two
+    sums, then again to write a gradient. The global pool reads and writes once each way.
     """
     values = 0
 
@@ -46,8 +47,10 @@ def bytes_moved(arch: str, precision: Precision) -> int:
         if isinstance(layer, nn.Conv2d):
             values += (2 if layer.in_channels == 3 else 3) * (read + written)
         elif isinstance(layer, nn.BatchNorm2d):
-            values += 8 * written
-        elif isinstance(layer, nn.MaxPool2d | nn.AdaptiveAvgPool2d):
+            values += 5 * read + 3 * written
+        elif isinstance(layer, nn.MaxPool2d):
+            values += 3 * (written - read)
+        elif isinstance(layer, GlobalAveragePool):
             values += 2 * (read + written)
 
     model = ARCHITECTURES[arch].build(10, 0.0).eval()

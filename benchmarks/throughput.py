@@ -10,9 +10,9 @@ trains each network at batch 128 with Adam, in a process a side, the sides in tu
 - Keras 3 on TensorFlow: model.fit on normalised arrays. Left out on a GPU, or where it is not installed:
   `pip install -e .[keras]`.
 
-Starting loader workers is not counted, nor is the first round, in which all are warmed up. This project's process keeps
-its memory as its workers do, the others as glibc does by itself. Without a folder the images are scikit-learn's digits,
-written as JPEG.
+Starting and stopping loader workers is not counted, nor is the first round, in which all are warmed up. This project's
+process keeps its memory as its workers do, the others as glibc does by itself. Without a folder the images are
+scikit-learn's digits, written as JPEG.
 
 benchmarks/limits.py says what the limit is.
 """
@@ -103,7 +103,7 @@ def plain(setting: Setting) -> Round:
     optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
 
     def epoch() -> float:
-        start, running_loss = 0.0, 0.0
+        start = end = running_loss = 0.0
         for step, (inputs, labels) in enumerate(loader):
             if step == 1:
                 start = time.perf_counter()
@@ -112,7 +112,8 @@ def plain(setting: Setting) -> Round:
             loss.backward()
             optimizer.step()
             running_loss += loss.item()
-        return (time.perf_counter() - start) / (setting.steps - 1)
+            end = time.perf_counter()
+        return (end - start) / (setting.steps - 1)
 
     return epoch
 
@@ -227,6 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.quick:
         options.steps, options.rounds = 2, 0
+    if options.steps < 2:
+        parser.error("--steps must be at least 2")
     with _folder(options.data_dir) as folder:
         steps = min(options.steps, len(ImageFolder(folder)) // BATCH_SIZE)
         rows = measure(folder, steps * BATCH_SIZE, options.threads, options.rounds)
