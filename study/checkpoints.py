@@ -36,7 +36,7 @@ class CheckpointStore:
     def __init__(self, uri: str, within: str = "") -> None:
         try:
             _open(uri)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             raise ValueError(f"{uri!r} is neither an absolute path nor a storage URI: {error}") from error
         self._uri = uri
         self._within = within

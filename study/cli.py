@@ -82,7 +82,8 @@ class Options:
     name: OptionalName = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
-    """Go on with the study of this --name, or the newest; --seeds may grow, --concurrency and --address may change."""
+    """Go on with the study of this --name, or the newest; --seeds may grow, --concurrency, --address and
+    --data-dir may change."""
 
     def config(self) -> StudyConfig:
         """The part of the options that defines the study."""

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -40,10 +41,12 @@ ANSWER_WITHIN_SECONDS = 10.0
 NODES_ANSWER_WITHIN_SECONDS = 30.0
 CAPACITY_EVERY_SECONDS = 5.0
 # Nodes that the autoscaler has not started yet are in no count of Ray's.
-LAUNCHER_CONFIG = Path.home() / "ray_bootstrap_config.yaml"
+LAUNCHER_CONFIG = "ray_bootstrap_config.yaml"
 # Short, since Ray puts sockets there and their paths are limited to 107 bytes.
 _TEMPORARY = Path("/tmp")
 _PREFIX = "netverdict-"
+# What `_locked_directory` makes: others may begin their names with the prefix, too.
+_SESSION = re.compile(rf"{_PREFIX}\d+-[a-z0-9_]{{8}}")
 
 
 @contextmanager
@@ -107,7 +110,7 @@ def _gpu_shared(directory: Path) -> Iterator[None]:
 @contextmanager
 def _session_directory() -> Iterator[Path]:
     """A temporary folder for Ray. Those of drivers that were killed, which lock theirs no more, are removed."""
-    for left in _TEMPORARY.glob(f"{_PREFIX}*"):
+    for left in filter(lambda path: _SESSION.fullmatch(path.name), _TEMPORARY.glob(f"{_PREFIX}*")):
         with suppress(Locked, OSError), exclusive(left) as is_ours:
             if is_ours and left.stat().st_uid == os.getuid():
                 shutil.rmtree(left, ignore_errors=True)
@@ -133,7 +136,7 @@ def _keep_token_private() -> None:
     """Ray writes its token for everyone to read, unless the file is there already. Raises BadInput if it cannot be."""
     if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         return
-    token = Path.home() / ".ray" / "auth_token"
+    token = _home() / ".ray" / "auth_token"
     try:
         if not token.exists() or token.stat().st_mode & 0o077:
             token.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +146,13 @@ def _keep_token_private() -> None:
         raise BadInput(
             f"{token}, where Ray keeps a token, cannot be written ({error.strerror}): set HOME to a folder that can"
         ) from error
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise BadInput("this account has no home folder: set HOME to a folder that can be written") from error
 
 
 def _join(address: str) -> None:
@@ -181,7 +191,7 @@ def _find(address: str) -> str:
 
 def capacity() -> Capacity:
     """What the cluster that was joined has, or will have once its autoscaler has started all it may."""
-    there, possible = ray.cluster_resources(), launchable(LAUNCHER_CONFIG)
+    there, possible = ray.cluster_resources(), launchable(_home() / LAUNCHER_CONFIG)
     return _capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
 
 

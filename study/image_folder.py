@@ -8,7 +8,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def _find_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], np.nd
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        for place, _, files in sorted(os.walk(folder / name, followlinks=True)):
+        for place, files in sorted(_walk(folder / name)):
             paths += [os.path.join(place, file) for file in sorted(files) if file.lower().endswith(EXTENSIONS)]
         labels += [label] * (len(paths) - len(labels))
     if empty := sorted(set(range(len(classes))) - set(labels)):
@@ -111,6 +111,19 @@ def _find_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], np.nd
             f" names end with one of {' '.join(EXTENSIONS)} count"
         )
     return paths, np.array(labels, dtype=np.int64)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below this one, links followed, and its files. Raises BadInput if a link leads round in a circle."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        links = [path for path in (os.path.join(place, name) for name in folders) if os.path.islink(path)]
+        above = {os.path.realpath(path) for path in (Path(place), *Path(place).parents)} if links else set()
+        for link in links:
+            if os.path.realpath(link) in above:
+                raise BadInput(
+                    f"the link {link!r} leads to a folder that it lies in: its images would count many times"
+                )
+        yield place, files
 
 
 def _fingerprint(root: Path, paths: Iterable[str]) -> str:

@@ -4,10 +4,10 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-# What file systems answer that lock no folders: some network ones.
+# What file systems answer that lock no folders: NFS, which locks only files that are open for writing, and others.
 _UNSUPPORTED = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -19,23 +19,29 @@ class Locked(Exception):
 def exclusive(folder: Path) -> Iterator[bool]:
     """Holds a folder for this process. The lock is the kernel's (flock) and dies with the process.
 
+    Where folders cannot be locked, a file `.<name>.lock` beside it is, which stays.
+
     Yields:
-        Whether it could be locked: False on a file system that cannot.
+        Whether it could be locked: False on a file system that can lock neither.
 
     Raises:
         Locked: if another process holds it.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    beside = folder.absolute().with_name(f".{folder.name}.lock")
+    with ExitStack() as stack:
+        yield _lock(folder, os.O_RDONLY | os.O_DIRECTORY, stack) or _lock(beside, os.O_RDWR | os.O_CREAT, stack)
+
+
+def _lock(path: Path, flags: int, stack: ExitStack) -> bool:
+    """Whether the lock could be had that goes with the stack."""
+    descriptor = os.open(path, flags, 0o600)
+    stack.callback(os.close, descriptor)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Locked(f"{folder} is in use by another process") from None
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Locked(f"{path} is in use by another process") from None
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True

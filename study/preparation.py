@@ -21,8 +21,9 @@ from study.folder import StudyFolder, check_name
 from study.provenance import FORMAT, describe_session, describe_study, search_settings
 from study.resources import divide
 
-# What may differ when a study goes on: it changes how fast a run is made, not what it gives.
-_FREE_ON_RESUME = {"seeds", "concurrency", "address"}
+# What may differ when a study goes on: it changes how fast a run is made, not what it gives, or where the data lie,
+# whose fingerprint has to be the same.
+_FREE_ON_RESUME = {"seeds", "concurrency", "address", "data_dir"}
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,12 @@ def _absolute(config: StudyConfig) -> StudyConfig:
 
 def _check_storage(config: StudyConfig) -> None:
     if config.storage is not None:
+        account = config.storage.partition("://")[2].partition("/")[0].rpartition("@")[0]
+        if ":" in account:
+            raise BadInput(
+                "--storage: who knows the study would know this password: leave it out of the URI, and give it as the"
+                " storage's own tools take it, in the environment or a file of theirs"
+            )
         try:
             CheckpointStore(config.storage)
         except ValueError as error:

@@ -7,7 +7,7 @@ its own kind and given the same chances.
 import math
 from collections.abc import Mapping
 
-from models.training import EpochResult, TrainingConfig, outcome_of
+from models.training import EpochResult, TrainingConfig, best_epoch, outcome_of
 from study.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
 from study.ledger import Ledger, Status, Trial
 from study.rungs import SuccessiveHalving
@@ -143,10 +143,10 @@ class Search:
 
     def _falls_below(self, trial: Trial, epoch: int) -> bool:
         history = trial.history[:epoch]
-        outcome = outcome_of(history, self.recipe(trial))
-        if outcome == "DIVERGED":
+        outcome, best = outcome_of(history, self.recipe(trial)), best_epoch(history)
+        if outcome == "DIVERGED" or best is None:
             return False
-        stops = self._rungs[trial.arch].stops(trial.trial_id, epoch, trial.scores()[epoch - 1])
+        stops = self._rungs[trial.arch].stops(trial.trial_id, epoch, best.val_accuracy)
         return stops and outcome is None
 
     def _status(self, trial: Trial, *, failed: bool) -> Status:

@@ -283,8 +283,14 @@ with ray_session(None):
         assert first.stdout is not None
         assert first.stdout.readline() == "up\n"
         (directory,) = TEMPORARY.glob(f"netverdict-{first.pid}-*")
+        left, foreign = TEMPORARY / "netverdict-1-of_a_run", TEMPORARY / f"netverdict-{first.pid}"
+        for path in (left, foreign):
+            (path / "session").mkdir(parents=True)
         second = subprocess.run([sys.executable, "-c", script], input="\n", text=True, capture_output=True, check=False)
         assert second.stdout == "up\n", second.stderr
         assert directory.exists()
+        assert not left.exists(), "a driver that was killed had made it"
+        assert foreign.exists(), "it only begins its name as a session does"
+        shutil.rmtree(foreign)
         first.communicate("\n")
     assert not directory.exists()

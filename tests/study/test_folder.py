@@ -382,25 +382,39 @@ def test_what_a_kill_left_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert folder.final.numbers() == {GROUP: [0]}
 
 
-def test_a_folder_is_held_by_one_process_until_that_ends(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "study")
+NO_FOLDER_IS_LOCKED = """
+import errno, fcntl, os, stat
+
+def flock(descriptor, operation, lock=fcntl.flock):
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EBADF, "as NFS has it, where nothing is locked that is not open for writing")
+    return lock(descriptor, operation)
+
+fcntl.flock = flock
+"""
+
+
+@pytest.mark.parametrize("prelude", ["", NO_FOLDER_IS_LOCKED], ids=["locks", "as on NFS"])
+def test_a_folder_is_held_by_one_process_until_that_ends(tmp_path: Path, prelude: str) -> None:
     script = f"""
-import sys, time
+{prelude}
+import sys
 from pathlib import Path
 from study.folder import StudyFolder
-with StudyFolder(Path({str(folder.path)!r})).held():
+with StudyFolder(Path({str(tmp_path / "study")!r})).held():
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.readline()
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(BadInput, match="another process is at work on the study"), folder.held():
-            pass
-        other.kill()
-        other.wait()
-        with folder.held():
-            pass
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        second = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+        assert (second.stdout, second.returncode) == ("", 1)
+        assert "another process is at work on the study" in second.stderr
+        first.kill()
+        first.wait()
+    assert subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout == "held\n"
 
 
 # --- what else the report shows

@@ -49,6 +49,14 @@ def _make(root: Path, train: tuple[str, ...], test: tuple[str, ...]) -> Path:
     return root
 
 
+@pytest.mark.parametrize("target", [".", "..", "../dog/back"])
+def test_a_link_that_leads_round_in_a_circle_is_refused(root: Path, target: str) -> None:
+    (root / "train/dog/back").symlink_to("../cat")
+    (root / "train/cat/again").symlink_to(target)
+    with pytest.raises(BadInput, match="leads to a folder that it lies in"):
+        load_image_folder(root)
+
+
 def _load_one(root: Path, name: str) -> np.ndarray:
     """The pixels [32, 32, 3] of the image `name`, written to train/cat by the test, as loaded."""
     (root / "train" / "cat" / "image.png").unlink()

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from study import preparation
 from study.errors import BadInput
@@ -44,7 +46,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
         (["--cpus-per-trial", "2"], "was begun with --cpus-per-trial"),
         (["--baseline"], "was begun without --baseline:"),
         (["--dataset", "folder"], "was begun with --dataset digits, not folder"),
-        (["--data-dir", "elsewhere"], "was begun with --data-dir none, not"),
         (["--storage", "elsewhere"], "was begun with --storage none, not"),
         (["--seeds", "2"], "has --seeds 3: a study can be given more, not fewer"),
     ],
@@ -136,6 +137,19 @@ def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     assert [session["added_seeds"] for session in study["resumed"]] == [2, 1]
     assert study["resumed"][1]["environment"] == before["environment"]
     assert (study["command"], study["config"]["seeds"]) == (before["command"], 6)
+
+
+def test_data_that_were_moved_are_the_same(tmp_path: Path) -> None:
+    here, there = tmp_path / "images", tmp_path / "moved"
+    for path, grey in product(("train/a", "train/b", "test/a", "test/b"), range(20)):
+        (here / path).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), grey).save(here / path / f"{grey}.png")
+    with _created(read_request(["--dataset", "folder", "--data-dir", str(here), "--name", "moved"])):
+        pass
+    here.rename(there)
+    request = read_request(["--resume", "--name", "moved", "--data-dir", str(there)])
+    preparation.take_up_folder(request, preparation.load_dataset(request.config))
+    assert request.folder.read_study()["config"]["data_dir"] == str(there)
 
 
 def test_other_data_are_refused(folder: StudyFolder) -> None:
