@@ -2,18 +2,19 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.optuna_database import open_database
 
-# Fewer completed trials than this say nothing of two hyperparameters.
-LEAST_TRIALS = 4
+# Of fewer trials the shares cannot be told from those of scores in random order.
+LEAST_TRIALS = 16
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Importance:
     """What one search says of its hyperparameters.
 
     Attributes:
-        trials: completed trials, the only ones that Optuna looks at.
+        trials: those with a score, one that a rung stopped at its last: they were stopped for what is asked here, so
+            that without them the shares may say the opposite.
         shares: of the variance of the score between them, by hyperparameter, summing to 1; empty if unknown.
         reason: why they are unknown.
     """
@@ -58,13 +60,36 @@ def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, 
 
 def importance(study: optuna.Study) -> Importance:
     """Importance of the hyperparameters of one Optuna study."""
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = _scored_trials(study)
     if len(trials) < LEAST_TRIALS:
-        return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} completed trials")
+        return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} trials with a score")
     if len({trial.value for trial in trials}) == 1:
-        return Importance(len(trials), reason="all completed trials have the same score")
+        return Importance(len(trials), reason="all trials have the same score")
+    with _quiet():
+        scored = optuna.create_study(direction=study.direction)
+    scored.add_trials(trials)
     try:
-        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+        shares = get_param_importances(scored, evaluator=FanovaImportanceEvaluator(seed=0))
     except RuntimeError:  # every resampled forest can miss the one score that differs
-        return Importance(len(trials), reason="the completed trials hardly differ in score")
+        return Importance(len(trials), reason="the trials hardly differ in score")
     return Importance(len(trials), {name: float(shares[name]) for name in sorted(shares)})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Optuna from telling of every study that it makes."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _scored_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
+    """Those with a score, as completed ones, since fANOVA takes no others."""
+    return [
+        create_trial(params=trial.params, distributions=trial.distributions, value=trial.value)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if trial.value is not None
+    ]

@@ -31,11 +31,20 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     rates, dropouts = 10 ** rng.uniform(-4, -2, 20), rng.uniform(0, 1, 20)
     decided = [frozen(lr, dropout, float(np.log10(lr))) for lr, dropout in zip(rates, dropouts, strict=True)]
-    pruned = [frozen(1e-3, 0.1 * index, 0.5, TrialState.PRUNED) for index in range(9)]
+    # Those that did badly were stopped: the learning rate decides only in all of them.
+    stopped = [
+        frozen(trial.params["lr"], trial.params["dropout"], trial.value, TrialState.PRUNED)
+        if trial.params["lr"] < 1e-3
+        else frozen(trial.params["lr"], trial.params["dropout"], trial.params["dropout"])
+        for trial in decided
+        if trial.value is not None
+    ]
+    diverged = [create_trial(state=TrialState.PRUNED, params=trial.params, distributions=SPACE) for trial in decided]
     return write(
         tmp_path_factory.mktemp("optuna") / "optuna.db",
         decided=decided,
-        few=[*decided[:3], *pruned],
+        stopped=[*stopped, *diverged],
+        few=[*decided[:15], *diverged],
         flat=[frozen(trial.params["lr"], trial.params["dropout"], 0.5) for trial in decided],
         empty=[],
     )
@@ -52,11 +61,20 @@ def test_what_decides_the_score_is_important(database: Path) -> None:
     assert [path.name for path in database.parent.iterdir()] == ["optuna.db"]
 
 
+def test_trials_that_were_stopped_count_with_their_last_score(
+    database: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = read_importances(database, ["stopped"])["stopped"]
+    assert found.trials == 20
+    assert found.shares["lr"] > 0.9
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_cannot_be_known_has_a_reason(database: Path) -> None:
     found = read_importances(database, ["few", "flat", "empty", "absent"])
     assert all(not importance.shares for importance in found.values())
-    assert (found["few"].trials, found["few"].reason) == (3, "it takes at least 4 completed trials")
-    assert found["flat"].reason == "all completed trials have the same score"
+    assert (found["few"].trials, found["few"].reason) == (15, "it takes at least 16 trials with a score")
+    assert found["flat"].reason == "all trials have the same score"
     assert found["empty"].trials == 0
     assert found["absent"].reason == "optuna.db does not hold its search"
 
