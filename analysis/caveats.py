@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.results import Group
-from analysis.statistics import proportion_interval
+from analysis.statistics import CONFIDENCE, proportion_interval
 
 # Share of a search range, on its own scale, that counts as its edge.
 EDGE = 0.05
 # Test images of a class below which the variance between them is hardly known: that of one alone counts as none, since
 # it is its class's mean, though the class is worth as much as any in a macro average.
 FEW_IMAGES = 10
+# Of p99 to p50, above which something else has held up predictions.
+STEADY_RATIO = 3.0
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,20 @@ def no_better_than_constant(groups: Mapping[str, Group]) -> tuple[list[str], flo
     Returns:
         Their titles, and the accuracy of that answer: the share of the most frequent class of the test images.
     """
-    titles, share = [], 0.0
-    for group in groups.values():
-        if group.same_as:
-            continue
-        share = float(np.bincount(group.labels).max() / len(group.labels))
-        low, _ = proportion_interval(group.correct())
-        # A single run has no interval.
-        if (group.correct().mean() if np.isnan(low) else low) <= share:
-            titles.append(group.title)
-    return titles, share
+    trained = [group for group in groups.values() if not group.same_as]
+    share = _constant_share(trained[0]) if trained else 0.0
+    return [group.title for group in trained if not beats_constant(group)], share
+
+
+def beats_constant(group: Group) -> bool:
+    """Whether a group is shown to be more accurate than the most frequent class as the answer for every image."""
+    low, _ = proportion_interval(group.correct())
+    # A single run has no interval.
+    return bool((group.correct().mean() if np.isnan(low) else low) > _constant_share(group))
+
+
+def _constant_share(group: Group) -> float:
+    return float(np.bincount(group.labels).max() / len(group.labels))
 
 
 def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[str, int]:
@@ -133,6 +139,36 @@ def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[s
         return {}
     counts = np.bincount(labels, minlength=len(classes)).tolist()
     return {name: count for name, count in zip(classes, counts, strict=True) if count < FEW_IMAGES}
+
+
+def rare_answers(groups: Mapping[str, Group], n_classes: int) -> list[str]:
+    """Titles of the groups that were trained, of which a run gives some class as its answer for few images.
+
+    The precision of that class hangs on these images, which are largely the same ones in every run.
+    """
+    return [
+        group.title
+        for group in groups.values()
+        if not group.same_as
+        and min(np.bincount(answers, minlength=n_classes).min() for answers in group.predictions()) < FEW_IMAGES
+    ]
+
+
+def slow_calls(latency: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """The architectures of which some predictions took far longer than most, and how many times p50 their p99 is."""
+    ratios = {arch: measured["latency_ms"]["p99"] / measured["latency_ms"]["p50"] for arch, measured in latency.items()}
+    return {arch: ratio for arch, ratio in ratios.items() if ratio > STEADY_RATIO}
+
+
+def score_error(study: Mapping[str, Any]) -> tuple[int, float]:
+    """How many images a trial is scored on, and the largest standard error of a score that comes from that."""
+    images = round(study["search"]["validation_fraction"] * study["data"]["n_train"])
+    return images, 0.5 / images**0.5
+
+
+def unseen_mishaps(n_seeds: int) -> float:
+    """The largest share of runs that may go wrong, by a 95 % limit, where none of so many has."""
+    return float(1 - (1 - CONFIDENCE) ** (1 / n_seeds))
 
 
 def has_added_seeds(study: Mapping[str, Any]) -> bool:

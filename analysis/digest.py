@@ -3,25 +3,14 @@
 import math
 from typing import Any
 
-from analysis.caveats import (
-    at_edges,
-    capped_runs,
-    has_added_seeds,
-    no_better_than_constant,
-    small_classes,
-    trials_below_baseline,
-)
 from analysis.importance import Importance
 from analysis.pictures import chosen_trials, listed, side_title
 from analysis.results import VARIANTS, StudyResults
 from analysis.search_path import rung_counts, rung_epochs
-from analysis.statistics import MARGIN
-from analysis.verdict import TUNED_FAMILY, TUNING_FAMILY, best_score_within
+from analysis.verdict import TUNED_FAMILY, TUNING_FAMILY, best_score_within, overall_winner
 
-# Classes that a sentence lists before it counts them.
-MOST_NAMED = 5
 _STATUSES = ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")
-_NAMES = {"lr": "learning rate"}
+NAMES = {"lr": "learning rate"}
 _ENVIRONMENT = {
     "python": "Python",
     "git_commit": "commit",
@@ -100,7 +89,10 @@ def _pairs_compared(results: StudyResults, summary: dict[str, Any]) -> str:
     pairs = math.comb(len(results.architectures), 2)
     compared = sum(row["family"] == TUNED_FAMILY for row in summary["comparisons"])
     if compared == pairs:
-        return "every pair is compared below."
+        winner = overall_winner(results, summary["comparisons"])
+        if winner is None:
+            return "none is shown to be better than every other. Every pair is compared below."
+        return f"{results.architectures[winner]} is better than each of the others. Every pair is compared below."
     number = f"only {compared}" if compared else "none"
     return f"of the {pairs} pairs {number} can be compared, for want of final runs."
 
@@ -132,74 +124,6 @@ def comparison_digest(results: StudyResults, summary: dict[str, Any]) -> dict[st
     }
 
 
-def caveats(results: StudyResults) -> list[str]:
-    """What weakens the verdict, a sentence each."""
-    cap, patience = results.study["config"]["max_epochs"], results.study["search"]["patience"]
-    sentences = []
-    titles, share = no_better_than_constant(results.groups)
-    if titles:
-        sentences.append(
-            f"Not shown to be better than giving every image the same answer, which is right for {100 * share:.1f} %:"
-            f" {'; '.join(titles)}. Networks that have hardly learned anything show little of what they could do."
-        )
-    shares = capped_runs(results.groups, cap, patience)
-    if capped := sum(share.capped for share in shares):
-        runs = sum(share.runs for share in shares)
-        where = "; ".join(f"{share.title}: {share.capped} of {share.runs}" for share in shares if share.capped)
-        sentences.append(
-            f"In {_share(capped, runs)} final runs the best epoch lies within the patience of {patience} epochs of the"
-            f" cap of {cap} ({where}): there the cap decided, and longer training may give another result."
-        )
-    elif shares:
-        sentences.append(f"In no final run did the cap of {cap} epochs decide when it ended.")
-    for edge in at_edges(results.groups, results.study["search"]["space"]):
-        side = "lower" if edge.edge == "low" else "upper"
-        sentences.append(
-            f"The tuned {_NAMES.get(edge.name, edge.name)} of {results.architectures[edge.arch]}, {edge.value:.3g},"
-            f" lies at the {side} edge of the range searched, {edge.limit:g}: a better one may lie beyond."
-        )
-    below = [
-        f"{_share(found.below, found.trials)} of {results.architectures[found.arch]}"
-        for found in trials_below_baseline(results.trials, list(results.architectures))
-        if found.trials
-    ]
-    if below:
-        pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
-        sentences.append(f"Of the trials other than the baseline, {listed(below)} scored below it{pruned}.")
-    n_images = next((len(group.labels) for group in results.groups.values()), 0)
-    if 0 < n_images <= 3 / MARGIN and not results.study["config"]["baseline"]:
-        sentences.append(
-            f"There are {n_images:,} test images: with {3 / MARGIN:.0f} or fewer no two networks can be called"
-            " equivalent."
-        )
-    if small := small_classes(results.groups, results.classes):
-        classes = [f"{name} ({count})" for name, count in small.items()]
-        if len(classes) > MOST_NAMED:
-            classes[MOST_NAMED - 1 :] = [f"{len(classes) - MOST_NAMED + 1} other classes"]
-        sentences.append(
-            f"There are few test images of {listed(classes)}: precision, recall and F1 are means over classes, in which"
-            " these images weigh much, and their intervals are too narrow."
-        )
-    if has_added_seeds(results.study):
-        sentences.append(
-            "Seeds were added when the study was resumed. Intervals and p hold for a number of seeds settled"
-            " beforehand: where the first results decided that there be more, they err more often than they say."
-        )
-    if failed := _failed_trials(results):
-        sentences.append(f"Trials failed and gave no score, {listed(failed)}: the tuning of that network had fewer.")
-    return sentences
-
-
-def _failed_trials(results: StudyResults) -> list[str]:
-    """How many trials of each architecture failed, where some did."""
-    shares = []
-    for arch, title in results.architectures.items() if len(results.trials) else ():
-        statuses = results.trials.loc[results.trials["arch"] == arch, "status"]
-        if failed := int((statuses == "FAILED").sum()):
-            shares.append(f"{_share(failed, len(statuses))} of {title}")
-    return shares
-
-
 def diverged_runs(results: StudyResults) -> list[str]:
     """The final runs that diverged, by group and seed."""
     return [
@@ -228,7 +152,7 @@ def search_digest(results: StudyResults, importances: dict[str, Importance]) -> 
                 "importance": importances[arch],
             }
         )
-    return {"rows": rows, "rungs": epochs, "parameters": {name: _NAMES.get(name, name) for name in search["space"]}}
+    return {"rows": rows, "rungs": epochs, "parameters": {name: NAMES.get(name, name) for name in search["space"]}}
 
 
 def confirmation_digest(results: StudyResults) -> list[dict[str, Any]]:
@@ -255,7 +179,3 @@ def fairness_digest(results: StudyResults, summary: dict[str, Any]) -> dict[str,
         best, equal = (best_score_within(results, arch, cut) if epochs else None for cut in (None, epochs))
         rows.append({"title": results.architectures[arch], **spent, "best": best, "best_equal": equal})
     return {"rows": rows, "epochs": epochs}
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part} of {whole} ({100 * part / whole:.0f} %)"

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m analysis.notebook", description="Run the notebook of results.")
     parser.add_argument("study", metavar="STUDY", nargs="?", type=Path, help="its folder; without one the newest")
-    study = parser.parse_args(arguments).study
+    parser.add_argument("--output", metavar="FILE", type=Path, default=NOTEBOOK, help="where to save it, else in place")
+    options = parser.parse_args(arguments)
+    study = options.study
     try:
         if study is not None:
             os.environ["STUDY"] = str(StudyFolder.open(study).path.resolve())
@@ -53,8 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CellExecutionError as error:
         print(f"error: the notebook stopped: {error.ename}: {error.evalue}", file=sys.stderr)
         return 1
-    write_text(NOTEBOOK, nbformat.writes(notebook) + "\n")
-    print(NOTEBOOK)
+    try:
+        write_text(options.output, nbformat.writes(notebook) + "\n")
+    except OSError as error:
+        print(f"error: {options.output} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    print(options.output)
     return 0
 
 

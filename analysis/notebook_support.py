@@ -213,12 +213,15 @@ def fairness_table(results: StudyResults, summary: dict[str, Any]) -> pd.DataFra
 def describe_weights(best: dict[str, Any] | None) -> str:
     """Which weights to use, from what `shipping.weights_to_ship` gives."""
     if best is None:
-        return "There is no winner, so no weights are recommended: any other ground, such as cost, may decide."
+        return (
+            "No network is better than every other on all planned seeds, so no weights are recommended: any other"
+            " ground, such as cost, may decide."
+        )
     return (
         f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it not"
-        f" its own accuracy on these test images but about {_percent(best['group_accuracy']['mean'])} %, the mean of"
-        f" its group; single runs deviate from that by {_percent(best['group_accuracy']['sd'])} points (standard"
-        " deviation)."
+        f" its own accuracy on these test images but about {_percent(best['expected_accuracy']['mean'])} %, the mean of"
+        f" the runs it was chosen from; single ones deviate from that by {_percent(best['expected_accuracy']['sd'])}"
+        " points (standard deviation). `final/best.json` says what it takes to predict with them."
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis import digest
+from analysis.caveat_sentences import caveats
 from analysis.drawing import render
 from analysis.importance import read_importances
 from analysis.page import render_page
@@ -62,7 +63,7 @@ def build_report(folder: StudyFolder) -> Path:
         diverged=digest.diverged_runs(results),
         verdict=digest.verdict_digest(results, summary),
         comparisons=digest.comparison_digest(results, summary),
-        caveats=digest.caveats(results),
+        caveats=caveats(results),
         search=digest.search_digest(results, _importances(folder, results)),
         confirmed=digest.confirmation_digest(results),
         fairness=digest.fairness_digest(results, summary),

@@ -208,10 +208,12 @@ def _judge(done: CompletedRun, run: TrainingRun, data: TrainingData, test: Label
     images = DeviceImages(test.images, data.statistics, training_device())
     everything = torch.arange(len(test), device=images.device)
     logits = predict_logits(run.best_model(), images, everything, run.precision).cpu().numpy()
+    mean, deviation = data.statistics.mean.tolist(), data.statistics.deviation.tolist()
+    scores = metric_values(logits.argmax(axis=1), test.labels, data.n_classes)
     return FinalRun(
         group=done.group,
         seed=done.seed,
-        metrics=done.metrics | metric_values(logits.argmax(axis=1), test.labels, data.n_classes),
+        metrics=done.metrics | {"normalisation": {"mean": mean, "deviation": deviation}} | scores,
         history=done.history,
         logits=logits,
         labels=test.labels.copy(),

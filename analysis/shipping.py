@@ -5,23 +5,28 @@ from typing import Any
 import numpy as np
 
 from analysis.results import StudyResults
+from analysis.summary import spread
+from analysis.verdict import overall_winner
 from study.folder import StudyFolder
 
 
 def weights_to_ship(results: StudyResults, summary: dict[str, Any], folder: StudyFolder) -> dict[str, Any] | None:
-    """Of the winner's tuned runs the one with the lowest validation loss; None unless the verdict is "better".
+    """Of the winner's tuned runs the one with the lowest validation loss; None without a network that is better than
+    each of the others.
 
-    What is to be expected of it on new images is the mean accuracy of its group, give or take the deviation between
-    seeds: its own accuracy is one draw from that.
+    What is to be expected of it on new images is the mean accuracy of the runs it was chosen from, give or take the
+    deviation between seeds: its own accuracy is one draw from that.
 
     Returns:
-        The contents of best.json: `group`, `seed`, `weights` (their path in the folder), `val_loss` in nats, and
-        `group_accuracy` with mean, its ci95, and sd over seeds, in [0, 1].
+        The contents of best.json: `group`, `seed`, `weights` (their path in the folder), `val_loss` in nats,
+        `expected_accuracy` with mean, its ci95, and sd over seeds, in [0, 1]; and what it takes to predict with them:
+        `arch`, `config`, `classes` in the order of the logits, and `normalisation`, mean and deviation of red, green
+        and blue (0 to 255) in its training images, None of a run that did not keep it.
     """
-    verdict = summary["verdict"]
-    if verdict is None or verdict["call"] != "better":
+    winner = overall_winner(results, summary["comparisons"])
+    if winner is None:
         return None
-    group = results.groups[f"{verdict['winner']}-tuned"]
+    group = results.groups[f"{winner}-tuned"]
     # A run that diverged kept its best weights, but is chosen only where every run did.
     runs = [run for run in group.runs if run.metrics["val_loss"] is not None and np.isfinite(run.metrics["val_loss"])]
     sound = [run for run in runs if run.metrics["status"] != "DIVERGED"] or runs
@@ -29,11 +34,15 @@ def weights_to_ship(results: StudyResults, summary: dict[str, Any], folder: Stud
         return None
     best = min(sound, key=lambda run: (run.metrics["val_loss"], run.seed))
     weights = folder.final.weights_of(group.same_as or group.name, best.seed)
-    accuracy = summary["groups"][group.name]["accuracy"]
+    accuracy = spread(group.correct()[[group.seeds.index(run.seed) for run in sound]])
     return {
         "group": group.name,
         "seed": best.seed,
         "weights": weights.relative_to(folder.path).as_posix(),
         "val_loss": best.metrics["val_loss"],
-        "group_accuracy": {name: accuracy[name] for name in ("mean", "sd", "ci95")},
+        "expected_accuracy": {name: accuracy[name] for name in ("mean", "sd", "ci95")},
+        "arch": group.arch,
+        "config": group.config,
+        "classes": results.classes,
+        "normalisation": best.metrics.get("normalisation"),
     }

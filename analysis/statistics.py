@@ -9,6 +9,7 @@ alone would speak of these test images only, one over images alone of these runs
 """
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,7 +27,15 @@ EXACT_SIGN_FLIPS = 16
 SIGN_FLIPS = 99_999
 
 Call = Literal["better", "equivalent", "not shown"]
-Reason = Literal["", "few seeds", "interval includes 0", "below the margin", "wins too few runs", "several comparisons"]
+Reason = Literal[
+    "",
+    "few seeds",
+    "interval includes 0",
+    "below the margin",
+    "wins too few runs",
+    "several comparisons",
+    "nothing learned",
+]
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,7 @@ class Comparison:
         reason: why nothing was shown.
         seeds_needed: where the interval includes 0, the smallest number of seeds whose expected half-width is below the
             difference, which gives an even chance that it does not; None if no number would do on this test set.
+        images_needed: test images of which so many seeds would do, at least, where none do on these; else None.
     """
 
     winner: Literal["a", "b"] | None
@@ -172,6 +182,7 @@ class Comparison:
     margin: float
     reason: Reason
     seeds_needed: int | None
+    images_needed: int | None = None
 
 
 def compare(
@@ -202,7 +213,8 @@ def compare(
     by_seed = difference.sum(axis=1, dtype=np.int64)
     prob_better = float(np.mean(by_seed > 0) + np.mean(by_seed == 0) / 2)
     mean = float(by_seed.sum() / (n_seeds * n_images))
-    ci95, p_value, sign_flip_p, seeds_needed = (float("nan"), float("nan")), float("nan"), float("nan"), None
+    ci95, p_value, sign_flip_p = (float("nan"), float("nan")), float("nan"), float("nan")
+    seeds_needed = images_needed = None
     if n_seeds > 1:
         layout = TwoWayLayout.of(difference)
         half_width = layout.half_width()
@@ -210,13 +222,24 @@ def compare(
         p_value = layout.p_value()
         sign_flip_p = _sign_flip_p(by_seed, rng or np.random.default_rng(0))
         seeds_needed = _seeds_needed(layout)
+        images_needed = _images_needed(layout) if seeds_needed is None else None
     call, reason = _decide(n_seeds, mean, ci95, prob_better, margin)
     winner: Literal["a", "b"] | None = None
     if call == "better":
         winner = "a" if mean > 0 else "b"
-    smallest_p = min(1.0, 2.0 ** (1 - n_seeds))
     return Comparison(
-        winner, call, mean, ci95, p_value, sign_flip_p, smallest_p, prob_better, margin, reason, seeds_needed
+        winner=winner,
+        call=call,
+        mean=mean,
+        ci95=ci95,
+        p_value=p_value,
+        sign_flip_p=sign_flip_p,
+        smallest_p=min(1.0, 2.0 ** (1 - n_seeds)),
+        prob_better=prob_better,
+        margin=margin,
+        reason=reason,
+        seeds_needed=seeds_needed,
+        images_needed=images_needed,
     )
 
 
@@ -273,3 +296,13 @@ def _seeds_needed(layout: TwoWayLayout) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(middle) else (middle, high)
     return high
+
+
+def _images_needed(layout: TwoWayLayout) -> int | None:
+    """Test images of which MOST_SEEDS seeds would show the mean; None where it is 0, which none do.
+
+    With so many seeds the interval is that of the images alone, whose width goes with the root of their number.
+    """
+    if layout.mean == 0:
+        return None
+    return math.ceil(layout.n_images * (layout.with_seeds(MOST_SEEDS).half_width() / abs(layout.mean)) ** 2)

@@ -66,7 +66,7 @@ def _summarise_group(group: Group, results: StudyResults) -> dict[str, Any]:
         "seeds": group.seeds,
         "diverged_seeds": [run.seed for run in group.runs if run.metrics["status"] == "DIVERGED"],
         **({"same_as": group.same_as} if group.same_as else {}),
-        **{metric: _spread(values[metric]) for metric in METRICS},
+        **{metric: spread(values[metric]) for metric in METRICS},
         "latency_ms": latency.get("latency_ms", {"p50": None, "p90": None, "p99": None}),
         "images_per_s": latency.get("images_per_s"),
         "parameters": network["parameters"],
@@ -74,7 +74,7 @@ def _summarise_group(group: Group, results: StudyResults) -> dict[str, Any]:
     }
 
 
-def _spread(values: np.ndarray) -> dict[str, Any]:
+def spread(values: np.ndarray) -> dict[str, Any]:
     """Mean, deviation over seeds, interval and every seed's value of a metric given as values [seeds, images]."""
     by_seed = values.mean(axis=1)
     several = len(by_seed) > 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.caveats import beats_constant
 from analysis.results import Group, StudyResults
 from analysis.statistics import CONFIDENCE, LEAST_PROBABILITY, LEAST_SEEDS, Comparison, compare, holm
 from study.errors import BadInput
@@ -53,8 +54,21 @@ def make_verdict(results: StudyResults, comparisons: list[dict[str, Any]]) -> di
     scope = f" This speaks of these two configurations and these {results.study['data']['n_train']:,} training images"
     scope += "." if len(row["seeds"]) == 1 else "; the interval covers fresh seeds and fresh test images."
     keys = ("a", "b", "call", "difference", "p_value", "sign_flip_p", "smallest_p", "prob_better", "margin", "seeds")
-    text = row["text"] + _order_at_equal_epochs(results) + scope
-    return {"winner": winner} | {key: row[key] for key in keys} | {"text": text}
+    planned = results.study["config"]["seeds"]
+    so_far = f" So far: {len(row['seeds'])} of the {planned} planned seeds." if len(row["seeds"]) < planned else ""
+    text = row["text"] + so_far + _order_at_equal_epochs(results) + scope
+    return {"winner": winner} | {key: row[key] for key in keys} | {"planned_seeds": planned, "text": text}
+
+
+def overall_winner(results: StudyResults, comparisons: list[dict[str, Any]]) -> str | None:
+    """The architecture that is better, tuned, than each of the others, on every planned seed; None if none is."""
+    planned = results.study["config"]["seeds"]
+    primary = [row for row in comparisons if row["family"] == TUNED_FAMILY and len(row["seeds"]) >= planned]
+    for arch in results.architectures:
+        wins = sum(row["winner"] == f"{arch}-tuned" for row in primary)
+        if wins == len(results.architectures) - 1 > 0:
+            return arch
+    return None
 
 
 def _correct(a: Group, b: Group, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -70,6 +84,8 @@ def _row(
 ) -> dict[str, Any]:
     if comparison.call == "better" and holm_p is not None and holm_p >= 1 - CONFIDENCE:
         comparison = replace(comparison, call="not shown", winner=None, reason="several comparisons")
+    if comparison.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
+        comparison = replace(comparison, call="not shown", reason="nothing learned")
     correct_a, correct_b = _correct(a, b, seeds)
     winner = {"a": a.name, "b": b.name, None: None}[comparison.winner]
     side_a, side_b = (f"{titles[group.arch]} ({group.variant})" for group in (a, b))
@@ -131,6 +147,11 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
                 f"No difference is shown between {a} and {b}: {ahead} is {points} ahead{interval}, but of several"
                 f" comparisons one so clear is found too easily by chance (Holm)."
             )
+        case _, "nothing learned":
+            return (
+                f"No difference is shown between {a} and {b}: they differ by {points} of test accuracy{interval}, but"
+                " neither is shown to be better than giving every image the same answer."
+            )
     return (
         f"No difference is shown between {a} and {b}: {lead}{interval}, and the interval includes 0."
         + _seeds_needed(comparison, ahead, wins)
@@ -160,7 +181,10 @@ def _seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
     if comparison.mean == 0:
         return ""
     if comparison.seeds_needed is None:
-        return " No number of seeds would show so small a difference on this test set; it takes more test images."
+        return (
+            " If the difference is as large as it looks, no number of seeds would show it on so few test images: it"
+            f" takes some {comparison.images_needed:,}."
+        )
     # Where the half-width to be expected is the difference, every other interval reaches beyond 0.
     chance = f"it takes {comparison.seeds_needed} seeds for an even chance that the interval excludes 0"
     if abs(comparison.mean) < comparison.margin:

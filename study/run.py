@@ -193,7 +193,8 @@ def _name_report(folder: StudyFolder, console: Console) -> int:
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
     """Builds the report and says where it is; returns 1 if a final run is missing that would be there."""
     # Here, since a study would wait for Matplotlib and SciPy before its first step.
-    from analysis.digest import caveats, comparison_digest, verdict_digest
+    from analysis.caveat_sentences import caveats
+    from analysis.digest import comparison_digest, verdict_digest
     from analysis.report import build_report
     from analysis.summary import summarise
 

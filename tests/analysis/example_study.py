@@ -87,6 +87,7 @@ def write_example(
                     "val_loss": float(history["val_loss"].min()),
                     "val_accuracy": float(history["val_accuracy"].max()),
                     "seconds": float(history["seconds"].sum()),
+                    "normalisation": {"mean": [1.0, 2.0, 3.0], "deviation": [60.0, 61.0, 62.0]},
                     **values,
                 }
                 folder.final.write(FinalRun(group, seed, metrics, history, logits, labels))

@@ -16,8 +16,12 @@ from analysis.caveats import (
     capped_runs,
     has_added_seeds,
     no_better_than_constant,
+    rare_answers,
+    score_error,
+    slow_calls,
     small_classes,
     trials_below_baseline,
+    unseen_mishaps,
 )
 from analysis.results import Group
 from study.run_folders import FinalRun
@@ -118,6 +122,34 @@ def test_classes_of_few_test_images() -> None:
     groups = {"a-tuned": Group("a-tuned", "A", "a", "tuned", {}, (run,), None)}
     assert small_classes(groups, ["cat", "dog", "emu"]) == {"dog": FEW_IMAGES - 1}
     assert small_classes({}, ["cat", "dog", "emu"]) == {}
+
+
+def test_classes_that_are_seldom_an_answer() -> None:
+    def answering(*counts: int) -> FinalRun:
+        logits = np.eye(3)[np.repeat([0, 1, 2], counts)]
+        return FinalRun("a-tuned", 0, {}, pd.DataFrame(), logits, np.zeros(100, int))
+
+    often, seldom, never = answering(80, 10, 10), answering(81, 10, 9), answering(50, 50, 0)
+    for runs, found in (((often, often), []), ((often, seldom), ["A"]), ((never,), ["A"])):
+        groups = {"a-tuned": Group("a-tuned", "A", "a", "tuned", {}, runs)}
+        assert rare_answers(groups, 3) == found
+    assert rare_answers({"a-tuned": replace(groups["a-tuned"], same_as="a-baseline")}, 3) == []
+
+
+def test_calls_that_something_held_up() -> None:
+    latency = {arch: {"latency_ms": {"p50": 2.0, "p99": p99}} for arch, p99 in (("a", 5.9), ("b", 8.0))}
+    assert slow_calls(latency) == {"b": 4.0}
+    assert slow_calls({}) == {}
+
+
+def test_a_score_is_as_sure_as_its_images_allow() -> None:
+    study = {"search": {"validation_fraction": 0.1}, "data": {"n_train": 1000}}
+    assert score_error(study) == (100, 0.05)
+
+
+def test_what_so_many_runs_may_all_have_been_spared() -> None:
+    assert unseen_mishaps(5) == pytest.approx(0.4507, abs=1e-4)
+    assert (1 - unseen_mishaps(10)) ** 10 == pytest.approx(0.05)
 
 
 def test_seeds_that_a_resumed_session_added() -> None:

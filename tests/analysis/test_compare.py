@@ -218,6 +218,11 @@ def test_no_number_of_seeds_shows_what_the_test_set_cannot() -> None:
     comparison = compare(a, b)
     assert comparison.reason == "interval includes 0"
     assert comparison.seeds_needed is None
+    assert comparison.images_needed is not None
+    times = comparison.images_needed / 300
+    assert 1 < times < 100
+    more, fewer = (compare(*(np.tile(side, int(times * share)) for side in (a, b))) for share in (1.2, 0.8))
+    assert (more.reason, fewer.reason) == ("", "interval includes 0")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.digest import caveats, verdict_digest
+from analysis.caveat_sentences import caveats
+from analysis.digest import verdict_digest
 from analysis.pictures import PARTS, study_pictures
 from analysis.report import build_report, main
 from analysis.results import load_results
@@ -33,7 +34,7 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
-    assert "There is no single verdict with 3 networks: every pair is compared below." in shown
+    assert "no single verdict with 3 networks: none is shown to be better than every other. Every pair" in shown
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
     assert "$x_1$ & co: the documented baseline came out of the search as the best configuration" in shown
@@ -152,7 +153,7 @@ def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch:
     assert best["val_loss"] == min(losses) == losses[best["seed"]]
     shown = words(page)
     assert "Verdict: better" in shown and best["weights"] in shown
-    assert f"{100 * best['group_accuracy']['mean']:.2f} %" in shown
+    assert f"{100 * best['expected_accuracy']['mean']:.2f} %" in shown
 
 
 def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:

@@ -7,10 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.digest import caveats, verdict_digest
+from analysis.caveat_sentences import caveats
+from analysis.digest import verdict_digest
 from analysis.results import Group, StudyResults, load_results
 from analysis.statistics import compare
-from analysis.verdict import TUNED_FAMILY, best_score_within, describe, make_comparisons, make_verdict
+from analysis.summary import summarise
+from analysis.verdict import (
+    TUNED_FAMILY,
+    best_score_within,
+    describe,
+    make_comparisons,
+    make_verdict,
+    overall_winner,
+)
 from study.errors import BadInput
 from tests.analysis.example_study import write_example
 
@@ -115,6 +124,38 @@ def test_better_stands_among_several_comparisons_or_is_not_shown(tmp_path: Path)
         assert (pair["holm_p"] < 0.05) == (call == "better")
         assert ("several comparisons" in pair["text"]) == (pair["reason"] == "several comparisons")
         assert (pair["reason"] == "several comparisons") == (call != "better")
+        winner = "one" if call == "better" else None
+        assert overall_winner(led, make_comparisons(led)) == winner
+        assert ("One is better than each of the others" in verdict_digest(led, summarise(led))["text"]) == bool(winner)
+    led = with_leads(results, {"one-tuned": 20, "two-tuned": 20})
+    assert overall_winner(led, make_comparisons(led)) is None, "two of three are not told apart"
+
+
+def test_a_study_that_still_lacks_seeds_says_so_and_has_no_winner(results: StudyResults) -> None:
+    led = with_leads(results, {"alexnet-tuned": 60})
+    planned = led.study["config"]["seeds"]
+    more = replace(led, study=led.study | {"config": led.study["config"] | {"seeds": 2 * planned}})
+    for shown, is_whole in ((led, True), (more, False)):
+        comparisons = make_comparisons(shown)
+        verdict = make_verdict(shown, comparisons)
+        assert verdict is not None and verdict["call"] == "better"
+        assert (f"So far: {planned} of the {2 * planned} planned seeds." in verdict["text"]) != is_whole
+        assert any(sentence.startswith("Not every planned seed") for sentence in caveats(shown)) != is_whole
+        assert overall_winner(shown, comparisons) == ("alexnet" if is_whole else None)
+
+
+def test_networks_that_learned_nothing_are_not_called_equivalent(results: StudyResults) -> None:
+    alike = with_leads(results, {})
+    assert make_comparisons(alike)[0]["call"] == "equivalent"
+    constant = np.eye(10, dtype=np.float32)[np.zeros(1000, int)]
+    for name in ("mobilenet-tuned", "alexnet-tuned"):
+        group = alike.groups[name]
+        runs = tuple(replace(run, logits=constant) for run in group.runs)
+        alike = replace(alike, groups=alike.groups | {name: replace(group, runs=runs)})
+        row = make_comparisons(alike)[0]
+        assert (row["reason"] == "nothing learned") == (name == "alexnet-tuned"), "both have"
+    assert row["call"] == "not shown"
+    assert "but neither is shown to be better than giving every image the same answer" in row["text"]
 
 
 def test_groups_with_other_test_images_are_refused(results: StudyResults) -> None:
@@ -188,8 +229,8 @@ def test_every_call_has_its_sentence() -> None:
     assert "3 seeds cannot show one" in describe(compare(high[:3], low[:3]), "A", "B", 3)
     close = compare(correct([0.8] * 6, seed=2), correct([0.803] * 6, seed=3))
     assert "the interval includes 0" in describe(close, "A", "B", 6)
-    none = replace(close, seeds_needed=None)
-    assert describe(none, "A", "B", 6).endswith("on this test set; it takes more test images.")
+    none = replace(close, seeds_needed=None, images_needed=1200)
+    assert describe(none, "A", "B", 6).endswith("on so few test images: it takes some 1,200.")
     within = replace(close, mean=0.004, seeds_needed=99)
     chance = "it takes 99 seeds for an even chance that the interval excludes 0"
     assert describe(within, "A", "B", 6).endswith(f" {chance}, and then it is not one that matters.")

@@ -17,7 +17,10 @@ import torch
 from optuna.trial import TrialState
 from safetensors.torch import load_file
 
+from models.data import ChannelStatistics
+from models.inference import DeviceImages, predict_logits
 from models.registry import ARCHITECTURES
+from study import datasets
 from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from study.optuna_database import open_database
 from study.run import main
@@ -83,7 +86,7 @@ def test_optuna_holds_both_searches(whole: Path) -> None:
 def test_final_runs_are_whole_and_paired(whole: Path) -> None:
     groups = sorted(path.name for path in (whole / "final").iterdir() if path.is_dir())
     assert set(groups) >= {"alexnet-baseline", "mobilenet-baseline"}
-    labels = []
+    labels, test, study = [], datasets.load("digits", None).test, json.loads((whole / "study.json").read_text())
     for group in groups:
         for seed in range(2):
             path = whole / "final" / group / f"seed-{seed}"
@@ -97,6 +100,10 @@ def test_final_runs_are_whole_and_paired(whole: Path) -> None:
             assert len(history) == metrics["epochs"]
             model = ARCHITECTURES[metrics["arch"]].build(10, 0.0)
             model.load_state_dict(load_file(path / "model.safetensors"))
+            mean, deviation = (np.float32(metrics["normalisation"][key]) for key in ("mean", "deviation"))
+            images = DeviceImages(test.images, ChannelStatistics(mean, deviation), torch.device("cpu"))
+            again = predict_logits(model, images, torch.arange(40), study["config"]["precision"]).numpy()
+            np.testing.assert_allclose(again, logits[:40], rtol=1e-2, atol=1e-2)
     assert all((other == labels[0]).all() for other in labels)
 
 
@@ -375,6 +382,8 @@ def _optuna_states(folder: Path, arch: str) -> set[TrialState]:
         (["--dataset", "folder", "--data-dir", "not-there"], "not-there"),
         (["--dataset", "cifar10", "--data-dir", "not-there"], "not-there"),
         (["--turbo"], "--turbo"),
+        (["--dataset", "digits", "--storage", "s3://key:secret@bucket/a?region=x"], "--storage: who knows the study"),
+        (["--dataset", "digits", "--storage", "hf://a/b"], "neither an absolute path nor a storage URI"),
         (["--dataset", "digits", "--name", "../outside"], "path component"),
         (["--dataset", "digits", "--name", ""], "path component"),
         (["--dataset", "digits", "--name", "a/b"], "path component"),
