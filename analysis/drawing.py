@@ -22,7 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHED = (0, (4, 2))
 # One line style a network, so that lines can be told apart without their colours.
 LINES: tuple[Any, ...] = ("-", DASHED, (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (8, 3)), (0, (2, 3)))
-INK, FAINT = "#222222", "#8a8a8a"
+INK, FAINT = "#222222", "#737373"
 RIGHT, WRONG = "#00664b", "#a84300"
 
 STYLE: dict[Any, Any] = {

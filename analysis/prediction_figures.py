@@ -48,7 +48,7 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, classes: Seque
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
             text = "<1" if share < 0.01 else ">99" if 0.99 < share < 1 else f"{100 * share:.0f}"
-            colour = "white" if share > 0.55 else INK if share >= 0.01 else FAINT
+            colour = "white" if share > 0.67 else INK if share >= 0.01 else FAINT
             ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=6.5 if n > 8 else 8)
     return figure
 

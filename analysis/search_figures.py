@@ -166,7 +166,7 @@ def trial_lengths(
             ax.axvline(epoch, color=FAINT, linestyle=DASHED, linewidth=1)
         of_arch = trials[trials["arch"] == arch] if len(trials) else trials
         for row, trial in enumerate(of_arch.to_dict("records")):
-            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v", "STOPPED_EARLY": "|"}.get(trial["status"], "o")
+            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v", "STOPPED_EARLY": "d"}.get(trial["status"], "o")
             shade = "black" if trial["is_baseline"] else colour
             ax.plot([0, trial["epochs"]], [row, row], color=shade, linewidth=1.1, alpha=0.7)
             ax.plot([trial["epochs"]], [row], marker, color=shade, markersize=4.5, clip_on=False)
@@ -185,7 +185,7 @@ def trial_lengths(
         handles=[
             Line2D([], [], color="black", label="baseline"),
             Line2D([], [], color=FAINT, marker="o", linestyle="", markersize=4.5, label="reached the cap"),
-            Line2D([], [], color=FAINT, marker="|", linestyle="", label="out of patience"),
+            Line2D([], [], color=FAINT, marker="d", linestyle="", markersize=4.5, label="out of patience"),
             *(rung if rungs else []),
             Line2D([], [], color=FAINT, marker="v", linestyle="", label="diverged or failed"),
         ],

@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
+# Of more a plain line tells only those of which something runs.
+MOST_ROWS_A_LINE = 2
 
 
 @dataclass
@@ -109,12 +111,18 @@ class Progress:
             self._live.update(Text(""), refresh=True)
             self._console.print(Group(Text(f"{self._stage}: done in {_duration(seconds)}", style="bold"), _table(rows)))
         else:
-            self._print_line(rows, None)
+            for row in rows:
+                self.say(f"{self._stage}: {_describe(row)}")
             self.say(f"{self._stage}: done in {_duration(seconds)}")
 
     def _print_line(self, rows: Sequence[Row], left: float | None) -> None:
         self._last_line = time.monotonic()
-        self.say(f"{self._stage}{_left(left)}: " + "; ".join(_describe(row) for row in rows))
+        running = [row for row in rows if row.states.get("running")]
+        shown = [_describe(row) for row in rows]
+        if len(rows) > MOST_ROWS_A_LINE and running:
+            done, planned = (sum(getattr(row, count) for row in rows) for count in ("done", "planned"))
+            shown = [f"{done}/{planned} done", *(_describe(row) for row in running)]
+        self.say(f"{self._stage}{_left(left)}: {'; '.join(shown)}")
 
     def _seconds_left(self, rows: Sequence[Row]) -> float | None:
         """Work left over the pace so far; None before every row that has work left has some done."""

@@ -67,6 +67,21 @@ def test_plain_lines(clock: Clock) -> None:
     ]
 
 
+def test_of_many_rows_a_plain_line_tells_those_that_run(clock: Clock) -> None:
+    screen = Screen()
+    with Progress(screen.console) as progress:
+        rows = [Row(name, 2, {"complete": done, "running": runs}) for name, done, runs in (("A", 2, 0), ("B", 1, 1))]
+        progress.begin("Final runs", [*rows, Row("C", 2)])
+        clock.now += 20
+        progress.finish(rows)
+    assert screen.lines == [
+        "Final runs: 3/6 done; B 1/2 (1 complete, 1 running), 0 epochs",
+        "Final runs: A 2/2 (2 complete), 0 epochs",
+        "Final runs: B 1/2 (1 complete, 1 running), 0 epochs",
+        "Final runs: done in 20 s",
+    ]
+
+
 def test_no_terminal_codes_without_a_terminal(clock: Clock) -> None:
     screen = Screen()
     with Progress(screen.console) as progress:
