@@ -12,7 +12,8 @@ The model is a probit one. Network g with seed s classifies image i rightly if
 with normal terms: the image effects of the two networks are correlated, since both find the same images hard.
 Their variances are set so that a setting has the accuracy, the deviation between seeds, and the per-image deviation
 of the difference that it states. Equal networks have equal expected accuracy. In one more setting network A is always
-right and B errs on few images, on those in nine runs of ten: a difference that hangs on few images is the hardest.
+right and B errs on few images, on those in nine runs of ten: a difference that hangs on few images is the hardest. In
+two more the seeds of network A are not normal, as t intervals take them to be: skewed, or with runs that collapse.
 
     python -m benchmarks.calibration --real
 
@@ -28,6 +29,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -42,8 +44,12 @@ from study.files import without_nan
 SEEDS = (3, 5, 10, 20)
 # True differences in accuracy; 0.005 is the margin.
 DIFFERENCES = (0.0, 0.005, 0.01, 0.02)
+# Share of runs that collapse where some do, and the accuracy of these.
+COLLAPSE, GUESSING = 0.1, 0.1
 STUDIES_A_TASK = 500
 TWIN_STUDIES = 20
+
+Seeds = Literal["normal", "skewed", "collapsing"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class Setting:
         image_sd: deviation over images of the difference in the networks' chances to classify one rightly.
         consistency: share of the variance of "classified rightly" that lies between images, the same for every seed.
         studies: how many to simulate; the more, the nearer a rate lies to its limit.
+        seeds_of_a: how network A deviates between seeds: normally, as B does; "skewed", to the left as an exponential
+            variable does, while B does not deviate; "collapsing", normally, but that COLLAPSE of its runs guess.
     """
 
     name: str
@@ -66,6 +74,7 @@ class Setting:
     image_sd: float
     consistency: float
     studies: int
+    seeds_of_a: Seeds = "normal"
 
     def model(self, difference: float) -> "ProbitModel | None":
         """Network A is ahead by `difference`; None if it cannot be by so much."""
@@ -93,6 +102,8 @@ SETTINGS = (
     FewErrors("few errors", 1_000, 0.9, 16_000),
     # Between seeds the accuracies of real studies deviate by 0.8 to 2.1 points (benchmarks/RESULTS.md).
     Setting("seeds far apart", 10_000, 0.75, 0.015, 0.35, 0.6, 4_000),
+    Setting("A's seeds skewed", 10_000, 0.75, 0.015, 0.35, 0.6, 4_000, "skewed"),
+    Setting("A's runs collapse", 10_000, 0.75, 0.003, 0.35, 0.6, 4_000, "collapsing"),
 )
 
 
@@ -105,6 +116,7 @@ class ProbitModel:
     image_scale: float
     image_correlation: float
     seed_scale: float
+    seeds_of_a: Seeds
 
     @classmethod
     def of(cls, setting: Setting, difference: float) -> "ProbitModel":
@@ -123,8 +135,11 @@ class ProbitModel:
         slope = stats.norm.pdf(threshold) / math.sqrt(total)
         seed_scale = setting.seed_sd / slope
         scale = math.sqrt(total + seed_scale**2)
-        mu = tuple(float(stats.norm.ppf(q) * scale) for q in (p + difference, p))
-        return cls(p, (mu[0], mu[1]), math.sqrt(total - 1), shared / own, seed_scale)
+        ahead = p + difference
+        if setting.seeds_of_a == "collapsing":
+            ahead = (ahead - COLLAPSE * GUESSING) / (1 - COLLAPSE)
+        mu = tuple(float(stats.norm.ppf(q) * scale) for q in (ahead, p))
+        return cls(p, (mu[0], mu[1]), math.sqrt(total - 1), shared / own, seed_scale, setting.seeds_of_a)
 
     def sample(self, n_seeds: int, n_images: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Which images each network classifies rightly: two bool arrays [n_seeds, n_images]."""
@@ -134,8 +149,15 @@ class ProbitModel:
             own = rng.standard_normal(n_images, dtype=np.float32) * math.sqrt(1 - abs(self.image_correlation))
             sign = -1.0 if network and self.image_correlation < 0 else 1.0
             chance = mu + self.image_scale * (sign * common + own)
-            seeds = self.seed_scale * rng.standard_normal((n_seeds, 1), dtype=np.float32)
-            correct.append(chance + seeds > rng.standard_normal((n_seeds, n_images), dtype=np.float32))
+            if self.seeds_of_a == "skewed":
+                deviations = 0.0 if network else 1 - rng.standard_exponential((n_seeds, 1), dtype=np.float32)
+            else:
+                deviations = rng.standard_normal((n_seeds, 1), dtype=np.float32)
+            chance = chance + self.seed_scale * deviations
+            correct.append(chance > rng.standard_normal((n_seeds, n_images), dtype=np.float32))
+        if self.seeds_of_a == "collapsing":
+            collapsed = np.flatnonzero(rng.random(n_seeds) < COLLAPSE)
+            correct[0][collapsed] = rng.random((len(collapsed), n_images)) < GUESSING
         return correct[0], correct[1]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from benchmarks import agreement, calibration, concurrency, limits, operations, overhead, scale, throughput
-from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Setting
+from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Setting
 from models.registry import ARCHITECTURES
 
 
@@ -22,13 +23,13 @@ def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[
             assert row["right"] == row["wrong"] == row["equivalent"] == 0
         if row["difference"] == 0:
             assert row["right"] == 0
-        assert row["difference_covered"] >= 30
+        assert row["difference_covered"] >= (0 if row["setting"] == "A's runs collapse" else 30)
     (easy,) = (row for row in rows if (row["setting"], row["seeds"], row["difference"]) == ("CIFAR-like", 5, 0.02))
     assert easy["right"] >= 36
     assert "CIFAR-like" in capsys.readouterr().out
 
 
-PROBIT = [setting for setting in SETTINGS if isinstance(setting, Setting)]
+PROBIT = [setting for setting in SETTINGS if isinstance(setting, Setting) and setting.seeds_of_a == "normal"]
 
 
 @pytest.mark.parametrize("setting", PROBIT, ids=lambda setting: setting.name)
@@ -40,6 +41,19 @@ def test_the_simulated_networks_have_the_moments_they_state(setting: Setting) ->
     chances = a[:10].mean(axis=0) - b[:10].mean(axis=0), a[10:].mean(axis=0) - b[10:].mean(axis=0)
     # Two halves of the seeds share the images' effects and nothing else, so their covariance is that of the images.
     assert np.cov(*chances)[0, 1] ** 0.5 == pytest.approx(setting.image_sd, rel=0.1)
+
+
+@pytest.mark.parametrize("seeds", ["skewed", "collapsing"])
+def test_seeds_that_are_not_normal_leave_the_networks_equal_in_expectation(seeds: Seeds) -> None:
+    setting = Setting("a", 2_000, 0.75, 0.015, 0.35, 0.6, 1, seeds)
+    a, b = (
+        correct.mean(axis=1) for correct in ProbitModel.of(setting, 0.0).sample(2_000, 2_000, np.random.default_rng(0))
+    )
+    assert a.mean() - b.mean() == pytest.approx(0, abs=0.02)
+    assert (a < 0.2).mean() == pytest.approx(0.1 if seeds == "collapsing" else 0, abs=0.02)
+    assert stats.skew(a) < -1
+    assert abs(stats.skew(b)) < 0.2
+    assert b.std() < 0.02
 
 
 def test_a_network_of_few_errors_is_behind_by_the_difference() -> None:
