@@ -1,5 +1,6 @@
 """The two networks in Keras 3, as the layers of models/ are, for `benchmarks.throughput`."""
 
+import time
 from typing import Any
 
 import keras
@@ -7,6 +8,17 @@ import tensorflow as tf
 from keras import layers
 
 from models.training import BASELINE_LEARNING_RATE
+
+
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes when each step ends, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.ends.append(time.perf_counter())
 
 
 def compiled(arch: str, threads: int) -> Any:
