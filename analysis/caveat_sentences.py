@@ -90,13 +90,13 @@ def caveats(results: StudyResults) -> list[str]:
         )
     if (seeds := min((len(group.runs) for group in results.groups.values()), default=0)) > 1:
         sentences.append(
-            f"A mishap, such as a run that collapses, may strike up to {100 * unseen_mishaps(seeds):.0f} % of a"
-            f" network's runs and have spared {seeds} by chance (95 % limit): intervals know only what these runs show."
+            f"A mishap that none of {seeds} runs shows, such as a collapse, may still strike up to"
+            f" {100 * unseen_mishaps(seeds):.0f} % of a network's runs (95 % limit): intervals know only these."
         )
     if any(len(group.runs) < results.study["config"]["seeds"] for group in results.groups.values()):
         sentences.append(
-            "Not every planned seed is there yet. Intervals and p hold for all of them: who looks again and again, and"
-            " stops once something is shown, errs more often than they say."
+            "Not every planned seed is there. Intervals and p hold for the number that was planned: who looks again and"
+            " again, and stops once something is shown, errs more often than they say."
         )
     if has_added_seeds(results.study):
         sentences.append(

@@ -91,7 +91,7 @@ def _pairs_compared(results: StudyResults, summary: dict[str, Any]) -> str:
     if compared == pairs:
         winner = overall_winner(results, summary["comparisons"])
         if winner is None:
-            return "none is shown to be better than every other. Every pair is compared below."
+            return "none is shown, on all planned seeds, to be better than every other. Every pair is compared below."
         return f"{results.architectures[winner]} is better than each of the others. Every pair is compared below."
     number = f"only {compared}" if compared else "none"
     return f"of the {pairs} pairs {number} can be compared, for want of final runs."

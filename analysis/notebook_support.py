@@ -217,11 +217,14 @@ def describe_weights(best: dict[str, Any] | None) -> str:
             "No network is better than every other on all planned seeds, so no weights are recommended: any other"
             " ground, such as cost, may decide."
         )
+    mean, sd = best["expected_accuracy"]["mean"], best["expected_accuracy"]["sd"]
+    deviation = (
+        f"; single ones deviate from that by {_percent(sd)} points (standard deviation)" if sd is not None else ""
+    )
     return (
         f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it not"
-        f" its own accuracy on these test images but about {_percent(best['expected_accuracy']['mean'])} %, the mean of"
-        f" the runs it was chosen from; single ones deviate from that by {_percent(best['expected_accuracy']['sd'])}"
-        " points (standard deviation). `final/best.json` says what it takes to predict with them."
+        f" its own accuracy on these test images but about {_percent(mean)} %, the mean of the runs it was chosen"
+        f" from{deviation}. `final/best.json` says what it takes to predict with them."
     )
 
 

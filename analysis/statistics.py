@@ -168,7 +168,8 @@ class Comparison:
         reason: why nothing was shown.
         seeds_needed: where the interval includes 0, the smallest number of seeds whose expected half-width is below the
             difference, which gives an even chance that it does not; None if no number would do on this test set.
-        images_needed: test images of which so many seeds would do, at least, where none do on these; else None.
+        images_needed: about how many test images it takes with MOST_SEEDS seeds, where no number of seeds would do on
+            these; more than that where the difference hangs on few images. Else None.
     """
 
     winner: Literal["a", "b"] | None
@@ -301,7 +302,8 @@ def _seeds_needed(layout: TwoWayLayout) -> int | None:
 def _images_needed(layout: TwoWayLayout) -> int | None:
     """Test images of which MOST_SEEDS seeds would show the mean; None where it is 0, which none do.
 
-    With so many seeds the interval is that of the images alone, whose width goes with the root of their number.
+    With so many seeds the interval is all but that of the images alone, whose width goes with the root of their number;
+    where few images differ it shrinks faster, so that this is too many.
     """
     if layout.mean == 0:
         return None

@@ -182,8 +182,8 @@ def _seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
         return ""
     if comparison.seeds_needed is None:
         return (
-            " If the difference is as large as it looks, no number of seeds would show it on so few test images: it"
-            f" takes some {comparison.images_needed:,}."
+            " If the difference is as large as it looks, no number of seeds would show it on so few test images; with"
+            f" very many seeds it takes about {float(f'{comparison.images_needed:.2g}'):,.0f} of them."
         )
     # Where the half-width to be expected is the difference, every other interval reaches beyond 0.
     chance = f"it takes {comparison.seeds_needed} seeds for an even chance that the interval excludes 0"

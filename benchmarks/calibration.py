@@ -13,7 +13,8 @@ with normal terms: the image effects of the two networks are correlated, since b
 Their variances are set so that a setting has the accuracy, the deviation between seeds, and the per-image deviation
 of the difference that it states. Equal networks have equal expected accuracy. In one more setting network A is always
 right and B errs on few images, on those in nine runs of ten: a difference that hangs on few images is the hardest. In
-two more the seeds of network A are not normal, as t intervals take them to be: skewed, or with runs that collapse.
+two more the seeds of network A are not normal, as t intervals take them to be: skewed (equal networks are then 0.03
+points apart), or with runs that collapse.
 
     python -m benchmarks.calibration --real
 

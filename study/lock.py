@@ -10,6 +10,9 @@ from pathlib import Path
 # What file systems answer that lock no folders: NFS, which locks only files that are open for writing, and others.
 _UNSUPPORTED = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
+# And what answers who may make no file beside the folder.
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 class Locked(Exception):
     """Another process holds the folder."""
@@ -27,14 +30,20 @@ def exclusive(folder: Path) -> Iterator[bool]:
     Raises:
         Locked: if another process holds it.
     """
-    beside = folder.absolute().with_name(f".{folder.name}.lock")
+    real = folder.resolve()
+    beside = real.with_name(f".{real.name}.lock")
     with ExitStack() as stack:
         yield _lock(folder, os.O_RDONLY | os.O_DIRECTORY, stack) or _lock(beside, os.O_RDWR | os.O_CREAT, stack)
 
 
 def _lock(path: Path, flags: int, stack: ExitStack) -> bool:
     """Whether the lock could be had that goes with the stack."""
-    descriptor = os.open(path, flags, 0o600)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if flags & os.O_CREAT and error.errno in _FORBIDDEN:
+            return False
+        raise
     stack.callback(os.close, descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

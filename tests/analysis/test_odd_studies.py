@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
-    assert "no single verdict with 3 networks: none is shown to be better than every other. Every pair" in shown
+    assert "3 networks: none is shown, on all planned seeds, to be better than every other. Every pair" in shown
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
     assert "$x_1$ & co: the documented baseline came out of the search as the best configuration" in shown
@@ -154,6 +155,13 @@ def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch:
     shown = words(page)
     assert "Verdict: better" in shown and best["weights"] in shown
     assert f"{100 * best['expected_accuracy']['mean']:.2f} %" in shown
+    assert "single ones deviate from that by" in shown
+    for seed in set(range(8)) - {best["seed"]}:
+        run = folder.final.read("alexnet-tuned", seed, weights=True)
+        folder.final.remove("alexnet-tuned", seed)
+        folder.final.write(replace(run, metrics=run.metrics | {"status": "DIVERGED"}))
+    shown = words(build_report(folder).read_text())
+    assert "the mean of the runs it was chosen from. final/best.json says" in shown, "one run does not deviate"
 
 
 def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:

@@ -229,8 +229,10 @@ def test_every_call_has_its_sentence() -> None:
     assert "3 seeds cannot show one" in describe(compare(high[:3], low[:3]), "A", "B", 3)
     close = compare(correct([0.8] * 6, seed=2), correct([0.803] * 6, seed=3))
     assert "the interval includes 0" in describe(close, "A", "B", 6)
-    none = replace(close, seeds_needed=None, images_needed=1200)
-    assert describe(none, "A", "B", 6).endswith("on so few test images: it takes some 1,200.")
+    none = replace(close, seeds_needed=None, images_needed=1234)
+    assert describe(none, "A", "B", 6).endswith(
+        "on so few test images; with very many seeds it takes about 1,200 of them."
+    )
     within = replace(close, mean=0.004, seeds_needed=99)
     chance = "it takes 99 seeds for an even chance that the interval excludes 0"
     assert describe(within, "A", "B", 6).endswith(f" {chance}, and then it is not one that matters.")
