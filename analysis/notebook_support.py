@@ -224,7 +224,8 @@ def describe_weights(best: dict[str, Any] | None) -> str:
     return (
         f"Use `{best['weights']}`: of the winner's tuned runs the one with the lowest validation loss. Expect of it not"
         f" its own accuracy on these test images but about {_percent(mean)} %, the mean of the runs it was chosen"
-        f" from{deviation}. `final/best.json` says what it takes to predict with them."
+        f" from{deviation}."
+        + (" `final/best.json` says what it takes to predict with them." if best["normalisation"] else "")
     )
 
 

@@ -162,6 +162,10 @@ def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch:
         folder.final.write(replace(run, metrics=run.metrics | {"status": "DIVERGED"}))
     shown = words(build_report(folder).read_text())
     assert "the mean of the runs it was chosen from. final/best.json says" in shown, "one run does not deviate"
+    run = folder.final.read("alexnet-tuned", best["seed"], weights=True)
+    folder.final.remove("alexnet-tuned", best["seed"])
+    folder.final.write(replace(run, metrics=run.metrics | {"normalisation": None}))
+    assert "final/best.json says" not in words(build_report(folder).read_text()), "an older study's run did not keep it"
 
 
 def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
