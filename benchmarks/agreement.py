@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.plain import plain_network
 from models.data import TrainingData, stratified_split, stratified_subset
+from models.networks.registry import ARCHITECTURES, Architecture
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.registry import ARCHITECTURES, Architecture
-from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
-from study import datasets
+from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from study.data import datasets
 
 CPU = torch.device("cpu")
 

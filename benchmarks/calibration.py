@@ -37,10 +37,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import optimize, stats
 
-from analysis.statistics import compare, proportion_interval
+from analysis.results.files import without_nan
+from analysis.statistics.comparison import compare, proportion_interval
 from benchmarks.twins import run_twin_study
-from study.config import StudyConfig
-from study.files import without_nan
+from study.settings.config import StudyConfig
 
 SEEDS = (3, 5, 10, 20)
 # True differences in accuracy; 0.005 is the margin.

@@ -28,13 +28,13 @@ from rich.table import Table
 
 from benchmarks.curves import load
 from models.data import TrainingData
+from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
 from models.randomness import RunSeeds
-from models.registry import ARCHITECTURES
-from models.training import BASELINE_LEARNING_RATE, TrainingConfig, TrainingRun
-from study import cluster
-from study.config import StudyConfig
-from study.resources import divide
+from models.training.loop import BASELINE_LEARNING_RATE, TrainingConfig, TrainingRun
+from study.cluster import session as cluster
+from study.cluster.capacity import divide
+from study.settings.config import StudyConfig
 
 EPOCHS_A_TRIAL = 10
 RUNS_ON_GPU = (1, 2, 4, 8)

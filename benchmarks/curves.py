@@ -25,15 +25,15 @@ import torch
 from scipy.stats import qmc
 from sklearn.model_selection import train_test_split
 
+from analysis.results.files import write_text
 from benchmarks.replay import Curve
 from models.data import Split, TrainingData, stratified_subset
+from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.registry import ARCHITECTURES
-from models.training import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig, TrainingRun
-from study import datasets
-from study.config import SEARCH_SPACE
-from study.files import write_text
+from models.training.loop import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig, TrainingRun
+from study.data import datasets
+from study.settings.config import SEARCH_SPACE
 
 COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
 CPU = torch.device("cpu")

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.layers import GlobalAveragePool
+from models.networks.layers import GlobalAveragePool
+from models.networks.registry import ARCHITECTURES
 from models.precision import Precision, resolve, training_device
-from models.registry import ARCHITECTURES
-from models.training import BATCH_SIZE
+from models.training.loop import BATCH_SIZE
 
 DEVICE = training_device()
 ON_GPU = DEVICE.type == "cuda"

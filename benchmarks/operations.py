@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models import norm_relu_pool_cpu
 from models.data import LabelledImages, Split, TrainingData
+from models.kernels import norm_relu_pool_cpu
+from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.registry import ARCHITECTURES
-from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
-from study import ALLOCATION
+from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from study.cluster.environment import ALLOCATION
 
 CPU = torch.device("cpu")
 # The code of this project.

@@ -24,9 +24,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from analysis.results.study_folder import StudyFolder
 from study.errors import StudyFailed
-from study.folder import StudyFolder
-from study.ledger import Ledger
+from study.search.ledger import Ledger
 
 NAME = "overhead"
 POLL_SECONDS = 0.02

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from models.layers import Features
-from models.registry import Architecture
+from models.networks.layers import Features
+from models.networks.registry import Architecture
 
 
 def plain_network(architecture: Architecture, n_classes: int, dropout: float) -> nn.Module:

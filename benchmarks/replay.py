@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from models.training import EpochResult, TrainingConfig, best_epoch, outcome_of
-from study.config import SEARCH_SPACE
-from study.ledger import Trial
+from models.training.loop import EpochResult, TrainingConfig, best_epoch, outcome_of
+from study.search.ledger import Trial
+from study.settings.config import SEARCH_SPACE
 
 
 class Curve:

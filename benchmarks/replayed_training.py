@@ -14,7 +14,7 @@ WAIT_FOR = "workers-"
 
 
 def replay(config: dict[str, Any], *, settings: Any, **_: object) -> None:
-    """A trainable as `study.trainable.train_trial`, whose epochs take no time."""
+    """A trainable as `study.search.trial_worker.train_trial`, whose epochs take no time."""
     _wait_for_the_others(str(settings.checkpoints))
     recipe = config["recipe"]
     rng = np.random.default_rng([config["number"], int(recipe["lr"] * 1e9)])

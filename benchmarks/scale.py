@@ -35,18 +35,18 @@ from ray.cluster_utils import Cluster
 from rich.console import Console
 from rich.table import Table
 
+from analysis.results.study_folder import StudyFolder
 from benchmarks.replayed_training import WAIT_FOR, replay
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split
-from study.checkpoints import CheckpointStore
-from study.config import StudyConfig
-from study.driver import run_search
-from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.progress import Progress
-from study.recorder import SearchRecorder
-from study.resources import Resources
-from study.search import Search
-from study.trainable import WorkerSettings
+from study.cluster.capacity import Resources
+from study.listeners.progress import Progress
+from study.listeners.search_recorder import SearchRecorder
+from study.search.driver import run_search
+from study.search.ledger import Ledger
+from study.search.search import Search
+from study.search.trial_worker import WorkerSettings
+from study.settings.config import StudyConfig
+from study.storage.checkpoints import CheckpointStore
 
 SIZES = (100, 1000, 10_000)
 QUICK_SIZES = (6,)

@@ -41,13 +41,13 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from analysis.results.files import without_nan
 from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
 from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler, UnwarpedSampler
-from models.registry import ARCHITECTURES
-from models.training import BATCH_SIZE
-from study.config import RUNGS, Rungs
-from study.files import without_nan
+from models.networks.registry import ARCHITECTURES
+from models.training.loop import BATCH_SIZE
+from study.settings.config import RUNGS, Rungs
 
 RECORDED = Path(__file__).with_name("curves.csv")
 FEWEST = 48

@@ -18,13 +18,13 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from benchmarks.replay import Side
+from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
-from models.registry import ARCHITECTURES
-from models.training import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig
-from study.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
-from study.ledger import Ledger, Status, Trial
-from study.sampler import Sampler
-from study.search import Search
+from models.training.loop import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig
+from study.search.ledger import Ledger, Status, Trial
+from study.search.sampler import Sampler
+from study.search.search import Search
+from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
 
 MakeSide = Callable[[str, int, int, int], Side]
 """Makes a side from the network's name, the number of trials, the cap on epochs, and a seed."""

@@ -46,11 +46,12 @@ from torchvision.datasets import ImageFolder
 from benchmarks.limits import DEVICE, ON_GPU, seconds_at_limit
 from benchmarks.plain import plain_network
 from models.data import LabelledImages, Split, TrainingData
+from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.registry import ARCHITECTURES
-from models.training import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
-from study import ALLOCATION, datasets
+from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from study.cluster.environment import ALLOCATION
+from study.data import datasets
 
 LOADER_WORKERS = 8 if ON_GPU else 2
 # Batches that the plain loop's workers keep ready, each two, and one more that is over when its clock begins.

@@ -14,17 +14,17 @@ import numpy as np
 import optuna
 import torch
 
-from analysis.statistics import Comparison, compare
+from analysis.statistics.comparison import Comparison, compare
 from models.data import Dataset, TrainingData, stratified_split, stratified_subset
-from models.inference import DeviceImages, predict_logits
+from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds, integer, stream
-from models.registry import ARCHITECTURES
-from models.training import TrainingConfig, TrainingRun
-from study import datasets
-from study.config import StudyConfig, steps_per_epoch
-from study.ledger import Ledger
-from study.search import Search
+from models.training.inference import DeviceImages, predict_logits
+from models.training.loop import TrainingConfig, TrainingRun
+from study.data import datasets
+from study.search.ledger import Ledger
+from study.search.search import Search
+from study.settings.config import StudyConfig, steps_per_epoch
 
 NETWORK = "mobilenet"
 TWINS = ("first", "second")

@@ -19,25 +19,26 @@ import ray
 import torch
 from rich.console import Console
 
-from analysis.confirmation import plan_confirmations
-from analysis.final_runs import missing_runs, plan_baselines, plan_final_runs, stray_runs
-from analysis.results import load_results
-from analysis.retraining import FailedRun, Retraining
-from analysis.terminal import comparison
+from analysis.report.terminal import comparison
+from analysis.results.load import load_results
+from analysis.results.study_folder import StudyFolder
 from models.data import Dataset
+from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
-from models.registry import ARCHITECTURES
-from study import cluster, preparation
-from study.checkpoints import CheckpointStore
-from study.config import StudyConfig
-from study.endings import ending_of, parting, say_error
-from study.folder import StudyFolder
-from study.interrupts import Interrupts
-from study.preparation import Request, read_request
-from study.progress import Progress, Screen
-from study.resources import Resources, divide
+from study.cli import request as preparation
+from study.cli.endings import ending_of, parting, say_error
+from study.cli.interrupts import Interrupts
+from study.cli.request import Request, read_request
+from study.cluster import session as cluster
+from study.cluster.capacity import Resources, divide
+from study.listeners.progress import Progress, Screen
+from study.runs.confirmation import plan_confirmations
+from study.runs.final_runs import missing_runs, plan_baselines, plan_final_runs, stray_runs
+from study.runs.ray_runs import FailedRun, Retraining
+from study.search.trial_worker import WorkerSettings
+from study.settings.config import StudyConfig
 from study.stages import Stages, open_search
-from study.trainable import WorkerSettings
+from study.storage.checkpoints import CheckpointStore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,7 +183,7 @@ def _is_finished(request: Request) -> bool:
 
 def _name_report(folder: StudyFolder, console: Console) -> int:
     """Says where the report of a finished study is, built anew if it tells of less than is there."""
-    from analysis.report import is_current  # here, as in _conclude
+    from analysis.report.build import is_current  # here, as in _conclude
 
     if not is_current(folder) or not folder.final.metrics():
         return _conclude(folder, console, ())
@@ -193,10 +194,10 @@ def _name_report(folder: StudyFolder, console: Console) -> int:
 def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
     """Builds the report and says where it is; returns 1 if a final run is missing that would be there."""
     # Here, since a study would wait for Matplotlib and SciPy before its first step.
-    from analysis.caveat_sentences import caveats
-    from analysis.digest import comparison_digest, verdict_digest
-    from analysis.report import build_report
-    from analysis.summary import summarise
+    from analysis.report.build import build_report
+    from analysis.report.digest import comparison_digest, verdict_digest
+    from analysis.verdict.caveat_sentences import caveats
+    from analysis.verdict.summary import summarise
 
     for failure in failures:
         say_error(f"the run {failure.plan.name} failed: {failure.reason}")

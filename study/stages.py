@@ -6,28 +6,28 @@ from dataclasses import dataclass
 import numpy as np
 import ray
 
-from analysis.early_runs import EarlyRuns
-from analysis.final_runs import RunsRecorder, missing_runs, stray_runs, untrained_runs
-from analysis.latency import measure_latency
-from analysis.results import load_results
-from analysis.retraining import FailedRun, Retraining, RunPlan
+from analysis.results.files import DamagedFile
+from analysis.results.load import load_results
+from analysis.results.study_folder import Samples, StudyFolder
+from analysis.retraining.latency import measure_latency
 from models.data import Dataset, TrainingData, stratified_split
+from models.networks.registry import Architecture
 from models.randomness import integer, stream
-from models.registry import Architecture
-from study import cluster
-from study.config import StudyConfig, steps_per_epoch
-from study.driver import run_search
-from study.endings import say_error
+from study.cli.endings import say_error
+from study.cluster import session as cluster
+from study.cluster.capacity import Resources
+from study.cluster.failures import explain
 from study.errors import StudyFailed
-from study.failures import explain
-from study.files import DamagedFile
-from study.folder import Samples, StudyFolder
-from study.ledger import Ledger
-from study.progress import Progress
-from study.recorder import SearchRecorder
-from study.resources import Resources
-from study.search import Search
-from study.trainable import WorkerSettings
+from study.listeners.progress import Progress
+from study.listeners.search_recorder import SearchRecorder
+from study.runs.early_runs import EarlyRuns
+from study.runs.final_runs import RunsRecorder, missing_runs, stray_runs, untrained_runs
+from study.runs.ray_runs import FailedRun, Retraining, RunPlan
+from study.search.driver import run_search
+from study.search.ledger import Ledger
+from study.search.search import Search
+from study.search.trial_worker import WorkerSettings
+from study.settings.config import StudyConfig, steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Stages:
 
     def keep_samples(self) -> None:
         """Keeps the test images that the report shows."""
-        from analysis.samples import choose_positions  # here, since it imports SciPy, which no first step needs
+        from analysis.figures.samples import choose_positions  # here, since it imports SciPy, which no first step needs
 
         positions = choose_positions(load_results(self.folder).groups)
         if positions:

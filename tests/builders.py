@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from models.data import LabelledImages, TrainingData, stratified_split
+from models.networks.registry import Architecture
 from models.randomness import RunSeeds
-from models.registry import Architecture
-from models.training import EpochResult, TrainingConfig, TrainingRun
+from models.training.loop import EpochResult, TrainingConfig, TrainingRun
 
 CPU = torch.device("cpu")
 

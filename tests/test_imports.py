@@ -53,7 +53,7 @@ def test_packages_import_one_way() -> None:
 def test_no_files_import_each_other_in_a_circle() -> None:
     graph = modules()
     assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
-    assert "study.files" in graph["study.folder"]
+    assert "analysis.results.files" in graph["analysis.results.study_folder"]
 
 
 def test_ray_stays_out_of_the_networks_and_out_of_the_report() -> None:
@@ -74,7 +74,7 @@ def test_ray_stays_out_of_the_networks_and_out_of_the_report() -> None:
     ("modules", "unneeded"),
     [
         ("study.run", {"matplotlib", "scipy", "sklearn", "torchvision"}),
-        ("study.trainable, analysis.retraining", {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
+        ("study.search.trial_worker, study.runs.ray_runs", {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
     ],
     ids=["command", "worker"],
 )
@@ -93,8 +93,8 @@ import sys
 import torch
 from models.data import TrainingData, stratified_split
 from models.randomness import RunSeeds
-from models.registry import Architecture
-from models.training import TrainingConfig, TrainingRun
+from models.networks.registry import Architecture
+from models.training.loop import TrainingConfig, TrainingRun
 from tests.builders import ToyNet, noise
 
 images = noise(60)

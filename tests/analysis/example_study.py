@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.metrics import metric_values
-from analysis.results import load_results
-from analysis.samples import choose_positions
-from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
-from study.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
+from analysis.figures.samples import choose_positions
+from analysis.results.load import load_results
+from analysis.results.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
+from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
+from analysis.statistics.metrics import metric_values
 
 TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
 STATUSES = ("COMPLETE", "PRUNED", "STOPPED_EARLY", "PRUNED", "DIVERGED")

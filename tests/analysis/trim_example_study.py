@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from study.files import write_checksums, write_safetensors
+from analysis.results.files import write_checksums, write_safetensors
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "example-study"
 LARGE = 1_000_000

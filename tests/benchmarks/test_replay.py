@@ -13,10 +13,10 @@ import pytest
 from benchmarks import curves, search
 from benchmarks.replay import Choice, Curve, Played, Recorded, play
 from benchmarks.sides import SIDES, MakeSide, OptunaAlone, RandomSearch, ThisProject
-from models.registry import ARCHITECTURES
-from models.training import EpochResult, TrainingConfig
-from study.config import Rungs
-from study.ledger import Trial
+from models.networks.registry import ARCHITECTURES
+from models.training.loop import EpochResult, TrainingConfig
+from study.search.ledger import Trial
+from study.settings.config import Rungs
 from tests.builders import epoch
 
 COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]

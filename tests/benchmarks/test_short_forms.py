@@ -10,7 +10,7 @@ from scipy import stats
 
 from benchmarks import agreement, calibration, concurrency, limits, operations, overhead, scale, throughput
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Setting
-from models.registry import ARCHITECTURES
+from models.networks.registry import ARCHITECTURES
 
 
 def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from models import convolution, norm_relu_pool, step
 from models.data import TrainingData
-from models.kernels import can_use_triton
-from models.registry import ARCHITECTURES, Architecture
-from models.training import TrainingConfig, TrainingRun
+from models.kernels import convolution, norm_relu_pool
+from models.kernels.available import can_use_triton
+from models.networks.registry import ARCHITECTURES, Architecture
+from models.training import step
+from models.training.loop import TrainingConfig, TrainingRun
 from tests.builders import CPU, ToyNet, coloured, training_data, training_run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -14,10 +14,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from study.config import StudyConfig
-from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.optuna_database import open_database
+from analysis.results.optuna_database import open_database
+from analysis.results.study_folder import StudyFolder
+from study.search.ledger import Ledger
+from study.settings.config import StudyConfig
 from tests.processes import SMALL, TEMPORARY, Study, assert_same_results, run
 
 
@@ -272,7 +272,7 @@ def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(whole: Pa
 def test_the_session_of_another_living_study_is_left_alone(tmp_path: Path) -> None:
     script = """
 import sys
-from study.cluster import ray_session
+from study.cluster.session import ray_session
 with ray_session(None):
     print("up", flush=True)
     sys.stdin.readline()

@@ -17,12 +17,12 @@ import torch
 from optuna.trial import TrialState
 from safetensors.torch import load_file
 
+from analysis.results.optuna_database import open_database
+from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from models.data import ChannelStatistics
-from models.inference import DeviceImages, predict_logits
-from models.registry import ARCHITECTURES
-from study import datasets
-from study.folder import HISTORY_COLUMNS, TRIAL_COLUMNS
-from study.optuna_database import open_database
+from models.networks.registry import ARCHITECTURES
+from models.training.inference import DeviceImages, predict_logits
+from study.data import datasets
 from study.run import main
 from tests.processes import SMALL, Study, run
 
@@ -193,7 +193,7 @@ OTHER_TEST_SET = """
 import sys
 from dataclasses import replace
 import numpy as np
-from study import datasets
+from study.data import datasets
 from study.run import main
 
 load = datasets.load
@@ -230,7 +230,7 @@ MORE_NETWORKS = """
 import sys
 import torch
 from torch import nn
-from models.registry import Architecture, register
+from models.networks.registry import Architecture, register
 from study.run import main
 
 class Tiny(nn.Module):

@@ -1,0 +1,199 @@
+"""Which figures the report of a study shows, and what they show in words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.figures import final_runs as figures
+from analysis.figures import predictions as prediction_figures
+from analysis.figures import search as search_figures
+from analysis.figures.samples import choose_positions, judged_networks, judged_probabilities
+from analysis.results.load import StudyResults
+from analysis.statistics.search_progress import best_scores, rung_epochs
+
+# The parts of the page that show figures.
+PARTS = (
+    "accuracy",
+    "differences",
+    "costs",
+    "classes",
+    "confusion",
+    "samples",
+    "final",
+    "space",
+    "rungs",
+    "search",
+    "best",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page: its file name without suffix, what it shows in words, and its form for wide pages and,
+    where that differs, for phones."""
+
+    name: str
+    alt: str
+    wide: Figure
+    narrow: Figure | None = None
+
+
+def study_pictures(results: StudyResults, summary: dict[str, Any]) -> dict[str, list[Picture]]:
+    """The figures of each part of the page; a part without data has none."""
+    return {
+        **{part: [] for part in PARTS},
+        **_of_final_runs(results, summary),
+        **_of_predictions(results),
+        **_of_search(results),
+        "samples": _samples(results),
+    }
+
+
+def _of_final_runs(results: StudyResults, summary: dict[str, Any]) -> dict[str, list[Picture]]:
+    trained = {name: group for name, group in results.groups.items() if not group.same_as}
+    if not trained:
+        return {}
+    titles, order = listed(list(results.architectures.values())), list(results.architectures)
+    histories = {group.title: [run.history for run in group.runs] for group in trained.values()}
+    alt = f"Test accuracy of every seed of every group, with means and intervals: {titles}."
+    pictures = {"accuracy": [_both("accuracy-by-group", alt, figures.accuracy_by_group, summary["groups"], order)]}
+    if paired := paired_differences(results, summary):
+        alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
+        pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
+    # A baseline that is the tuned configuration too is shown as that.
+    repeated = {group.same_as for group in results.groups.values()}
+    groups = {name: group for name, group in summary["groups"].items() if name not in repeated}
+    alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
+    pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
+    alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."
+    pictures["final"] = [_both("final-curves", alt, figures.final_curves, histories)]
+    return pictures
+
+
+def _of_predictions(results: StudyResults) -> dict[str, list[Picture]]:
+    if not results.groups:
+        return {}
+    n_classes, order = len(results.classes), list(results.architectures)
+    judged = judged_networks(results.groups)
+    scores = {
+        group.title: prediction_figures.f1_by_class(group.predictions(), group.labels, n_classes)
+        for group in judged.values()
+    }
+    places = [order.index(arch) for arch in judged]
+    alt = f"F1 of each class, the mean and the range over seeds: {listed(list(scores))}."
+    confusion = [
+        Picture(
+            f"confusion-{name}",
+            f"Confusion matrix of {group.title}: true classes against predicted ones.",
+            prediction_figures.confusion_matrix(group.predictions(), group.labels, results.classes, group.title),
+        )
+        for name, group in results.groups.items()
+        if not group.same_as
+    ]
+    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, results.classes, places)
+    return {"classes": [f1], "confusion": confusion}
+
+
+def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
+    if not len(results.trials):
+        return {}
+    trials, archs, search = results.trials, results.architectures, results.study["search"]
+    titles, chosen = listed(list(archs.values())), chosen_trials(results)
+    curves = {}
+    for arch, title in archs.items():
+        own = trials[trials["arch"] == arch]
+        history = results.history[results.history["arch"] == arch] if len(results.history) else results.history
+        if len(own):
+            curves[title] = best_scores(own, history)
+    epochs = rung_epochs(search["grace_period"], search["reduction_factor"], results.study["config"]["max_epochs"])
+    space, best = search_figures.search_space, search_figures.best_score_against_budget
+    alt_space = f"Dropout against learning rate of every trial, coloured by its score: {titles}."
+    rungs = ", with the rungs that could stop it" if epochs else ""
+    alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."
+    alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
+    alt_best = f"The best score of the search against trials and against epochs: {titles}."
+    return {
+        "space": [_both("search-space", alt_space, space, trials, archs, search["space"], chosen)],
+        "rungs": [_both("search-rungs", alt_rungs, search_figures.trial_lengths, trials, archs, epochs)],
+        "search": [
+            _both("search-curves", alt_curves, search_figures.search_curves, results.history, trials, archs, chosen)
+        ],
+        "best": [_both("best-score", alt_best, best, curves)],
+    }
+
+
+def paired_differences(results: StudyResults, summary: dict[str, Any]) -> list[figures.Paired]:
+    """The differences in accuracy of the pairs of runs of each comparison of a summary."""
+    paired = []
+    for row in summary["comparisons"]:
+        accuracy = [
+            dict(zip(summary["groups"][name]["seeds"], summary["groups"][name]["accuracy"]["values"], strict=True))
+            for name in (row["a"], row["b"])
+        ]
+        low, high = row["difference"]["ci95"]
+        paired.append(
+            figures.Paired(
+                (side_title(results, row["a"]), side_title(results, row["b"])),
+                {seed: accuracy[0][seed] - accuracy[1][seed] for seed in row["seeds"]},
+                row["difference"]["mean"],
+                None if low is None else (low, high),
+                row["margin"],
+            )
+        )
+    return paired
+
+
+def side_title(results: StudyResults, name: str) -> str:
+    """A group as one side of a comparison: "AlexNet (tuned)"."""
+    group = results.groups[name]
+    return f"{results.architectures[group.arch]} ({group.variant})"
+
+
+def _samples(results: StudyResults) -> list[Picture]:
+    if results.samples is None or not results.groups:
+        return []
+    index = {int(position): row for row, position in enumerate(results.samples.positions)}
+    probabilities = judged_probabilities(results.groups)
+    pictures = []
+    for kind, chosen in choose_positions(results.groups).items():
+        positions = [int(position) for position in chosen if int(position) in index]
+        if not positions:
+            continue
+        labels = next(iter(results.groups.values())).labels
+        said = {
+            results.architectures[arch]: [
+                (results.classes[int(values[position].argmax())], float(values[position].max()))
+                for position in positions
+            ]
+            for arch, values in probabilities.items()
+        }
+        images = results.samples.images[[index[position] for position in positions]]
+        truths = [results.classes[int(labels[position])] for position in positions]
+        judged = listed([group.title for group in judged_networks(results.groups).values()])
+        alt = f"{kind.capitalize()}: {len(positions)} test images with their true class and the answers of {judged}."
+        name = f"samples-{kind.replace(' ', '-')}"
+        pictures.append(_both(name, alt, prediction_figures.sample_predictions, images, truths, said))
+    return pictures
+
+
+def _both(name: str, alt: str, draw: Callable[..., Figure], *arguments: Any) -> Picture:
+    return Picture(name, alt, draw(*arguments), draw(*arguments, columns=1))
+
+
+def chosen_trials(results: StudyResults) -> dict[str, str]:
+    """The first trial of each architecture that has its tuned configuration."""
+    chosen: dict[str, str] = {}
+    for trial in results.trials.to_dict("records"):
+        group = results.groups.get(f"{trial['arch']}-tuned")
+        if group and all(np.isclose(trial[name], value) for name, value in group.config.items()):
+            chosen.setdefault(str(trial["arch"]), str(trial["trial_id"]))
+    return chosen
+
+
+def listed(items: Sequence[Any]) -> str:
+    """ "a, b and c"."""
+    words = [str(item) for item in items]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

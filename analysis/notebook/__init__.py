@@ -1,0 +1,1 @@
+"""The notebook of results: `python -m analysis.notebook [DIR]` runs it."""

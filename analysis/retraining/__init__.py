@@ -1,0 +1,1 @@
+"""Plans, trains and judges one run after the search. No Ray."""

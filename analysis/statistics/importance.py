@@ -1,0 +1,95 @@
+"""How much each hyperparameter mattered in a search, by Optuna."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from analysis.results.optuna_database import open_database
+
+# Of fewer trials the shares cannot be told from those of scores in random order.
+LEAST_TRIALS = 16
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What one search says of its hyperparameters.
+
+    Attributes:
+        trials: those with a score, one that a rung stopped at its last: they were stopped for what is asked here, so
+            that without them the shares may say the opposite.
+        shares: of the variance of the score between them, by hyperparameter, summing to 1; empty if unknown.
+        reason: why they are unknown.
+    """
+
+    trials: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, Importance]:
+    """Importance by fANOVA (Hutter, Hoos and Leyton-Brown, 2014), for the Optuna study of each architecture.
+
+    The database is not touched, and the same one gives the same numbers. Whatever is wrong with it becomes a reason.
+    """
+    names = list(architectures)
+    if not database.is_file():
+        return dict.fromkeys(names, Importance(reason="optuna.db is not there"))
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            copy = Path(directory) / "optuna.db"
+            shutil.copy(database, copy)
+            storage = open_database(copy)
+            known = {study.study_name for study in storage.get_all_studies()}
+            return {
+                name: importance(optuna.load_study(study_name=name, storage=storage))
+                if name in known
+                else Importance(reason="optuna.db does not hold its search")
+                for name in names
+            }
+        # A damaged database can fail anywhere in SQLite, SQLAlchemy, Alembic or Optuna, and the report can do without.
+        except Exception:
+            return dict.fromkeys(names, Importance(reason="optuna.db cannot be read"))
+
+
+def importance(study: optuna.Study) -> Importance:
+    """Importance of the hyperparameters of one Optuna study."""
+    trials = _scored_trials(study)
+    if len(trials) < LEAST_TRIALS:
+        return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} trials with a score")
+    if len({trial.value for trial in trials}) == 1:
+        return Importance(len(trials), reason="all trials have the same score")
+    with _quiet():
+        scored = optuna.create_study(direction=study.direction)
+    scored.add_trials(trials)
+    try:
+        shares = get_param_importances(scored, evaluator=FanovaImportanceEvaluator(seed=0))
+    except RuntimeError:  # every resampled forest can miss the one score that differs
+        return Importance(len(trials), reason="the trials hardly differ in score")
+    return Importance(len(trials), {name: float(shares[name]) for name in sorted(shares)})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Optuna from telling of every study that it makes."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _scored_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
+    """Those with a score, as completed ones, since fANOVA takes no others."""
+    return [
+        create_trial(params=trial.params, distributions=trial.distributions, value=trial.value)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if trial.value is not None
+    ]

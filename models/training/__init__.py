@@ -1,0 +1,1 @@
+"""How one network is trained, from its recipe to its best weights."""

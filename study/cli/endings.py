@@ -1,0 +1,56 @@
+"""How a study ends: one line for the user, and an exit status."""
+
+import errno
+import shlex
+import sys
+from contextlib import suppress
+
+from analysis.results.files import DamagedFile
+from study.cli.interrupts import INTERRUPTED
+from study.cli.request import Request
+from study.errors import BadInput, StudyFailed
+
+# What a full, failing or forbidden disk gives.
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+
+
+def say_error(line: str) -> None:
+    """Prints a line to the standard error stream, if anybody reads it."""
+    with suppress(BrokenPipeError):
+        print(line, file=sys.stderr)
+
+
+def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] | None:
+    """The last line and the exit status where an error ends the study; None if it is a fault of the program."""
+    match error:
+        case BadInput():
+            return f"error: {error}", 2
+        case KeyboardInterrupt():
+            return parting(request), INTERRUPTED
+        case StudyFailed():
+            return f"the study failed: {error}. When that is mended, {_go_on(request)}", 1
+        case DamagedFile():
+            return f"the study failed: {error}", 1
+        case OSError() if error.errno in _DISK_FAILURES:
+            place = "" if error.filename is None else f": {error.filename}"
+            return f"the study failed: {error.strerror}{place}. When that is mended, {_go_on(request)}", 1
+    return None
+
+
+def parting(request: Request | None) -> str:
+    """What an interrupted study leaves the user with."""
+    if request is None or not _has_begun(request):
+        return "interrupted before the study began"
+    return f"interrupted; {_go_on(request)}"
+
+
+def _go_on(request: Request | None) -> str:
+    if request is None or not _has_begun(request):
+        return "begin again"
+    path = request.folder.path
+    words = ["python", "-m", "study.run", "--resume", "--results-dir", str(path.parent), "--name", path.name]
+    return f"go on with: {shlex.join(words)}"
+
+
+def _has_begun(request: Request) -> bool:
+    return (request.folder.path / "study.json").exists()

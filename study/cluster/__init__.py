@@ -1,0 +1,1 @@
+"""Ray: one session of it, its machines and its workers."""

@@ -1,0 +1,1 @@
+"""The data sets, read into arrays."""

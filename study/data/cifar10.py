@@ -1,0 +1,109 @@
+"""CIFAR-10 (Krizhevsky, 2009) as torchvision fetches, verifies and reads it."""
+
+import contextlib
+import itertools
+import os
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity, download_url, extract_archive
+
+from models.data import Dataset, LabelledImages
+from study.errors import BadInput
+from study.storage.lock import Locked, exclusive
+
+# A download is given up when nothing has arrived for so long, be it a name server, a connection or a body that hangs.
+STALL_SECONDS = 20.0
+POLL_SECONDS = 0.1
+
+
+def load_cifar10(root: Path) -> Dataset:
+    """Reads torchvision's files below `root`, which are fetched if they are not there.
+
+    Raises:
+        BadInput: if they can be neither read nor fetched, the latter STALL_SECONDS after the last sign of life.
+    """
+    archive = root / CIFAR10.filename
+    try:
+        with contextlib.suppress(RuntimeError):  # what torchvision raises if a file is missing or damaged
+            return _read_cifar10(root)
+        root.mkdir(parents=True, exist_ok=True)
+        with _alone_in(root):
+            with contextlib.suppress(RuntimeError):  # another study may have fetched it meanwhile
+                return _read_cifar10(root)
+            if not check_integrity(archive, CIFAR10.tgz_md5):
+                _download(CIFAR10.url, archive, CIFAR10.tgz_md5)
+            extract_archive(archive, root)
+            return _read_cifar10(root)
+    except (OSError, HTTPException, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(
+            f"CIFAR-10 could not be fetched from {CIFAR10.url} to {str(root)!r} ({reason}). Put {CIFAR10.filename} or"
+            f" its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or use your own images"
+            f" with --dataset folder --data-dir PATH, or run without a network with --dataset digits"
+        ) from error
+
+
+@contextlib.contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Waits until no other process fetches or unpacks there, and keeps others waiting."""
+    for attempt in itertools.count():
+        with contextlib.suppress(Locked), exclusive(root):
+            yield
+            return
+        if attempt == 0:
+            print(f"Waiting for another process that fetches CIFAR-10 to {root}", file=sys.stderr)
+        time.sleep(POLL_SECONDS)
+
+
+def _read_cifar10(root: Path) -> Dataset:
+    with warnings.catch_warnings():
+        # numpy 2.4.0 to 2.4.4 warn of the dtypes in these old pickles.
+        warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
+        parts = [CIFAR10(root, train=train) for train in (True, False)]
+    train, test = (
+        LabelledImages(np.ascontiguousarray(part.data), np.array(part.targets, dtype=np.int64)) for part in parts
+    )
+    return Dataset("CIFAR-10", tuple(parts[0].classes), train, test)
+
+
+def _download(url: str, archive: Path, md5: str) -> None:
+    """Has torchvision fetch and verify a file, which then appears whole.
+
+    torchvision sets no time limits and a name look-up can have none, so it works in a thread that can be given up. What
+    is left of that thread ends with the process, and writes at most into the temporary folder.
+
+    Raises:
+        TimeoutError: if nothing has arrived for STALL_SECONDS.
+    """
+    errors: list[Exception] = []
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".download-", ignore_cleanup_errors=True) as folder:
+        partial = Path(folder) / archive.name
+
+        def fetch() -> None:
+            try:
+                download_url(url, folder, archive.name, md5)
+            except Exception as error:  # raised below, in the thread that waits
+                errors.append(error)
+
+        thread = threading.Thread(target=fetch, name="download", daemon=True)
+        thread.start()
+        arrived, last_sign = 0, time.monotonic()
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
+            size = partial.stat().st_size if partial.exists() else 0
+            if size != arrived:
+                arrived, last_sign = size, time.monotonic()
+            elif time.monotonic() - last_sign > STALL_SECONDS:
+                raise TimeoutError(f"nothing arrived for {STALL_SECONDS:g} s")
+        if errors:
+            raise errors[0]
+        os.replace(partial, archive)

@@ -1,0 +1,1 @@
+"""Who listens to a study: the screen, the tables."""

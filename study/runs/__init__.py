@@ -1,0 +1,1 @@
+"""The runs after the search, as Ray tasks."""

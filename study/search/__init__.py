@@ -1,0 +1,1 @@
+"""The search: which trial comes next, and which are stopped."""

@@ -1,0 +1,1 @@
+"""Where a study keeps what it needs to go on."""

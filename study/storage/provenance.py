@@ -1,0 +1,114 @@
+"""What study.json says of where a study's numbers come from."""
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from joblib import cpu_count
+
+# Ray has no public way to ask what memory a container may use.
+from ray._common.utils import get_system_memory
+
+from models.data import VALIDATION_FRACTION, Dataset
+from models.training.loop import BATCH_SIZE, PATIENCE
+from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig, steps_per_epoch
+
+# Another number wherever a study begun before could not go on: other files, or other images in a split.
+FORMAT = 2
+_PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
+
+
+def describe_study(
+    name: str,
+    arguments: Sequence[str],
+    config: StudyConfig,
+    networks: Mapping[str, Mapping[str, Any]],
+    dataset: Dataset,
+) -> dict[str, Any]:
+    """Contents of study.json.
+
+    Args:
+        arguments: what followed `python -m study.run` on the command line.
+        config: with nothing left to be worked out.
+        networks: by name, each with title, baseline, parameters and macs.
+    """
+    return {
+        "format": FORMAT,
+        "name": name,
+        "id": uuid4().hex,
+        **describe_session(arguments),
+        "config": config.to_json(),
+        "architectures": {arch: dict(network) for arch, network in networks.items()},
+        "search": search_settings(config, len(dataset.train)),
+        "data": {
+            "title": dataset.title,
+            "classes": list(dataset.classes),
+            "n_train": len(dataset.train),
+            "n_test": len(dataset.test),
+            "fingerprint": dataset.fingerprint(),
+        },
+    }
+
+
+def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
+    """When, how and where a study is worked on now; what it says later is of a session that went on with it."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "study.run", *arguments]),
+        "environment": {
+            "python": platform.python_version(),
+            "git_commit": _git_commit(),
+            "c_compiler": _c_compiler(),
+            "packages": {package: version(package) for package in _PACKAGES},
+            "platform": platform.platform(),
+            "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
+            # Of a container, not of the machine that it shares.
+            "cpus": cpu_count(),
+            "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+            "memory_gib": round(get_system_memory() / 2**30, 1),
+        },
+    }
+
+
+def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
+    """How this version searches and trains, with so many training images before the split: `search` in study.json."""
+    return {
+        "space": {
+            "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
+            "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
+        },
+        "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train)),
+        "reduction_factor": RUNGS.reduction_factor,
+        "tolerance": RUNGS.tolerance,
+        "sampler": "Gaussian process",
+        "startup_trials": STARTUP_TRIALS,
+        "patience": PATIENCE,
+        "batch_size": BATCH_SIZE,
+        "validation_fraction": VALIDATION_FRACTION,
+    }
+
+
+def _git_commit() -> str | None:
+    """The checkout's commit, with "-dirty" if it was changed; None outside a checkout or without git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
+def _c_compiler() -> str | None:
+    """What cc, which makes code that trains, says it is; None without it."""
+    try:
+        done = subprocess.run(["cc", "--version"], capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return None
+    return done.stdout.partition("\n")[0].strip() or None

@@ -1,0 +1,159 @@
+"""Figures of the final runs take whatever a study can hold; what can be counted in them is counted."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures.final_runs import (
+    Paired,
+    accuracy_by_group,
+    final_curves,
+    paired_differences,
+    pareto_front,
+    trade_offs,
+)
+from analysis.figures.style import label, render
+from tests.analysis.drawn import ODD, curves, overlaps, texts, visible
+
+GROUP: dict[str, Any] = {
+    "title": "A",
+    "arch": "a",
+    "variant": "tuned",
+    "accuracy": {"mean": 0.9, "ci95": [0.8, 0.95], "values": [0.89, 0.91]},
+    "latency_ms": {"p50": 2.0},
+    "parameters": 1000,
+    "macs": 5_000_000,
+}
+
+
+def run(losses: list[float]) -> pd.DataFrame:
+    columns = {"train_loss": losses, "val_loss": losses, "val_accuracy": np.linspace(0, 1, len(losses))}
+    return pd.DataFrame({"epoch": np.arange(1, len(losses) + 1), **columns})
+
+
+def test_labels_are_safe_to_draw() -> None:
+    assert label("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
+    assert label("$x$") == r"\$x\$"
+    assert label("abcdefgh", 5) == "ab…gh"
+
+
+def test_final_curves_draw_the_mean_while_half_of_the_runs_train() -> None:
+    figure = final_curves({"A": [run([4, 2, 1, 1]), run([2, 1]), run([3, 3, 3])]})
+    epochs, means = curves(figure.axes[0])[3]
+    assert epochs == [1, 2, 3]
+    assert means == [3, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "histories",
+    [
+        {},
+        {"no runs": []},
+        {"empty": [run([])]},
+        {"diverged": [run([1.0, np.nan]), run([np.inf, 0.0])], "fine": [run([1.0, 1e30])]},
+        {name: [run([2.0, 1.0])] for name in ODD[:4]},
+    ],
+)
+def test_final_curves_take_any_runs(histories: dict[str, list[pd.DataFrame]]) -> None:
+    for columns in (1, 2):
+        render(final_curves(histories, columns), "svg")
+
+
+def test_accuracy_shows_every_seed_the_mean_and_its_interval() -> None:
+    groups: dict[str, dict[str, Any]] = {
+        "a-tuned": {"title": "A", "arch": "a", "accuracy": {"mean": 0.9, "ci95": [0.8, 0.95], "values": [0.89, 0.91]}},
+        "b-tuned": {"title": "B", "arch": "b", "accuracy": {"mean": 0.7, "ci95": [None, None], "values": [0.7]}},
+        "c-tuned": {"title": "$C$", "arch": "c", "accuracy": {"mean": None, "ci95": None, "values": []}},
+    }
+    figure = accuracy_by_group(groups, ["a", "b", "c"])
+    drawn = [np.round(x, 6).tolist() for x, _ in curves(figure.axes[0])]
+    assert drawn[:3] == [[89, 91], [90], [80, 95]]
+    assert drawn[3:5] == [[70], [70]]
+    assert {"A", "B", "$C$", "test accuracy (%)"} <= set(texts(figure))
+    assert "no final runs" in texts(accuracy_by_group({}, [], columns=1))
+
+
+def test_paired_differences_show_every_seed_the_mean_and_its_interval() -> None:
+    paired = Paired(("A $", "B"), {0: 0.01, 3: -0.02}, -0.005, (-0.05, 0.04), 0.005)
+    figure = paired_differences([paired])
+    (ax,) = figure.axes
+    drawn = [(x, np.round(y, 6).tolist()) for x, y in curves(ax)[1:]]
+    assert drawn == [([0, 1], [1, -2]), ([2.5], [-0.5]), ([2.5, 2.5], [-5, 4])]
+    (band,) = ax.patches
+    assert band.get_extents().transformed(ax.transData.inverted()).intervaly.tolist() == pytest.approx([-0.5, 0.5])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "3", "mean"]
+    assert {"A $", "\N{MINUS SIGN} B", "seed", "percentage points"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("seeds", [1, 20, 60])
+def test_paired_differences_of_any_number_of_seeds(seeds: int) -> None:
+    paired = Paired((ODD[5], ODD[5]), dict.fromkeys(range(seeds), 0.0), 0.0, None if seeds == 1 else (-0.1, 0.1), 0.0)
+    for count in (0, 1, 4):
+        render(paired_differences([paired] * count, columns=1), "svg")
+    assert len(paired_differences([paired]).axes[0].get_xticks()) <= 13
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_titles_and_ticks_of_paired_differences_have_room(columns: int) -> None:
+    sides = "MobileNet-like, width 0.5, with a tail (tuned)", "MobileNet-like, width 0.5, with a tail (baseline)"
+    for seeds in (12, 19, 48, 200):
+        figure = paired_differences([Paired(sides, dict.fromkeys(range(seeds), 0.0), 0.0, None, 0.005)] * 2, columns)
+        figure.draw_without_rendering()
+        ax = figure.axes[0]
+        assert overlaps(ax.get_xticklabels()) == []
+        assert ax.title.get_window_extent().x1 <= (figure.bbox.x1 if columns == 1 else figure.axes[1].bbox.x0)
+
+
+def test_the_pareto_front_is_what_no_other_point_beats() -> None:
+    points = [(1.0, 0.5), (2.0, 0.4), (2.0, 0.8), (3.0, 0.8), (4.0, 0.9), (1.0, 0.5)]
+    assert pareto_front(points) == [0, 2, 4]
+    assert pareto_front([]) == []
+
+
+def test_trade_offs_mark_the_front_and_say_what_was_not_measured() -> None:
+    cheap = GROUP | {"title": "$B$", "arch": "b", "variant": "baseline", "parameters": 10, "latency_ms": {"p50": None}}
+    cheap["accuracy"] = {"mean": 0.7, "ci95": [None, None], "values": [0.7]}
+    figure = trade_offs({"a-tuned": GROUP | {"latency_ms": {"p50": None}}, "b-baseline": cheap}, ["a", "b"])
+    latency, parameters, macs = figure.axes
+    assert curves(parameters)[-1] == ([10, 1000], [70, 90])
+    assert curves(macs)[-1] == ([5_000_000], [90]), "as cheap and worse is not on the front"
+    assert curves(latency) == [([], [])]
+    assert {"not measured", "parameters", "multiply-accumulates an image", "$B$", "Pareto front"} <= set(texts(figure))
+    render(trade_offs({}, [], columns=1), "png")
+
+
+@pytest.mark.parametrize("latencies", [(0.41, 0.36), (1.0, 0.9), (0.2, 0.2), (4.91, 0.54), (0.05, 80.0)])
+def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) -> None:
+    groups = {
+        f"{arch}-tuned": GROUP | {"title": arch, "arch": arch, "latency_ms": {"p50": latency}}
+        for arch, latency in zip("ab", latencies, strict=True)
+    }
+    for columns in (1, 2):
+        figure = trade_offs(groups, ["a", "b"], columns)
+        figure.draw_without_rendering()
+        shown = visible(figure.axes[0].xaxis)
+        assert len(shown) >= 2
+        assert overlaps(shown) == []
+
+
+@pytest.mark.parametrize("lowest", [1.0, 0.1, 5e-3, 5e-4, 1e-4, 1e-6])
+def test_a_loss_axis_has_ticks_that_can_be_read(lowest: float) -> None:
+    losses = np.geomspace(2.3, lowest, 10)
+    table = pd.DataFrame({"epoch": range(1, 11), "train_loss": losses, "val_loss": losses, "val_accuracy": 0.5})
+    for columns in (1, 2):
+        figure = final_curves({"A": [table]}, columns)
+        figure.draw_without_rendering()
+        shown = visible(figure.axes[0].yaxis)
+        assert len(shown) >= 2
+        assert overlaps(shown) == []
+
+
+def test_the_same_figure_gives_the_same_bytes_and_leaves_no_settings() -> None:
+    before = dict(mpl.rcParams)
+    first, second = (accuracy_by_group({"a-tuned": GROUP}, ["a"]) for _ in range(2))
+    assert render(first, "svg") == render(second, "svg")
+    assert render(first, "png") == render(second, "png")
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,128 @@
+"""The notebook runs from top to bottom wherever it is opened, and is committed with what a real run shows."""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from analysis.notebook import tables as notebook_support
+from analysis.notebook.__main__ import NOTEBOOK, main, run_notebook
+from analysis.notebook.tables import EXAMPLE, open_study, rerun_command
+from analysis.results.load import load_results
+from analysis.results.study_folder import StudyFolder
+from analysis.verdict.summary import summarise
+from study.errors import BadInput
+from tests.analysis.example_study import write_example
+
+PATH_OF_A_MACHINE = re.compile(r"(?<![\w.])(/(work|tmp|root|home|Users|mnt|var|opt)\b|[A-Z]:\\)")
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[Any]:
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def shown(notebook: nbformat.NotebookNode) -> str:
+    """What the outputs say in text, whatever its form."""
+    texts = []
+    for output in outputs(notebook):
+        texts += [output.get("text", ""), *output.get("traceback", [])]
+        texts += [str(value) for kind, value in output.get("data", {}).items() if kind.startswith("text/")]
+    return "\n".join(texts)
+
+
+def check_run(notebook: nbformat.NotebookNode) -> None:
+    """Every code cell has run, in order, without an error or a warning."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    for output in outputs(notebook):
+        assert output.output_type != "error"
+        assert output.get("name") != "stderr", output.text
+    assert "Warning" not in shown(notebook)
+
+
+def test_it_tells_the_story_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY", str(EXAMPLE))
+    started = time.monotonic()
+    notebook = run_notebook(NOTEBOOK, tmp_path)
+    assert time.monotonic() - started < 60
+    check_run(notebook)
+    results = load_results(StudyFolder.open(EXAMPLE))
+    assert summarise(results)["verdict"]["text"] in shown(notebook)
+    assert f"**{results.study['name']}**" in shown(notebook)
+    assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) >= 12
+    assert "nothing to show" not in shown(notebook)
+
+
+def test_without_a_name_it_opens_the_newest_study_even_an_unfinished_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STUDY", raising=False)
+    older = write_example(tmp_path / "results" / "older", seeds=1, search=False)
+    os.utime(older.path / "study.json", (1, 1))
+    write_example(tmp_path / "results" / "newer", seeds=1, latency=False, skip=["mobilenet-tuned"])
+    notebook = run_notebook(NOTEBOOK, tmp_path)
+    check_run(notebook)
+    assert "**newer**" in shown(notebook)
+    assert "There is no verdict" in shown(notebook)
+    assert "MobileNet-like, tuned: no final run is there." in shown(notebook)
+
+
+def test_which_study_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository, elsewhere = tmp_path / "repository", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr(notebook_support, "ROOT", repository)
+    monkeypatch.delenv("STUDY", raising=False)
+    assert open_study().path == EXAMPLE
+    write_example(repository / "results" / "of-the-repository", seeds=1, search=False)
+    assert open_study().path.name == "of-the-repository"
+    write_example(elsewhere / "results" / "of-the-working-directory", seeds=1, search=False)
+    assert open_study().path.name == "of-the-working-directory"
+    monkeypatch.setenv("STUDY", str(EXAMPLE))
+    assert open_study().path == EXAMPLE
+    monkeypatch.setenv("STUDY", str(elsewhere))
+    with pytest.raises(BadInput, match="not a study"):
+        open_study()
+
+
+def test_the_command_line_refuses_what_is_no_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = NOTEBOOK.read_bytes()
+    assert main([str(tmp_path)]) == 2
+    assert "is not a study" in capsys.readouterr().err
+    assert NOTEBOOK.read_bytes() == before
+
+
+@pytest.mark.parametrize("places", ["--results-dir /tmp/here --name x", "--results-dir=/tmp/here --name=x"])
+def test_the_command_to_run_it_again_names_no_place(places: str, tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "study", seeds=1, search=False)
+    folder.write_study(folder.read_study() | {"command": f"python -m study.run --preset quick {places} --seeds 3"})
+    assert rerun_command(load_results(folder)) == "python -m study.run --preset quick --seeds 3"
+    study = folder.read_study()
+    folder.write_study(study | {"resumed": [], "config": study["config"] | {"seeds": 7}})
+    assert rerun_command(load_results(folder)) == "python -m study.run --preset quick --seeds 7"
+
+
+def test_the_committed_notebook_shows_a_run_of_no_particular_machine() -> None:
+    assert NOTEBOOK.stat().st_size < 2_000_000
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    check_run(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert any("image/png" in output.get("data", {}) for output in outputs(notebook))
+    for output in outputs(notebook):
+        output.get("data", {}).pop("image/png", None)
+    assert not PATH_OF_A_MACHINE.search(json.dumps(notebook))
+    assert not any("execution" in cell.metadata for cell in notebook.cells)
+
+
+def test_the_example_is_small_and_of_no_particular_machine() -> None:
+    files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 1_500_000
+    for path in files:
+        if path.suffix in (".json", ".csv", ".md", ".db"):
+            assert not PATH_OF_A_MACHINE.search(path.read_bytes().decode(errors="replace")), path

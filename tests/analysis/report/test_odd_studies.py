@@ -1,0 +1,197 @@
+"""The report of a study that is not finished, or not of two networks and ten classes."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis.figures.catalogue import PARTS, study_pictures
+from analysis.report.__main__ import main
+from analysis.report.build import build_report
+from analysis.report.digest import verdict_digest
+from analysis.results.load import load_results
+from analysis.results.run_folders import FinalRun
+from analysis.verdict.caveat_sentences import caveats
+from analysis.verdict.summary import summarise
+from study.errors import BadInput
+from tests.analysis.drawn import texts
+from tests.analysis.example_study import write_example
+from tests.analysis.pages import table, words
+
+BASELINES = ["alexnet-baseline", "mobilenet-baseline"]
+NASTY = "<script>alert(1)</script>"
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    titles = {"one": NASTY, "two": "$x_1$ & co", "three": "Three"}
+    folder = write_example(
+        tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫"], same_as=["two"], seeds=2, trials=3
+    )
+    page = build_report(folder).read_text()
+    assert "<script" not in page
+    assert [row[0] for row in table(page, "cost")] == list(titles.values())
+    assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
+    assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
+    shown = words(page)
+    assert "3 networks: none is shown, on all planned seeds, to be better than every other. Every pair" in shown
+    assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
+    assert shown.count("2 seeds cannot show one") == 5
+    assert "$x_1$ & co: the documented baseline came out of the search as the best configuration" in shown
+
+
+@pytest.mark.parametrize(
+    ("skip", "said"),
+    [
+        (["three-tuned"], "3 networks: of the 3 pairs only 1 can be compared, for want of final runs."),
+        (["three-tuned", "two-tuned"], "3 networks: of the 3 pairs none can be compared, for want of final runs."),
+    ],
+)
+def test_pairs_that_lack_final_runs_are_not_announced(tmp_path: Path, skip: list[str], said: str) -> None:
+    titles = {"one": "One", "two": "Two", "three": "Three"}
+    results = load_results(write_example(tmp_path / "s", titles=titles, skip=skip, seeds=2, trials=3))
+    assert verdict_digest(results, summarise(results))["text"].endswith(said)
+
+
+def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", seeds=2, n_test=40)
+    study = folder.read_study()
+    session = {"created": study["created"], "command": "", "environment": study["environment"], "added_seeds": 1}
+    folder.write_study(study | {"resumed": [session]})
+    said = " ".join(caveats(load_results(folder)))
+    assert "There are few test images of" in said
+    assert "Seeds were added when the study was resumed." in said
+    folder.write_study(study | {"resumed": [session | {"added_seeds": 0}]})
+    assert "Seeds were added" not in " ".join(caveats(load_results(folder)))
+
+
+def test_a_baseline_that_is_tuned_too_is_drawn_as_tuned(tmp_path: Path) -> None:
+    results = load_results(write_example(tmp_path / "s", seeds=2, same_as=["mobilenet"]))
+    (picture,) = study_pictures(results, summarise(results))["costs"]
+    shown = texts(picture.wide)
+    assert {"AlexNet, tuned", "AlexNet, baseline", "MobileNet-like, tuned (the baseline)"} <= set(shown)
+    assert "MobileNet-like, baseline" not in shown
+
+
+def test_many_classes_of_few_images_are_counted(tmp_path: Path) -> None:
+    classes = [f"c{number}" for number in range(30)]
+    said = " ".join(caveats(load_results(write_example(tmp_path / "s", seeds=2, classes=classes, n_test=90))))
+    assert re.search(r"few test images of (c\d+ \(\d\), ){3}c\d+ \(\d\) and \d+ other classes: precision", said)
+
+
+def test_baselines_alone_are_not_warned_of_calls_that_nobody_makes(tmp_path: Path) -> None:
+    tuned, alone = (write_example(tmp_path / name, search=name == "tuned", seeds=2) for name in ("tuned", "alone"))
+    assert any("no two networks can be called equivalent" in sentence for sentence in caveats(load_results(tuned)))
+    assert not any("equivalent" in sentence for sentence in caveats(load_results(alone)))
+
+
+def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_example(tmp_path / "s", titles={"alexnet": "AlexNet"}, search=False, seeds=1)
+    assert main([str(folder.path)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder.report / "report.html")
+    page = (folder.report / "report.html").read_text()
+    ((title, accuracy, interval, *_),) = table(page, "quality")
+    assert (title, interval) == ("AlexNet, baseline", "\N{EN DASH}")
+    assert re.fullmatch(r"\d+\.\d", accuracy)
+    assert "Nothing was tuned" in words(page)
+    assert "There is no verdict: nothing was tuned." in words(page)
+    assert "The search" not in words(page)
+    assert "This study is not complete" not in words(page)
+
+
+def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
+    tuned = ["alexnet-tuned", "mobilenet-tuned"]
+    folder = write_example(tmp_path / "s", classes=["cat", "dog"], n_test=40, skip=[*BASELINES, *tuned], trials=4)
+    with_rungs = build_report(folder).read_text()
+    study, trials = folder.read_study(), folder.read_trials()
+    assert trials is not None
+    assert "pruned ones count with their last score" in words(with_rungs)
+    assert "with the rungs that could stop it" in with_rungs
+    assert "(the first at epoch 2, one in 3 goes on)." in words(with_rungs)
+    folder.write_study(study | {"search": study["search"] | {"tolerance": 0.02}})
+    assert "one in 3 goes on, and what is within 2 points of it)." in words(build_report(folder).read_text())
+    folder.write_study(study | {"search": study["search"] | {"grace_period": study["config"]["max_epochs"]}})
+    folder.write_trials(trials.replace({"status": {"PRUNED": "STOPPED_EARLY"}}))
+    page = build_report(folder).read_text()
+    shown = words(page)
+    assert "No rung lies below the cap of 8 epochs." in shown
+    assert "the same patience of 5 epochs and no rungs." in shown
+    assert "pruned ones count" not in shown
+    assert "rungs that could stop it" not in page
+
+
+def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
+    folder = write_example(
+        tmp_path / "s",
+        classes=["cat", "dog"],
+        n_test=40,
+        skip=["mobilenet-tuned", ("alexnet-tuned", 0), ("alexnet-tuned", 2)],
+        latency=False,
+    )
+    trials = folder.read_trials()
+    assert trials is not None
+    folder.write_trials(trials.iloc[:-2])
+    shown = words(build_report(folder).read_text())
+    assert "This study is not complete" in shown
+    assert "MobileNet-like: 4 of 6 trials of the search are there." in shown
+    assert "MobileNet-like, tuned: no final run is there." in shown
+    assert "AlexNet, tuned: seeds without a final run: 0 and 2." in shown
+    assert "The time of a prediction was not measured." in shown
+    assert "There is no verdict: final runs of both tuned networks are needed." in shown
+    assert (
+        "AlexNet (tuned) against AlexNet (baseline): seeds 0 and 2 left out, since only one of them has them." in shown
+    )
+
+
+def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
+    folder = write_example(tmp_path / "s", seeds=8, n_test=3000, skip=BASELINES)
+    page = build_report(folder).read_text()
+    best = json.loads((folder.path / "final" / "best.json").read_text())
+    assert best["group"] == "alexnet-tuned" and (folder.path / best["weights"]).is_file()
+    losses = [run.metrics["val_loss"] for run in load_results(folder).groups["alexnet-tuned"].runs]
+    assert best["val_loss"] == min(losses) == losses[best["seed"]]
+    shown = words(page)
+    assert "Verdict: better" in shown and best["weights"] in shown
+    assert f"{100 * best['expected_accuracy']['mean']:.2f} %" in shown
+    assert "single ones deviate from that by" in shown
+    for seed in set(range(8)) - {best["seed"]}:
+        run = folder.final.read("alexnet-tuned", seed, weights=True)
+        folder.final.remove("alexnet-tuned", seed)
+        folder.final.write(replace(run, metrics=run.metrics | {"status": "DIVERGED"}))
+    shown = words(build_report(folder).read_text())
+    assert "the mean of the runs it was chosen from. final/best.json says" in shown, "one run does not deviate"
+    run = folder.final.read("alexnet-tuned", best["seed"], weights=True)
+    folder.final.remove("alexnet-tuned", best["seed"])
+    folder.final.write(replace(run, metrics=run.metrics | {"normalisation": None}))
+    assert "final/best.json says" not in words(build_report(folder).read_text()), "an older study's run did not keep it"
+
+
+def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", failed=["alexnet"], seeds=2, classes=["cat", "dog"])
+    page = build_report(folder).read_text()
+    dash = "\N{EN DASH}"
+    assert table(page, "search-digest")[0] == ["AlexNet", "6", "0", "0", "0", "0", "6", dash, dash]
+    assert table(page, "budget-table")[0][5:] == [dash, dash]
+    assert table(page, "rungs-table")[0] == ["AlexNet", "0 of 0", "0 of 0"]
+    (compared,) = table(page, "comparisons-table")
+    assert compared[0] == "MobileNet-like (tuned) against MobileNet-like (baseline)"
+    assert "There is no verdict" in words(page)
+
+
+def test_study_that_only_began(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s")
+    shutil.rmtree(folder.path / "final")
+    (folder.path / "trials.csv").unlink()
+    (folder.path / "history.csv").unlink()
+    assert "No final run is there yet." in words(build_report(folder).read_text())
+
+
+def test_different_test_images_are_refused(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", search=False, seeds=1)
+    run = folder.final.read("mobilenet-baseline", 0)
+    folder.final.write(FinalRun(run.group, 0, run.metrics, run.history, run.logits, run.labels[::-1]))
+    with pytest.raises(BadInput, match=r"mobilenet-baseline \(seed 0\).*different test images"):
+        build_report(folder)

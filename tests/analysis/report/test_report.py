@@ -1,0 +1,204 @@
+"""The report says what the study's folder holds, and nothing that lies outside it."""
+
+import base64
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report.__main__ import main
+from analysis.report.build import build_report
+from analysis.results.load import load_results
+from analysis.results.study_folder import StudyFolder
+from analysis.verdict.comparisons import best_score_within
+from tests.analysis.example_study import write_example
+from tests.analysis.pages import table, words
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    path = tmp_path_factory.mktemp("studies") / "example"
+    folder = write_example(path, diverged=("mobilenet-tuned", 1), confirm=True)
+    folder.report.mkdir()
+    for name in ("of-an-earlier-report.svg", "of-an-earlier-report.png", "notes.txt"):
+        (folder.report / name).touch()
+    folder.write_best({"group": "of an earlier report"})
+    build_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: StudyFolder) -> str:
+    return (folder.report / "report.html").read_text()
+
+
+def test_numbers_of_the_page_are_those_of_the_summary(folder: StudyFolder, page: str) -> None:
+    summary = json.loads((folder.report / "summary.json").read_text())
+    rows = table(page, "quality")
+    assert [row[0] for row in rows] == [group["title"] for group in summary["groups"].values()]
+    for row, group in zip(rows, summary["groups"].values(), strict=True):
+        accuracy = group["accuracy"]
+        assert row[1] == f"{100 * accuracy['mean']:.1f} ± {100 * accuracy['sd']:.1f}"
+        assert row[2] == "[{:.1f}, {:.1f}]".format(*(100 * limit for limit in accuracy["ci95"]))
+        assert row[3:6] == [f"{100 * group[metric]['mean']:.1f}" for metric in ("precision", "recall", "f1")]
+        assert float(row[6]) == pytest.approx(group["config"]["lr"], rel=0.01)
+        assert row[8] == "3"
+    assert table(page, "cost")[0] == ["AlexNet", "2.10", "2.40", "3.20", "2,500", "6,387,658", "83.6 M"]
+    results = load_results(folder)
+    fewest = min(spent["epochs"] for spent in summary["budget"].values())
+    assert f"best score after {fewest} epochs" in words(page)
+    for row, (arch, spent) in zip(table(page, "budget-table"), summary["budget"].items(), strict=True):
+        assert row[1:3] == [str(spent["trials"]), str(spent["epochs"])]
+        assert row[5:] == [f"{100 * (best_score_within(results, arch, cut) or 0):.1f}" for cut in (None, fewest)]
+
+
+def test_every_comparison_is_a_row_and_the_verdict_is_on_top(folder: StudyFolder, page: str) -> None:
+    summary = json.loads((folder.report / "summary.json").read_text())
+    rows = table(page, "comparisons-table")
+    assert len(rows) == len(summary["comparisons"]) == 3
+    assert rows[0][0] == "AlexNet (tuned) against MobileNet-like (tuned)"
+    for row, made in zip(rows, summary["comparisons"], strict=True):
+        shown = [cell.replace("\N{MINUS SIGN}", "-") for cell in row]
+        low, high = made["difference"]["ci95"]
+        assert shown[1:3] == [f"{100 * made['difference']['mean']:+.2f}", f"[{100 * low:+.2f}, {100 * high:+.2f}]"]
+        assert shown[3:5] == [f"{made[key]:.3f}" for key in ("p_value", "holm_p")]
+        assert words(shown[5]) == f"{made['sign_flip_p']:.3f} (0.250) "
+        assert shown[6:] == [f"{100 * made['prob_better']:.0f}", f"{made['seed_correlation']:.2f}", "3"]
+    shown = words(page)
+    assert f"Verdict: not shown {summary['verdict']['text']}" in shown
+    for made in summary["comparisons"][1:]:
+        assert shown.index("Did tuning help?") < shown.index(made["text"])
+    parts = [
+        "Verdict:",
+        "Every comparison",
+        "What to keep in mind",
+        "The evidence",
+        "The search",
+        "What each network was",
+    ]
+    assert [shown.index(part) for part in parts] == sorted(shown.index(part) for part in parts)
+
+
+def test_caveats_are_said_beside_the_verdict(page: str) -> None:
+    shown = words(page)
+    assert "In 12 of 12 (100 %) final runs" not in shown, "the run that diverged is not capped"
+    assert "In 11 of 12 (92 %) final runs the best epoch lies within the patience of 5 epochs of the cap of 8" in shown
+    assert re.search(r"Of the trials other than the baseline, \d of 5 .* scored below it", shown)
+
+
+def test_the_search_says_who_was_stopped_where_and_what_mattered(page: str) -> None:
+    assert table(page, "rungs-table") == [["AlexNet", "2 of 6", "0 of 4"], ["MobileNet-like", "2 of 6", "0 of 4"]]
+    assert [row[2] for row in table(page, "importance-table")] == ["unknown: optuna.db is not there"] * 2
+
+
+def test_confirmed_trials_are_listed_by_the_mean_of_their_fresh_runs(folder: StudyFolder, page: str) -> None:
+    rows = table(page, "confirmed-table")
+    names = ["alexnet-2", "alexnet-0", "mobilenet-2", "mobilenet-0"]
+    assert [row[0].removesuffix(" (chosen)") for row in rows] == names
+    assert [row[2:] for row in rows[:2]] == [["60.0, 60.0", "60.0"], ["90.0, 0.0", "45.0"]]
+    assert "took beside that 4 runs, 32 epochs, 16 s and" in words(page)
+
+
+def test_what_an_earlier_report_left_is_gone(folder: StudyFolder) -> None:
+    names = {path.name for path in folder.report.iterdir()}
+    assert "notes.txt" in names and not any(name.startswith("of-an-earlier") for name in names)
+    assert not (folder.path / "final" / "best.json").exists(), "nothing is to be shipped without a winner"
+
+
+def test_csv_holds_a_row_a_group(folder: StudyFolder) -> None:
+    summary = json.loads((folder.report / "summary.json").read_text())
+    comparison = pd.read_csv(folder.report / "comparison.csv")
+    assert comparison["group"].tolist() == list(summary["groups"])
+    np.testing.assert_allclose(
+        comparison["accuracy"], [group["accuracy"]["mean"] for group in summary["groups"].values()]
+    )
+
+
+def test_trials_are_counted_by_how_they_ended(folder: StudyFolder, page: str) -> None:
+    trials = folder.read_trials()
+    assert trials is not None
+    for row, (_, own) in zip(table(page, "search-digest"), trials.groupby("arch"), strict=True):
+        ended = [int((own["status"] == s).sum()) for s in ("COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED")]
+        assert row[1:7] == [str(count) for count in [len(own), *ended]]
+        assert row[7] in set(own["trial_id"])
+    assert [row[0].split()[0] for row in table(page, "trials")] == trials["trial_id"].tolist()
+
+
+def test_page_says_what_it_must(page: str) -> None:
+    shown = words(page)
+    assert "Training diverged in MobileNet-like, tuned, seed 1" in shown
+    assert "Baselines are documented recipes, not equal settings" in shown
+    assert "0123456789abcdef0123456789abcdef01234567" in shown, "the commit"
+    assert "ray 2.60.0, cc 12.2" in shown
+    assert "This study is not complete" not in shown
+
+
+def test_page_says_who_went_on_with_the_study(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "example", seeds=2, search=False)
+    study = folder.read_study()
+    del study["environment"]["c_compiler"]  # as studies of earlier versions lack it
+    packages = {"ray": "2.60.0", "torch": "9.9"}
+    elsewhere = study["environment"] | {"cpus": 64, "gpus": ["H200"], "packages": packages, "c_compiler": "cc 9"}
+    session = {"created": "2026-01-02T03:04:05+00:00", "command": "python -m study.run --resume --seeds 2"}
+    folder.write_study(study | {"resumed": [session | {"environment": elsewhere}]})
+    shown = words(build_report(folder).read_text())
+    assert (
+        "Resumed 2026-01-02T03:04:05+00:00, with packages torch 9.9, CPUs: 64, GPUs: H200, C compiler: cc 9:"
+        " python -m study.run --resume --seeds 2" in shown
+    )
+
+
+def test_page_needs_nothing_else(page: str) -> None:
+    fetched = re.findall(r'(?:src|href|srcset)\s*=\s*"([^"]*)"|url\(([^)]*)\)', page)
+    assert fetched
+    for attribute, css in fetched:
+        kind, data = (attribute or css).split(",")
+        assert kind == "data:image/svg+xml;base64"
+        image = base64.b64decode(data).decode()
+        assert all(link.startswith(("#", "data:")) for link in re.findall(r'href="([^"]*)"', image))
+    assert "<script" not in page
+    assert "@import" not in page
+    assert len(page) < 3_000_000
+    assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]*>", page))
+
+
+def test_every_figure_is_also_a_file(folder: StudyFolder, page: str) -> None:
+    figures = {path.stem for path in folder.report.glob("*.svg")}
+    assert figures == {path.stem for path in folder.report.glob("*.png")}
+    assert len(figures) == page.count("<img")
+    assert {
+        "accuracy-by-group",
+        "paired-differences",
+        "accuracy-against-cost",
+        "f1-by-class",
+        "final-curves",
+    } <= figures
+    assert {"search-space", "search-rungs", "search-curves", "best-score"} <= figures
+    assert {"confusion-alexnet-tuned", "samples-right"} <= figures
+
+
+def test_rebuilt_or_moved_it_is_the_same(folder: StudyFolder, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(folder.path, moved)
+    shutil.rmtree(moved / "report")
+    build_report(StudyFolder.open(moved))
+    before = {path.name: path.read_bytes() for path in folder.report.iterdir() if path.suffix != ".txt"}
+    assert {path.name: path.read_bytes() for path in (moved / "report").iterdir()} == before
+
+
+def test_command_line_ends_in_one_line(folder: StudyFolder, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "is not a study" in error and error.count("\n") == 1
+
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder.path, damaged)
+    predictions = StudyFolder(damaged).final.path_of("alexnet-tuned", 1) / "predictions.npz"
+    predictions.write_bytes(b"PK")
+    assert main([str(damaged)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and str(predictions) in error and error.count("\n") == 1

@@ -1,0 +1,128 @@
+"""Which weights are shipped is decided by the validation loss of the winner's tuned runs, and by nothing else."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from analysis.results.load import StudyResults, load_results
+from analysis.results.study_folder import StudyFolder
+from analysis.verdict.best_weights import weights_to_ship
+from analysis.verdict.comparisons import TUNED_FAMILY
+from analysis.verdict.summary import summarise
+from models.data import ChannelStatistics
+from models.networks.registry import ARCHITECTURES
+from models.training.inference import DeviceImages, predict_logits
+from tests.analysis.example_study import write_example
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    return write_example(tmp_path_factory.mktemp("studies") / "s", same_as=["mobilenet"], trials=3, seeds=2)
+
+
+def with_runs(results: StudyResults, name: str, *runs: dict[str, Any]) -> StudyResults:
+    """The results with other metrics in the runs of a group."""
+    group = results.groups[name]
+    changed = tuple(replace(run, metrics=run.metrics | metrics) for run, metrics in zip(group.runs, runs, strict=True))
+    return replace(results, groups=results.groups | {name: replace(group, runs=changed)})
+
+
+def won_by(arch: str | None, results: StudyResults) -> dict[str, Any]:
+    row = {"family": TUNED_FAMILY, "winner": None if arch is None else f"{arch}-tuned", "seeds": [0, 1]}
+    return summarise(results) | {"comparisons": [row]}
+
+
+def test_the_lowest_validation_loss_is_shipped(folder: StudyFolder) -> None:
+    results = load_results(folder)
+    summary = won_by("alexnet", results)
+    better_test_score = with_runs(
+        results, "alexnet-tuned", {"val_loss": 0.3, "accuracy": 1.0}, {"val_loss": 0.2, "accuracy": 0.1}
+    )
+    best = weights_to_ship(better_test_score, summary, folder)
+    accuracy = summary["groups"]["alexnet-tuned"]["accuracy"]
+    assert best == {
+        "group": "alexnet-tuned",
+        "seed": 1,
+        "weights": "final/alexnet-tuned/seed-1/model.safetensors",
+        "val_loss": 0.2,
+        "expected_accuracy": {name: accuracy[name] for name in ("mean", "sd", "ci95")},
+        "arch": "alexnet",
+        "config": results.groups["alexnet-tuned"].config,
+        "classes": results.classes,
+        "normalisation": {"mean": [1.0, 2.0, 3.0], "deviation": [60.0, 61.0, 62.0]},
+    }
+    assert (folder.path / best["weights"]).is_file()
+
+
+def test_a_baseline_that_is_the_tuned_configuration_lies_in_its_own_folder(folder: StudyFolder) -> None:
+    results = load_results(folder)
+    best = weights_to_ship(results, won_by("mobilenet", results), folder)
+    assert best is not None and best["group"] == "mobilenet-tuned"
+    assert best["weights"].startswith("final/mobilenet-baseline/")
+    assert (folder.path / best["weights"]).is_file()
+
+
+def test_a_diverged_run_is_shipped_only_if_every_run_diverged(folder: StudyFolder) -> None:
+    results = load_results(folder)
+    summary = won_by("alexnet", results)
+    lost = {"val_loss": 0.1, "status": "DIVERGED"}
+    best = weights_to_ship(with_runs(results, "alexnet-tuned", lost, {"val_loss": 0.4}), summary, folder)
+    assert best is not None and best["seed"] == 1
+    (values,) = results.groups["alexnet-tuned"].correct()[1:]
+    assert best["expected_accuracy"] == {"mean": values.mean(), "sd": None, "ci95": [None, None]}, "of sound runs alone"
+    best = weights_to_ship(with_runs(results, "alexnet-tuned", lost, lost | {"val_loss": None}), summary, folder)
+    assert best is not None and best["seed"] == 0
+    nothing = with_runs(results, "alexnet-tuned", *[{"val_loss": None}] * 2)
+    assert weights_to_ship(nothing, summary, folder) is None
+
+
+def test_the_readme_says_how_to_predict(
+    folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = load_results(folder)
+    best = weights_to_ship(results, won_by("mobilenet", results), folder)
+    assert best is not None
+    network = ARCHITECTURES["mobilenet"].build(10, 0.0).eval()
+    study = tmp_path / "results" / "NAME"
+    (study / best["weights"]).parent.mkdir(parents=True)
+    (study / "final" / "best.json").write_text(json.dumps(best))
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    statistics = ChannelStatistics(np.float32([1, 2, 3]), np.float32([60, 61, 62]))
+    batch = DeviceImages(images, statistics, torch.device("cpu"))
+    # An untrained network has one answer for all: here it is told what makes each image another than their mean.
+    *_, head = (layer for layer in network.modules() if isinstance(layer, torch.nn.Linear))
+    head.bias.data -= predict_logits(network, batch, torch.arange(5), "fp32").mean(dim=0)
+    save_file(network.state_dict(), study / best["weights"])
+    expected = predict_logits(network, batch, torch.arange(5), "fp32").argmax(dim=1).tolist()
+    assert len(set(expected)) > 2
+
+    section = README.read_text().partition("## Using the winner")[2].partition("\n## ")[0]
+    code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
+    monkeypatch.chdir(tmp_path)
+    for image, label in zip(images, expected, strict=True):
+        Image.fromarray(image).save("image.png")
+        exec(code, {})
+        assert capsys.readouterr().out.strip() == results.classes[label]
+
+
+def test_without_a_winner_nothing_is_shipped_and_a_stale_choice_is_removed(folder: StudyFolder) -> None:
+    results = load_results(folder)
+    assert weights_to_ship(results, won_by(None, results), folder) is None
+    assert weights_to_ship(results, summarise(results) | {"comparisons": []}, folder) is None
+    unfinished = replace(results, study=results.study | {"config": results.study["config"] | {"seeds": 3}})
+    assert weights_to_ship(unfinished, won_by("alexnet", results), folder) is None
+    path = folder.path / "final" / "best.json"
+    folder.write_best({"seed": 1})
+    assert json.loads(path.read_text()) == {"seed": 1}
+    for _ in range(2):
+        folder.write_best(None)
+        assert not path.exists()

@@ -1,0 +1,57 @@
+"""What ends a study with a line, and what is a fault of the program."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.results.study_folder import StudyFolder
+from study.cli.endings import ending_of
+from study.cli.request import read_request
+
+TO_NOBODY = """
+import sys
+from study.cli.endings import say_error
+
+sys.stdin.readline()
+say_error("a line")
+print("went on", flush=True)
+"""
+
+
+def test_a_line_that_nobody_reads_ends_nothing() -> None:
+    command = [sys.executable, "-c", TO_NOBODY]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stderr.close()
+        process.stdin.write("now\n")
+        process.stdin.close()
+        assert process.stdout.read() == "went on\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_what_the_disk_refuses_is_a_line_that_names_the_place(number: int) -> None:
+    ending = ending_of(OSError(number, os.strerror(number), "/place/report"), None)
+    assert ending is not None
+    line, status = ending
+    assert line.startswith(f"the study failed: {os.strerror(number)}: /place/report.")
+    assert status == 1
+
+
+def test_only_a_study_that_has_begun_is_gone_on_with(tmp_path: Path) -> None:
+    arguments = ["--dataset", "digits", "--results-dir", str(tmp_path), "--name", "mine"]
+    request = read_request(arguments)
+    error = OSError(errno.EACCES, "no", "/place")
+    assert ending_of(error, request) == ("the study failed: no: /place. When that is mended, begin again", 1)
+    StudyFolder.create(tmp_path, "mine").write_study({})
+    go_on = f"go on with: python -m study.run --resume --results-dir {tmp_path} --name mine"
+    assert ending_of(error, request) == (f"the study failed: no: /place. When that is mended, {go_on}", 1)
+
+
+def test_other_errors_are_not() -> None:
+    assert ending_of(OSError(errno.ENOENT, "gone", "/place"), None) is None
+    assert ending_of(ZeroDivisionError(), None) is None

@@ -1,0 +1,217 @@
+"""What a study may go on with, and what is refused with the difference named."""
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from analysis.results.study_folder import StudyFolder
+from study.cli import request as preparation
+from study.cli.request import read_request
+from study.errors import BadInput
+from study.run import main
+from study.search.ledger import Ledger
+
+BEGUN = ["--dataset", "digits", "--train-size", "150", "--seeds", "3", "--archs", "mobilenet", "--name", "begun"]
+RESUME = ["--resume", "--name", "begun"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFolder]:
+    """A study that was begun, and in which nothing has happened yet."""
+    monkeypatch.chdir(tmp_path)
+    request = read_request(BEGUN)
+    dataset = preparation.load_dataset(request.config)
+    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    with preparation.created_folder(request, request.config, dataset, networks):
+        pass
+    yield request.folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "difference"),
+    [
+        (["--trials", "5"], "was begun with --trials 32, not 5"),
+        (["--max-epochs", "9"], "was begun with --max-epochs 50, not 9"),
+        (["--train-size", "200"], "was begun with --train-size 150, not 200"),
+        (["--seed", "1"], "was begun with --seed 0, not 1"),
+        (["--confirm", "0"], "was begun with --confirm 3, not 0"),
+        (["--archs", "alexnet"], "was begun with --archs mobilenet, not alexnet:"),
+        (["--precision", "fp32"], "was begun with --precision auto, not fp32"),
+        (["--cpus-per-trial", "2"], "was begun with --cpus-per-trial"),
+        (["--baseline"], "was begun without --baseline:"),
+        (["--dataset", "folder"], "was begun with --dataset digits, not folder"),
+        (["--storage", "elsewhere"], "was begun with --storage none, not"),
+        (["--seeds", "2"], "has --seeds 3: a study can be given more, not fewer"),
+    ],
+)
+def test_another_configuration_is_refused(
+    arguments: list[str], difference: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RESUME, *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert difference in line
+
+
+def test_more_seeds_and_another_pace_are_not() -> None:
+    request = read_request([*RESUME, "--seeds", "5", "--concurrency", "1"])
+    assert request.is_resumed
+    assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
+
+
+@pytest.mark.parametrize("flags", [["--baseline"], ["--precision", "auto"], ["--train-size", "none"]])
+def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["--dataset", "digits", "--seeds", "2", *flags, "--name", "again"]
+    request = read_request(command)
+    dataset = preparation.load_dataset(request.config)
+    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    config = replace(request.config, precision="bf16", cpus_per_trial=1.0)  # as the machine resolves them
+    with preparation.created_folder(request, config, dataset, networks):
+        pass
+    assert read_request(["--resume", *command]).config == config
+
+
+def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger(folder.journal)
+    ledger.ask("mobilenet", 0, 1e-3, 0.0)
+    ledger.end("mobilenet-0", "FAILED")
+    folder.write_trials(ledger.trials_table())
+    folder.journal.unlink()
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("journal.jsonl is missing and 1 trials with it: put it back, or begin anew")
+
+
+def _created(request: preparation.Request) -> AbstractContextManager[Path | None]:
+    dataset = preparation.load_dataset(request.config)
+    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    return preparation.created_folder(request, request.config, dataset, networks)
+
+
+def test_what_lies_there_without_a_study_json_is_set_aside(folder: StudyFolder) -> None:
+    Ledger(folder.journal).ask("mobilenet", 0, 1e-3, 0.0)
+    journal = folder.journal.read_bytes()
+    (folder.path / "study.json").unlink()
+    with _created(read_request([*BEGUN, "--resume"])) as aside:
+        assert aside is not None
+        assert aside.parent == folder.path.parent and aside.name.startswith("begun-set-aside-")
+        assert (aside / "tune" / "journal.jsonl").read_bytes() == journal
+        assert [entry.name for entry in folder.path.iterdir()] == ["study.json"]
+    (folder.path / "study.json").unlink()
+    with _created(read_request(BEGUN)) as aside:
+        assert aside is None, "nothing is lost there"
+    (folder.path / "study.json").rename(folder.path / "trials.csv")
+    with _created(read_request(BEGUN)) as aside:
+        assert aside is not None and (aside / "trials.csv").exists()
+
+
+def test_studies_begun_in_the_same_second_have_names_of_their_own() -> None:
+    unnamed = read_request(["--dataset", "digits", "--train-size", "150", "--archs", "mobilenet"])
+    first, second, third = (replace(unnamed, folder=StudyFolder(unnamed.folder.path)) for _ in range(3))
+    with _created(first), _created(second):
+        assert second.folder.path.name == f"{first.folder.path.name}-2"
+        assert second.folder.read_study()["name"] == second.folder.path.name
+    with _created(third):
+        assert third.folder.path.name == f"{first.folder.path.name}-3"
+    named = replace(unnamed, is_named=True)
+    with pytest.raises(BadInput, match="exists already"), _created(named):
+        pass
+
+
+def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
+    before = folder.read_study()
+    for seeds in ("5", "6"):
+        request = read_request([*RESUME, "--seeds", seeds])
+        preparation.take_up_folder(request, preparation.load_dataset(request.config))
+    study = folder.read_study()
+    assert [session["command"] for session in study["resumed"]] == [
+        f"python -m study.run --resume --name begun --seeds {seeds}" for seeds in ("5", "6")
+    ]
+    assert [session["added_seeds"] for session in study["resumed"]] == [2, 1]
+    assert study["resumed"][1]["environment"] == before["environment"]
+    assert (study["command"], study["config"]["seeds"]) == (before["command"], 6)
+
+
+def test_data_that_were_moved_are_the_same(tmp_path: Path) -> None:
+    here, there = tmp_path / "images", tmp_path / "moved"
+    for path, grey in product(("train/a", "train/b", "test/a", "test/b"), range(20)):
+        (here / path).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), grey).save(here / path / f"{grey}.png")
+    with _created(read_request(["--dataset", "folder", "--data-dir", str(here), "--name", "moved"])):
+        pass
+    here.rename(there)
+    request = read_request(["--resume", "--name", "moved", "--data-dir", str(there)])
+    preparation.take_up_folder(request, preparation.load_dataset(request.config))
+    assert request.folder.read_study()["config"]["data_dir"] == str(there)
+
+
+def test_other_data_are_refused(folder: StudyFolder) -> None:
+    request = read_request(RESUME)
+    dataset = preparation.load_dataset(request.config)
+    preparation.take_up_folder(request, dataset)
+    images = dataset.train.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    with pytest.raises(BadInput, match=r"the data are not those that .*begun was begun with: their fingerprint is"):
+        preparation.take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
+
+
+def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write_study(folder.read_study() | {"format": 99})
+    assert main(RESUME) == 2
+    assert "begun is of format 99; this version reads format 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "before"),
+    [("grace_period", 7), ("startup_trials", 99), ("sampler", None), ("tolerance", 0.5), ("patience", 99)],
+)
+def test_a_version_that_searches_otherwise_does_not_go_on(
+    setting: str, before: int | None, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = folder.read_study()
+    search = {name: value for name, value in study["search"].items() if name != setting}
+    folder.write_study(study | {"search": search if before is None else search | {setting: before}})
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"begun by a version that searches otherwise ({setting} {before}, not " in line
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"n_train": 0}, {"n_train": True}, {"n_train": "150"}])
+def test_a_study_that_does_not_say_what_it_trains_on_is_named(
+    data: object, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.write_study(folder.read_study() | {"data": data})
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder.path} does not say how many training images it was begun with" in line
+
+
+def test_so_few_images_move_the_first_rung(folder: StudyFolder) -> None:
+    assert folder.read_study()["search"]["grace_period"] == 30, "135 images: two steps an epoch, 60 wanted"
+
+
+@pytest.mark.parametrize("damage", ["cut", "random", "empty", "list", "keys", "values"])
+def test_a_damaged_study_file_is_named(folder: StudyFolder, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder.path / "study.json"
+    content = file.read_bytes()
+    study = json.loads(content)
+    damaged = {
+        "cut": content[: len(content) // 2],
+        "random": content[:100] + bytes(range(128, 160)) + content[132:],
+        "empty": b"",
+        "list": b"[1, 2]",
+        "keys": json.dumps({key: value for key, value in study.items() if key != "config"}).encode(),
+        "values": json.dumps(study | {"config": study["config"] | {"trials": "many"}}).encode(),
+    }
+    file.write_bytes(damaged[damage])
+    assert main(RESUME) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "study.json" in line
+    assert "begun" in line

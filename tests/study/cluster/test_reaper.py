@@ -1,0 +1,74 @@
+"""What a driver started ends with it, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+DRIVER = """
+import signal, subprocess, sys
+from study.cluster.reaper import reaping
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has its programs ignore
+before = subprocess.Popen(["sleep", "600"])
+with reaping("a-test"):
+    # Of a session of its own and deaf to polite requests, as what is hard to get rid of.
+    shell = ["sh", "-c", "trap '' TERM INT HUP; sleep 600; sleep 600"]
+    within = subprocess.Popen(shell, start_new_session=True)
+    print(before.pid, within.pid, flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Driver(NamedTuple):
+    """One under way, a process that it started before its session, and those of the session."""
+
+    process: subprocess.Popen[str]
+    before: psutil.Process
+    within: list[psutil.Process]
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout
+        before, within = (psutil.Process(int(pid)) for pid in process.stdout.readline().split())
+        tree = [within]
+        while len(tree) < 2:
+            tree = [within, *within.children()]
+        yield Driver(process, before, tree)
+        process.kill()
+    for left in (before, *tree):
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_driver_leaves_no_process(driver: Driver, number: signal.Signals) -> None:
+    process, before, tree = driver
+    os.kill(process.pid, number)
+    assert process.wait(timeout=5) == -number
+    assert psutil.wait_procs(tree, timeout=5)[1] == []
+    assert before.is_running(), "it was not asked to end"
+
+
+def test_a_terminal_that_ends_its_programs_does_not_end_the_reaper(driver: Driver) -> None:
+    process, _, tree = driver
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.wait(timeout=5) == -signal.SIGHUP
+    assert psutil.wait_procs(tree, timeout=5)[1] == []
+
+
+def test_when_the_session_is_left_its_processes_are_gone(driver: Driver) -> None:
+    process, before, tree = driver
+    process.stdin.close()
+    assert process.wait(timeout=10) == 0
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in tree)
+    assert before.is_running()

@@ -1,0 +1,285 @@
+"""Where configurations come from, and the database that Optuna's dashboard opens."""
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from analysis.results.optuna_database import export, open_database
+from study.search.ledger import Status, Trial
+from study.search.sampler import BEST, HISTORY, NEAREST, Sampler, half_rank
+from study.settings.config import SEARCH_SPACE, SearchSpace
+from tests.builders import epoch
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _ended(number: int, score: float, status: Status = "COMPLETE", arch: str = "alexnet") -> Trial:
+    history = [epoch(1, 1.0, score / 2), epoch(2, 0.5, score)]
+    if status == "DIVERGED":
+        history.append(epoch(3, float("nan"), 0.1))
+    config = (1e-4 * 1.2**number, 0.7 * (number % 7) / 7)
+    return Trial(arch, number, *config, status=status, history=history)
+
+
+def _sampler(history: Sequence[Trial] = (), arch: str = "alexnet", seed: int = 0) -> Sampler:
+    sampler = Sampler(arch, SEARCH_SPACE, seed)
+    for trial in history:
+        sampler.begin(trial)
+        if trial.status:
+            sampler.end(trial)
+    return sampler
+
+
+PAST = [_ended(number, 0.3 + 0.05 * (number * 5 % 9)) for number in range(12)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 12])
+def test_a_suggestion_is_a_function_of_seed_number_and_history(number: int) -> None:
+    one, same = (_sampler(PAST[:number]).suggest(number) for _ in range(2))
+    assert one == same
+
+
+def test_each_start_is_another() -> None:
+    one = _sampler().suggest(1)
+    assert _sampler(seed=1).suggest(1) != one
+    assert _sampler(arch="mobilenet").suggest(1) != one
+    assert _sampler().suggest(2) != one
+
+
+def test_once_a_trial_has_a_score_a_model_proposes() -> None:
+    """One that failed has none; one that runs has none yet."""
+    start = [_ended(1, 0.6, "FAILED"), Trial("alexnet", 2, 2e-3, 0.25)]
+    evenly_spread = _sampler().suggest(5)
+    assert _sampler(start).suggest(5) == evenly_spread
+    for status in ("COMPLETE", "PRUNED", "DIVERGED"):
+        assert _sampler([*start, _ended(4, 0.3, status)]).suggest(5) != evenly_spread
+
+
+def test_what_is_running_is_taken_into_account() -> None:
+    """The model proposes something else; if it did not, points of the start would take the place of its proposals."""
+    sampler = _sampler(PAST)
+    suggested = [sampler.suggest(number) for number in range(12, 16)]
+    assert not set(suggested) & {_sampler().suggest(number) for number in range(12, 16)}
+
+
+def test_no_trial_all_but_repeats_another() -> None:
+    """On a plateau, where the model expects the most, beside a cliff."""
+    for seed in range(2):
+        sampler, places = Sampler("alexnet", SEARCH_SPACE, seed), []
+        for number in range(1, 25):
+            lr, dropout = sampler.suggest(number)
+            places.append(SEARCH_SPACE.place(lr, dropout))
+            score = 0.5 if lr < 3e-4 and dropout < 0.3 else 0.1
+            sampler.end(Trial("alexnet", number, lr, dropout, status="COMPLETE", history=[epoch(1, 1.0, score)]))
+        assert min(math.dist(*pair) for pair in combinations(places, 2)) >= NEAREST / math.sqrt(24)
+
+
+def test_earlier_suggestions_leave_no_trace_in_the_generator() -> None:
+    """A sampler that suggested trials 1 to 3 itself goes on as one that was told of them."""
+    live = _sampler([PAST[0]])
+    trials = [PAST[0]]
+    for number in (1, 2, 3):
+        trial = Trial("alexnet", number, *live.suggest(number), status="COMPLETE", history=[epoch(1, 1.0, 0.5)])
+        live.end(trial)
+        trials.append(trial)
+    assert live.suggest(4) == _sampler(trials).suggest(4)
+
+
+def test_suggestions_stay_in_their_ranges_and_fill_them() -> None:
+    sampler = Sampler("alexnet", SearchSpace(lr=(1e-4, 1e-2), dropout=(0.0, 0.7)), seed=0)
+    drawn = []
+    for number in range(60):
+        drawn.append(sampler.suggest(number))
+        # Failed trials teach nothing, so all is drawn at random.
+        sampler.end(Trial("alexnet", number, *drawn[-1], status="FAILED"))
+    rates, dropouts = zip(*drawn, strict=True)
+    assert 1e-4 <= min(rates) < 2e-4
+    assert 5e-3 < max(rates) <= 1e-2
+    assert 20 <= sum(rate < 1e-3 for rate in rates) <= 40, "uniform in the logarithm"
+    assert 0 <= min(dropouts) < 0.1
+    assert 0.6 < max(dropouts) <= 0.7
+
+
+def _next_rates(history: Sequence[Trial]) -> list[float]:
+    return [_sampler(history, seed=seed).suggest(len(history))[0] for seed in range(8)]
+
+
+@pytest.mark.parametrize("low_is_better", [True, False])
+def test_it_goes_where_scores_are_high(low_is_better: bool) -> None:
+    history = [_ended(number, 1 - number / 24 if low_is_better else number / 24) for number in range(24)]
+    assert sum((rate < 1e-3) == low_is_better for rate in _next_rates(history)) >= 7
+
+
+def test_a_few_evaluations_find_the_optimum() -> None:
+    """Of a smooth surface with its top at a rate of 2e-4 and a dropout of 0.2, and a cliff beside it."""
+
+    def score(lr: float, dropout: float) -> float:
+        return 0.1 if lr > 3e-3 else 0.6 - 0.1 * math.log10(lr / 2e-4) ** 2 - 0.1 * (dropout - 0.2) ** 2
+
+    for seed in range(3):
+        sampler = Sampler("alexnet", SEARCH_SPACE, seed)
+        best = 0.0
+        for number in range(1, 13):
+            lr, dropout = sampler.suggest(number)
+            best = max(best, score(lr, dropout))
+            history = [epoch(1, 1.0, score(lr, dropout))]
+            sampler.end(Trial("alexnet", number, lr, dropout, status="COMPLETE", history=history))
+        assert best > 0.595, f"after 12 trials, seed {seed}"
+
+
+def test_a_pruned_trial_counts_with_its_last_score_and_a_diverged_one_as_the_worst() -> None:
+    """Whatever the scores of the one that diverged were before."""
+
+    def low_rates(of_the_good: Status) -> int:
+        history = [
+            _ended(number, 0.9 if number < 12 else 0.5, of_the_good if number < 12 else "COMPLETE")
+            for number in range(24)
+        ]
+        return sum(rate < 1e-3 for rate in _next_rates(history))
+
+    assert min(low_rates("COMPLETE"), low_rates("PRUNED")) >= 6
+    assert low_rates("DIVERGED") <= 2
+
+
+def test_a_proposal_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others would spin on processors that are training; afterwards all is as it was."""
+    threads: list[int] = []
+
+    class Watched(optuna.samplers.GPSampler):
+        def sample_relative(self, *arguments: Any) -> dict[str, Any]:
+            threads.extend(pool["num_threads"] for pool in threadpool_info())
+            return super().sample_relative(*arguments)
+
+    monkeypatch.setattr(optuna.samplers, "GPSampler", Watched)
+    with threadpool_limits(2):
+        _sampler(PAST).suggest(12)
+        assert max(pool["num_threads"] for pool in threadpool_info()) == 2
+    assert set(threads) == {1}
+
+
+@pytest.mark.parametrize("score", [0.0, 0.1])
+def test_scores_that_are_all_alike_are_no_obstacle(score: float) -> None:
+    history = [_ended(number, score, "COMPLETE" if score else "DIVERGED") for number in range(5)]
+    lr, dropout = _sampler(history).suggest(5)
+    assert 1e-4 <= lr <= 1e-2
+    assert 0 <= dropout <= 0.7
+
+
+def test_half_rank_keeps_the_upper_half_and_bends_the_lower_one_to_a_normal_distribution() -> None:
+    scores = np.array([0.5, 0.1, 0.7, 0.45, 0.6])
+    # By hand: the median is 0.5, the spread above it sqrt((0 + 0.04 + 0.01) / 3), the two below it have the mid-ranks
+    # 0.1 and 0.3, whose normal quantiles are -1.2816 and -0.5244.
+    spread = math.sqrt(0.05 / 3)
+    expected = [0.5, 0.5 - 1.2816 * spread, 0.7, 0.5 - 0.5244 * spread, 0.6]
+    np.testing.assert_allclose(half_rank(scores), expected, atol=1e-5)
+
+
+def test_half_rank_of_ties_and_of_one() -> None:
+    np.testing.assert_array_equal(half_rank(np.array([0.3])), [0.3])
+    np.testing.assert_array_equal(half_rank(np.full(4, 0.3)), np.full(4, 0.3))
+    warped = half_rank(np.array([0.0, 0.0, 0.4, 0.4, 0.4]))
+    assert warped[0] == warped[1] < 0.4
+    assert (warped[2:] == 0.4).all()
+
+
+def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
+    history = [
+        _ended(0, 0.5),
+        _ended(1, 0.6, "STOPPED_EARLY"),
+        _ended(2, 0.2, "PRUNED"),
+        _ended(3, 0.4, "DIVERGED"),
+        _ended(4, 0.4, "FAILED"),
+        Trial("alexnet", 5, 2e-3, 0.25),
+    ]
+    samplers = [_sampler(history), _sampler(history[:1], arch="mobilenet")]
+    export([sampler.study for sampler in samplers], tmp_path / "optuna.db")
+    storage = open_database(tmp_path / "optuna.db")
+    assert sorted(optuna.get_all_study_names(storage)) == ["alexnet", "mobilenet"]
+    study = optuna.load_study(study_name="alexnet", storage=storage)
+    assert [trial.number for trial in study.trials] == list(range(6))
+    assert [trial.state for trial in study.trials] == [
+        *(TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED),
+        *(TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING),
+    ]
+    assert [study.trials[number].value for number in (0, 1)] == [0.5, 0.6]
+    assert [trial.intermediate_values for trial in study.trials] == [
+        {1: 0.25, 2: 0.5},
+        {1: 0.3, 2: 0.6},
+        {1: 0.1, 2: 0.2},
+        {},
+        {1: 0.2, 2: 0.4},
+        {},
+    ]
+    assert [trial.params for trial in study.trials] == [{"lr": t.lr, "dropout": t.dropout} for t in history]
+    assert study.best_trial.number == 1
+    assert len(optuna.load_study(study_name="mobilenet", storage=storage).trials) == 1
+    open_files = [path.resolve().name for path in Path("/proc/self/fd").iterdir()]
+    assert "optuna.db" not in open_files, "no connection stays open"
+
+
+def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    for count in (1, 3):
+        export([_sampler(PAST[:count]).study], tmp_path / "optuna.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
+    study = optuna.load_study(study_name="alexnet", storage=open_database(tmp_path / "optuna.db"))
+    assert len(study.trials) == 3
+
+
+def _long_history(length: int, best: int) -> list[Trial]:
+    """Low scores at high learning rates, and the first `best` trials far better, around a lower one."""
+    rng = np.random.default_rng(0)
+    across, along = SEARCH_SPACE.place(3.5e-4, 0.2)
+    trials = []
+    for number in range(length):
+        place, score = (rng.uniform(0.5, 1), rng.random()), 0.3 * rng.random()
+        if number < best:
+            distance = 0.05 + 0.005 * number
+            place = (across + distance * math.cos(number), along + distance * math.sin(number))
+            score = 0.9 - distance**2
+        history = [epoch(1, 1.0, score)]
+        trials.append(Trial("alexnet", number, *SEARCH_SPACE.at(*place), status="COMPLETE", history=history))
+    return trials
+
+
+def test_the_best_of_a_long_history_are_not_forgotten() -> None:
+    history = _long_history(HISTORY + 150, best=20)
+    lrs = [_sampler(history, seed=seed).suggest(len(history))[0] for seed in range(8)]
+    assert sum(2e-4 < lr < 6e-4 for lr in lrs) >= 6
+
+
+def test_what_is_suggested_after_a_long_history_does_not_depend_on_when_trials_ended() -> None:
+    history = _long_history(HISTORY + 30, best=20)
+    shuffled = Sampler("alexnet", SEARCH_SPACE, 0)
+    for trial in history:
+        shuffled.begin(trial)
+    for trial in reversed(history):
+        shuffled.end(trial)
+    assert shuffled.suggest(len(history)) == _sampler(history).suggest(len(history))
+    assert [trial.number for trial in shuffled.study.trials] == list(range(len(history) + 1))
+
+
+def test_the_model_is_shown_no_more_the_longer_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    ask = optuna.Study.ask
+
+    def counted(study: optuna.Study, *args: Any) -> optuna.Trial:
+        shown.append(len(study.get_trials(deepcopy=False)))
+        return ask(study, *args)
+
+    monkeypatch.setattr(optuna.Study, "ask", counted)
+    for length in (HISTORY - BEST, HISTORY + 1, HISTORY + 100):
+        sampler = _sampler(_long_history(length, best=5))
+        shown.clear()
+        sampler.suggest(length)
+        assert HISTORY - BEST <= shown[0] <= HISTORY

@@ -1,0 +1,109 @@
+"""Settings, presets, and what is refused whatever the data and the machine are."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.networks.registry import ARCHITECTURES
+from models.training.loop import TrainingConfig
+from study.errors import BadInput
+from study.settings.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check, steps_per_epoch
+
+
+def test_the_documented_presets() -> None:
+    full, quick = PRESETS["full"], PRESETS["quick"]
+    assert (full.dataset, full.trials, full.max_epochs, full.seeds) == ("cifar10", 32, 50, 10)
+    assert quick.dataset == "digits"
+    assert {name: preset.preset for name, preset in PRESETS.items()} == {"full": "full", "quick": "quick"}
+    assert all(preset.archs == ("alexnet", "mobilenet") for preset in PRESETS.values())
+    for preset in PRESETS.values():
+        check(preset)
+
+
+def test_the_documented_search() -> None:
+    assert (SEARCH_SPACE.lr, SEARCH_SPACE.dropout) == ((1e-4, 1e-2), (0.0, 0.7))
+    assert [RUNGS.first(cap) for cap in (1, 3, 6, 12, 20, 50)] == [1, 2, 3, 5, 8, 8]
+    assert RUNGS.reduction_factor == 2
+
+
+@pytest.mark.parametrize(
+    ("n_train", "cap", "expected"),
+    # 60 steps of 128 images, nine tenths of all: 45,000 and 4,500 give them in a few epochs, 540 in twelve. Of 427
+    # images 43 are set aside, which leaves 3 steps an epoch, not 4.
+    [
+        (427, 50, 20),
+        (50_000, 50, 8),
+        (5_000, 12, 5),
+        (2_000, 20, 8),
+        (600, 50, 12),
+        (600, 20, 12),
+        (600, 12, 12),
+        (600, 8, 8),
+    ],
+)
+def test_no_rung_lies_before_so_many_optimizer_steps(n_train: int, cap: int, expected: int) -> None:
+    assert RUNGS.first(cap, steps_per_epoch(n_train)) == expected
+
+
+@pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])
+def test_the_documented_baseline(arch: str, dropout: float) -> None:
+    expected = TrainingConfig(lr=1e-3, dropout=dropout, max_epochs=50, patience=5, batch_size=128)
+    assert StudyConfig().baseline_training(arch) == expected
+    assert replace(StudyConfig(), max_epochs=7).baseline_training(arch) == replace(expected, max_epochs=7)
+
+
+@pytest.mark.parametrize("arch", list(ARCHITECTURES))
+def test_baselines_lie_within_the_search_space(arch: str) -> None:
+    baseline = StudyConfig().baseline_training(arch)
+    assert SEARCH_SPACE.lr[0] <= baseline.lr <= SEARCH_SPACE.lr[1]
+    assert SEARCH_SPACE.dropout[0] <= baseline.dropout <= SEARCH_SPACE.dropout[1]
+
+
+@pytest.mark.parametrize("config", [*PRESETS.values(), StudyConfig(data_dir=Path("/a b"), archs=("x",), seed=2**70)])
+def test_a_configuration_comes_back_from_json(config: StudyConfig) -> None:
+    assert StudyConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"archs": []}, None, {**StudyConfig().to_json(), "new": 1}, {**StudyConfig().to_json(), "archs": 3}]
+)
+def test_what_is_no_configuration(values: Any) -> None:
+    with pytest.raises(BadInput, match="no configuration of this version"):
+        StudyConfig.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"trials": 0}, "--trials must be at least 1, not 0"),
+        ({"max_epochs": 0}, "--max-epochs must be at least 1, not 0"),
+        ({"seeds": -2}, "--seeds must be at least 1, not -2"),
+        ({"train_size": 0}, "--train-size must be at least 1, not 0"),
+        ({"concurrency": 0}, "--concurrency must be at least 1, not 0"),
+        ({"seed": -1}, "--seed must be at least 0, not -1"),
+        ({"cpus_per_trial": 0.0}, "--cpus-per-trial must be at least 0.001"),
+        ({"cpus_per_trial": float("nan")}, "--cpus-per-trial must be at least 0.001"),
+        ({"cpus_per_trial": float("inf")}, "--cpus-per-trial must be at least 0.001"),
+        ({"gpus_per_trial": -0.5}, "--gpus-per-trial must be 0 or at least 0.001"),
+        ({"gpus_per_trial": float("nan")}, "--gpus-per-trial must be 0 or at least 0.001"),
+        ({"precision": "fp16"}, "--precision 'fp16' is none of auto, fp32, bf16"),
+        ({"archs": ()}, "--archs needs at least one"),
+        ({"archs": ("vgg",)}, "unknown architecture 'vgg': choose from alexnet, mobilenet"),
+        ({"archs": ("alexnet", "mobilenet", "alexnet")}, "names an architecture twice"),
+    ],
+)
+def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message) as error:
+        check(replace(StudyConfig(), **changed))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"trials": 1, "max_epochs": 1, "seeds": 1}, {"seed": 0}, {"gpus_per_trial": 0.0}, {"archs": ("mobilenet",)}],
+)
+def test_what_is_not(changed: dict[str, Any]) -> None:
+    check(replace(StudyConfig(), **changed))
