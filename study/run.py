@@ -22,6 +22,15 @@ from rich.console import Console
 from analysis.report.terminal import comparison
 from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
+from analysis.retraining.plans import (
+    FailedRun,
+    RunPlan,
+    missing_runs,
+    plan_baselines,
+    plan_confirmations,
+    plan_final_runs,
+    stray_runs,
+)
 from models.data import Dataset
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
@@ -32,12 +41,11 @@ from study.cli.request import Request, read_request
 from study.cluster import session as cluster
 from study.cluster.capacity import Resources, divide
 from study.listeners.progress import Progress, Screen
-from study.runs.confirmation import plan_confirmations
-from study.runs.final_runs import missing_runs, plan_baselines, plan_final_runs, stray_runs
-from study.runs.ray_runs import FailedRun, Retraining
+from study.runs.ray_runs import RayRuns
+from study.search.search import Search
 from study.search.trial_worker import WorkerSettings
 from study.settings.config import StudyConfig
-from study.stages import Stages, open_search
+from study.stages import Stages, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
 
 
@@ -119,18 +127,16 @@ def _do(
         with Progress(console) as progress:
             slots = cluster.Slots(resources, request.config)
             architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
-            retraining = Retraining(architectures, settings, resources, slots)
+            ray_runs = RayRuns(architectures, settings, resources, slots)
             stages = Stages(
-                request.folder, config, dataset, resources, slots, progress, settings, architectures, retraining
+                request.folder, config, dataset, resources, slots, progress, settings, architectures, ray_runs
             )
             search = None if config.baseline else stages.search()
             failures: list[FailedRun] = []
             if search is not None:
-                failures += stages.runs(
-                    "Confirmation", plan_confirmations(config, search), ahead=plan_baselines(config, search)
-                )
-            plans = plan_final_runs(config, search, request.folder.confirm.read_all())
-            failures += stages.runs("Final runs", plans)
+                plans = plan_confirmations(outcomes_of(search, config), config.confirm)
+                failures += stages.runs("Confirmation", plans)
+            failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
             stages.measure_latency()
             stages.keep_samples()
             if not failures:
@@ -175,10 +181,17 @@ def _is_finished(request: Request) -> bool:
         if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
             say_error(f"the tables in {folder.path} are not what {folder.journal} holds; they are made again")
             return False
-    confirmations = plan_confirmations(config, search) if search else []
-    plans = [*confirmations, *plan_final_runs(config, search, folder.confirm.read_all())]
+    confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
+    plans = [*confirmations, *_final_plans(folder, config, search)]
     is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
     return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
+
+
+def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None) -> list[RunPlan]:
+    """Plan the final runs, which the confirmation runs in the folder decide on; without a search, baselines alone."""
+    if search is None:
+        return plan_baselines({arch: config.baseline_training(arch) for arch in config.archs}, config.seeds)
+    return plan_final_runs(outcomes_of(search, config), config.seeds, folder.confirm.read_all())
 
 
 def _name_report(folder: StudyFolder, console: Console) -> int:

@@ -10,6 +10,7 @@ from analysis.results.files import DamagedFile
 from analysis.results.load import load_results
 from analysis.results.study_folder import Samples, StudyFolder
 from analysis.retraining.latency import measure_latency
+from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
 from models.data import Dataset, TrainingData, stratified_split
 from models.networks.registry import Architecture
 from models.randomness import integer, stream
@@ -19,10 +20,9 @@ from study.cluster.capacity import Resources
 from study.cluster.failures import explain
 from study.errors import StudyFailed
 from study.listeners.progress import Progress
+from study.listeners.runs_recorder import RunsRecorder
 from study.listeners.search_recorder import SearchRecorder
-from study.runs.early_runs import EarlyRuns
-from study.runs.final_runs import RunsRecorder, missing_runs, stray_runs, untrained_runs
-from study.runs.ray_runs import FailedRun, Retraining, RunPlan
+from study.runs.ray_runs import RayRuns
 from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
@@ -42,7 +42,7 @@ class Stages:
     progress: Progress
     settings: WorkerSettings
     architectures: dict[str, Architecture]
-    retraining: Retraining
+    ray_runs: RayRuns
 
     def search(self) -> Search:
         """Searches every architecture, and writes its tables whatever happens."""
@@ -65,7 +65,7 @@ class Stages:
                 self.resources,
                 self.slots,
                 self.folder.tune.absolute(),
-                EarlyRuns(recorder, self.config, self.folder, self.retraining),
+                recorder,
             )
         finally:
             recorder.flush(search)
@@ -75,22 +75,17 @@ class Stages:
                 say_error(f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}")
         return search
 
-    def runs(self, stage: str, plans: Sequence[RunPlan], ahead: Sequence[RunPlan] = ()) -> list[FailedRun]:
-        """Makes those of the planned runs that are missing, and removes others; returns the ones that failed.
-
-        Args:
-            ahead: runs of the next stage, begun on workers that would wait for the last of this one.
-        """
+    def runs(self, stage: str, plans: Sequence[RunPlan]) -> list[FailedRun]:
+        """Make the planned runs that are missing and remove runs that nobody planned; return the ones that failed."""
         for purpose, group, seed in stray_runs(plans, self.folder):
             self.folder.runs(purpose).remove(group, seed)
         missing = missing_runs(plans, self.folder)
         if not missing:
             return []
-        ahead = untrained_runs(ahead, self.folder)
-        self._drop_damaged_checkpoints([plan.name for plan in (*missing, *ahead)])
-        recorder = RunsRecorder(self.folder, self.progress, stage, plans)
+        self._drop_damaged_checkpoints([plan.name for plan in missing])
+        recorder = RunsRecorder(self.folder, self.progress, stage, plans, missing)
         failures = []
-        for plan, run in self.retraining.make(missing, recorder.on_epoch, ahead):
+        for plan, run in self.ray_runs.make(missing, recorder.on_epoch):
             recorder.on_end(plan, run)
             if isinstance(run, FailedRun):
                 failures.append(run)
@@ -138,3 +133,16 @@ def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
     steps = steps_per_epoch(folder.read_study()["data"]["n_train"])
     return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
+
+
+def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:
+    """Return what the search of each network came to, in the order of the study."""
+    return [
+        SearchOutcome(
+            arch,
+            config.baseline_training(arch),
+            {trial.number: search.recipe(trial) for trial in search.leaders(arch)},
+            has_failed=all(trial.status == "FAILED" for trial in search.ledger.trials(arch)),
+        )
+        for arch in config.archs
+    ]

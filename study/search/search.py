@@ -81,17 +81,11 @@ class Search:
         return self._config.training(trial.lr, trial.dropout)
 
     def is_done(self) -> bool:
-        """Whether every planned trial has ended."""
-        return all(self.is_over(arch) for arch in self._baselines)
-
-    def is_over(self, arch: str) -> bool:
-        """Whether every planned trial of an architecture has ended."""
-        trials = self.ledger.trials(arch)
-        return len(trials) == self._config.trials and all(trial.status is not None for trial in trials)
-
-    def has_begun_all(self) -> bool:
-        """Whether `next_trial` has no trial left to give."""
-        return not self._waiting and all(self.ledger.count(arch) == self._config.trials for arch in self._baselines)
+        """Return whether every planned trial has ended."""
+        return all(
+            len(trials) == self._config.trials and all(trial.status is not None for trial in trials)
+            for trials in map(self.ledger.trials, self._baselines)
+        )
 
     def count_running(self, arch: str | None = None) -> int:
         """How many trials, or those of an architecture, were given by `next_trial` and have not ended."""

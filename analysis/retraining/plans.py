@@ -1,0 +1,184 @@
+"""The runs after the search: which configurations are trained again, on which seeds, and which runs are still missing.
+
+Confirmation runs choose the tuned configuration: the best of many noisy scores is partly luck, so the leading trials
+are trained again on fresh seeds. Final runs train each tuned configuration and each baseline, and are judged on the
+test set.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from analysis.results.run_folders import CompletedRun
+from analysis.results.study_folder import StudyFolder
+from models.training.loop import TrainingConfig
+
+CONFIRMATION_SEEDS = 2
+
+Purpose = Literal["final", "confirm"]
+# What tells one run from another: purpose, group and number k of its seed.
+RunKey = tuple[Purpose, str, int]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Says how one run is to be made.
+
+    Attributes:
+        arch: name of the network.
+        variant: "baseline" or "tuned"; for a confirmation run the number of its trial.
+        seed: its number k, from 0. Runs with equal k share the split, and draw data order, initial weights and
+            dropout masks from the same streams, in every group.
+        recipe: how the network is trained.
+        is_tuned: whether this is the tuned configuration; the baseline can be the tuned configuration too.
+        purpose: "final", or "confirm" for a run that never sees the test set. Each purpose has seeds of its own.
+    """
+
+    arch: str
+    variant: str
+    seed: int
+    recipe: TrainingConfig
+    is_tuned: bool
+    purpose: Purpose = "final"
+
+    @property
+    def group(self) -> str:
+        return f"{self.arch}-{self.variant}"
+
+    @property
+    def name(self) -> str:
+        """Its name in the checkpoint store."""
+        return f"{self.purpose}/{self.group}/seed-{self.seed}"
+
+    @property
+    def key(self) -> RunKey:
+        return self.purpose, self.group, self.seed
+
+    @property
+    def made(self) -> tuple[dict[str, Any], bool]:
+        """What metrics.json of the finished run says of it: its configuration, and whether that is the tuned one."""
+        return {"lr": self.recipe.lr, "dropout": self.recipe.dropout}, self.is_tuned
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """Says why a run failed for good, in one line."""
+
+    plan: RunPlan
+    reason: str
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """Says what the search of one network came to.
+
+    Attributes:
+        arch: name of the network.
+        baseline: recipe of the documented baseline.
+        leaders: number and recipe of each trial that can be chosen, the best first; empty if no trial has a score.
+        has_failed: whether every trial failed, so that the network has no result.
+    """
+
+    arch: str
+    baseline: TrainingConfig
+    leaders: Mapping[int, TrainingConfig]
+    has_failed: bool = False
+
+
+def plan_confirmations(outcomes: Sequence[SearchOutcome], leaders: int) -> list[RunPlan]:
+    """Plan CONFIRMATION_SEEDS runs of each of the leading trials of each network, on seeds of their own.
+
+    Args:
+        leaders: trials to confirm for each network; 0 plans nothing.
+    """
+    return [
+        RunPlan(outcome.arch, str(number), seed, recipe, is_tuned=False, purpose="confirm")
+        for seed in range(CONFIRMATION_SEEDS)
+        for outcome in outcomes
+        for number, recipe in list(outcome.leaders.items())[:leaders]
+    ]
+
+
+def choose_tuned(outcome: SearchOutcome, confirmations: Sequence[CompletedRun]) -> int | None:
+    """Choose the tuned configuration: the trial whose confirmation runs have the highest mean score.
+
+    A run without a finite loss scores 0. Ties go to the lower mean loss, then to the earlier trial.
+
+    Returns:
+        The trial's number; the search's leader if no trial has confirmation runs; None if no trial has a score.
+    """
+    ranked = []
+    for number in outcome.leaders:
+        runs = [run.metrics for run in confirmations if run.group == f"{outcome.arch}-{number}"]
+        if runs:
+            score = sum(metrics["val_accuracy"] or 0.0 for metrics in runs) / len(runs)
+            losses = [metrics["val_loss"] for metrics in runs]
+            loss = float("inf") if None in losses else sum(losses) / len(losses)
+            ranked.append((-score, loss, number))
+    if ranked:
+        return min(ranked)[2]
+    return next(iter(outcome.leaders), None)
+
+
+def plan_final_runs(
+    outcomes: Sequence[SearchOutcome], seeds: int, confirmations: Sequence[CompletedRun] = ()
+) -> list[RunPlan]:
+    """Plan every final run of a study, seed by seed, so that a study cut short has whole pairs.
+
+    A network gets its baseline and its tuned configuration. A tuned configuration that equals the baseline is not
+    planned twice. A network whose every trial failed gets nothing.
+
+    Args:
+        outcomes: of searches that are done.
+        seeds: runs of each configuration.
+        confirmations: the runs that choose the tuned configurations, if there are any.
+    """
+    plans = []
+    tuned = {outcome.arch: choose_tuned(outcome, confirmations) for outcome in outcomes}
+    for seed in range(seeds):
+        for outcome in outcomes:
+            if outcome.has_failed:
+                continue
+            number = tuned[outcome.arch]
+            recipe = None if number is None else outcome.leaders[number]
+            is_baseline = recipe == outcome.baseline
+            plans.append(RunPlan(outcome.arch, "baseline", seed, outcome.baseline, is_tuned=is_baseline))
+            if recipe is not None and not is_baseline:
+                plans.append(RunPlan(outcome.arch, "tuned", seed, recipe, is_tuned=True))
+    return plans
+
+
+def plan_baselines(baselines: Mapping[str, TrainingConfig], seeds: int) -> list[RunPlan]:
+    """Plan the final runs of a study that searches nothing: every network's baseline, seed by seed."""
+    return [
+        RunPlan(arch, "baseline", seed, recipe, is_tuned=False)
+        for seed in range(seeds)
+        for arch, recipe in baselines.items()
+    ]
+
+
+def missing_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunPlan]:
+    """Return the plans whose results are not in the folder."""
+    made = _made_runs(folder)
+    return [plan for plan in plans if made.get(plan.key) != plan.made]
+
+
+def stray_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[RunKey]:
+    """Return the runs in the folder that no plan makes, among those with the purposes of the plans.
+
+    Such a run has a configuration that was the tuned one when less was known: a confirmation run had failed then, or a
+    part of the search was lost since.
+    """
+    planned = {plan.key: plan.made for plan in plans}
+    purposes = {plan.purpose for plan in plans}
+    return [run for run, made in _made_runs(folder).items() if run[0] in purposes and planned.get(run) != made]
+
+
+def _made_runs(folder: StudyFolder) -> dict[RunKey, tuple[dict[str, Any], bool]]:
+    """Configuration of each run in the folder, and whether that was the tuned one."""
+    purposes: tuple[Purpose, ...] = ("confirm", "final")
+    return {
+        (purpose, *run): (metrics["config"], metrics["is_tuned"])
+        for purpose in purposes
+        for run, metrics in folder.runs(purpose).metrics().items()
+    }

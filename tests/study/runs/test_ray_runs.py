@@ -1,0 +1,69 @@
+"""Checks how runs follow each other on the workers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+# What the scripts below have in common; checkpoints lie in the folder that they are given.
+SETTING = """
+import os, sys, time
+from pathlib import Path
+import study, ray
+from analysis.retraining.plans import RunPlan
+from study.runs.ray_runs import RayRuns
+from models.networks.registry import Architecture
+from models.training.loop import TrainingConfig
+from study.storage.checkpoints import CheckpointStore
+from study.cluster.session import ray_session
+from study.cluster.capacity import Resources
+from study.search.trial_worker import WorkerSettings
+from tests.builders import ToyNet, noise
+
+N_TEST = 30
+folder = Path(sys.argv[1])
+recipe = TrainingConfig(1e-2, 0.1, 2)
+baselines = [RunPlan("toy", "baseline", seed, recipe, is_tuned=False) for seed in range(3)]
+
+
+class Told(ToyNet):
+    def forward(self, images):
+        if not self.training and len(images) == N_TEST:
+            (folder / f"worker-{os.getpid()}").touch()
+        return super().forward(images)
+
+
+def ray_runs(slots):
+    settings = WorkerSettings(
+        ray.put(noise(60)), ray.put(noise(N_TEST)), 3, 0, "fp32", 1, CheckpointStore(sys.argv[1])
+    )
+    architectures = {
+        "toy": Architecture("toy", "Toy", Told, baseline_dropout=0.1),
+    }
+    return RayRuns(architectures, settings, Resources(1, 0, slots), lambda: slots)
+"""
+
+
+def _run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", SETTING + script, str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+ONE_AFTER_THE_OTHER = """
+with ray_session(None):
+    runs = ray_runs(slots=1).make(baselines, lambda plan, result: None)
+    next(runs)
+    deadline = time.monotonic() + 150
+    following, last = (folder / f"{plan.name}.pt" for plan in baselines[1:])
+    while not following.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    print(following.exists(), last.exists(), 1 + len(list(runs)))
+"""
+
+
+def test_a_worker_goes_on_while_its_last_run_is_being_written(tmp_path: Path) -> None:
+    """It alone: another, for which there is a processor here, would have to import everything first."""
+    done = _run(ONE_AFTER_THE_OTHER, tmp_path)
+    assert done.stdout.split() == ["True", "False", "3"], done.stderr
+    assert len([*tmp_path.glob("worker-*")]) == 1
