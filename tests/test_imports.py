@@ -1,4 +1,4 @@
-"""Imports point one way, in no circle, and the first step of a study waits for none that it does not need."""
+"""Checks that imports point one way and in no circle, and that a study's first step waits for no import in vain."""
 
 import ast
 import subprocess
@@ -9,15 +9,37 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("models", "study", "analysis", "benchmarks")
-# What each package may import; what puts everything together may import all but the benchmarks.
-ALLOWED = {
-    "models": {"models"},
-    "study": {"models", "study"},
-    "analysis": {"models", "study", "analysis"},
-    "benchmarks": {"models", "study", "analysis", "benchmarks"},
-    "study.run": {"models", "study", "analysis"},
-    "study.stages": {"models", "study", "analysis"},
+PACKAGES = ("models", "analysis", "study", "benchmarks")
+# Rooms from the top floor down. A room imports its own files and rooms on lower floors.
+FLOORS: dict[str, list[set[str]]] = {
+    "study": [
+        {"run"},
+        {"stages"},
+        {"listeners"},
+        {"runs"},
+        {"search", "cli"},
+        {"cluster", "data"},
+        {"storage"},
+        {"settings"},
+        {"errors"},
+    ],
+    "analysis": [
+        {"notebook"},
+        {"report"},
+        {"figures"},
+        {"verdict", "retraining"},
+        {"statistics"},
+        {"results"},
+    ],
+    "models": [{"training"}, {"networks"}, {"kernels"}, {"data", "randomness", "precision"}],
+}
+# Packages that a package may import. Within analysis only the retraining of one run needs the networks.
+BELOW = {
+    "models": set(),
+    "analysis": set(),
+    "analysis.retraining": {"models"},
+    "study": {"models", "analysis"},
+    "benchmarks": {"models", "analysis", "study"},
 }
 
 
@@ -42,12 +64,33 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
+def _room(module: str) -> str:
+    """Return the part of a module's name that its package's floors name, such as "storage"."""
+    return [*module.split("."), ""][1]
+
+
 def test_packages_import_one_way() -> None:
     for name, targets in modules().items():
-        allowed = ALLOWED.get(name, ALLOWED[name.split(".")[0]])
+        package = name.split(".")[0]
+        allowed = BELOW.get(f"{package}.{_room(name)}", BELOW[package]) | {package}
         assert {target.split(".")[0] for target in targets} <= allowed, name
-        assert "study.run" not in targets, name
-        assert "study.stages" not in targets or name == "study.run", name
+
+
+def test_rooms_import_downwards() -> None:
+    for name, targets in modules().items():
+        package, room = name.split(".")[0], _room(name)
+        if package not in FLOORS or not room:
+            continue
+        floor = next(level for level, rooms in enumerate(FLOORS[package]) if room in rooms)
+        below = {room}.union(*FLOORS[package][floor + 1 :])
+        upwards = {target for target in targets if target.split(".")[0] == package and _room(target) not in below}
+        assert not upwards, f"{name} imports {', '.join(upwards)}"
+
+
+def test_every_folder_is_a_room_of_at_most_8_files() -> None:
+    for folder in (path.parent for package in PACKAGES[:3] for path in (ROOT / package).rglob("__init__.py")):
+        files = [path.name for path in folder.iterdir() if path.is_file()]
+        assert len(files) <= 8, f"{folder}: {sorted(files)}"
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
@@ -56,18 +99,19 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert "analysis.results.files" in graph["analysis.results.study_folder"]
 
 
-def test_ray_stays_out_of_the_networks_and_out_of_the_report() -> None:
-    graph = modules()
-    reached, waiting = set(), ["analysis.report", *(name for name in graph if name.startswith("models"))]
-    while waiting:
-        name = waiting.pop()
-        if name not in reached and name in graph:
-            reached.add(name)
-            waiting += graph[name]
-    for name in reached:
-        path = ROOT / (name.replace(".", "/") + ".py")
-        if path.exists():
-            assert not {target for target in _imports(path) if target.split(".")[0] == "ray"}, name
+def test_models_and_analysis_import_no_ray() -> None:
+    for name in modules():
+        if name.split(".")[0] in ("models", "analysis"):
+            path = ROOT / name.replace(".", "/")
+            source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            imported = {name for node in ast.walk(ast.parse(source.read_text())) for name in _imported(node)}
+            assert "ray" not in {name.split(".")[0] for name in imported}, name
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
 @pytest.mark.parametrize(
