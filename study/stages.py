@@ -1,4 +1,4 @@
-"""The stages of a study, from the search to what is kept for the report; each does what is not done yet."""
+"""The stages of a study, from the search to the images kept for the report. Each does what is not done yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from study.settings.config import StudyConfig, steps_per_epoch
 
 @dataclass(frozen=True)
 class Stages:
-    """What the stages of one study share, and a method for each."""
+    """Holds what the stages of one study share, with a method for each stage."""
 
     folder: StudyFolder
     config: StudyConfig
@@ -45,7 +45,7 @@ class Stages:
     ray_runs: RayRuns
 
     def search(self) -> Search:
-        """Searches every architecture, and writes its tables whatever happens."""
+        """Search every network, and write its tables whatever happens."""
         search = open_search(self.folder, self.config)
         titles = {arch: entry.title for arch, entry in self.architectures.items()}
         recorder = SearchRecorder(self.folder, self.progress, titles, self.config.trials)
@@ -95,7 +95,7 @@ class Stages:
         return failures
 
     def _drop_damaged_checkpoints(self, names: Sequence[str]) -> None:
-        """A worker would begin anew, too, but could not tell the user."""
+        """Delete damaged checkpoints and tell the user, which a worker cannot do."""
         for name in names:
             try:
                 self.settings.checkpoints.load(name)
@@ -104,7 +104,7 @@ class Stages:
                 self.settings.checkpoints.delete(name)
 
     def measure_latency(self) -> None:
-        """Times the networks in a task of their own, when nothing else runs."""
+        """Measure inference time in a task of its own, when nothing else runs."""
         latency = self.folder.read_latency() or {}
         if set(self.architectures) <= set(latency):
             return
@@ -119,7 +119,7 @@ class Stages:
         self.folder.write_latency(measured)
 
     def keep_samples(self) -> None:
-        """Keeps the test images that the report shows."""
+        """Keep the test images that the report shows."""
         from analysis.figures.samples import choose_positions  # here, since it imports SciPy, which no first step needs
 
         positions = choose_positions(load_results(self.folder).groups)
@@ -129,14 +129,14 @@ class Stages:
 
 
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
-    """The search of a study that was begun, brought up to its journal."""
+    """Open the search of a study that was begun, brought up to its journal."""
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
     steps = steps_per_epoch(folder.read_study()["data"]["n_train"])
     return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:
-    """Return what the search of each network came to, in the order of the study."""
+    """Return the outcome of each network's search, in the order of the study."""
     return [
         SearchOutcome(
             arch,

@@ -1,4 +1,4 @@
-"""How long a network takes to predict."""
+"""Inference time of networks."""
 
 import time
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _WARM_UP_CALLS = 10
 
 
 def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, threads: int) -> dict[str, Any]:
-    """Times predictions of freshly built networks in eval mode, in float32, channels last.
+    """Time predictions of freshly built networks in eval mode, in float32, channels last.
 
-    The networks take turns, so that what disturbs the machine disturbs both. A call is one batch of one image that
-    is on the device already, until its logits are there; on a GPU it is synchronised.
+    The networks take turns, so that a disturbance of the machine slows both. A call predicts one batch that is on the
+    device already, and ends when its logits are there. On a GPU it is synchronised.
 
     Returns:
         By architecture: `latency_ms` with the quantiles p50, p90 and p99 over `calls` calls of batch size 1,

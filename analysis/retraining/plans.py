@@ -16,7 +16,7 @@ from models.training.loop import TrainingConfig
 CONFIRMATION_SEEDS = 2
 
 Purpose = Literal["final", "confirm"]
-# What tells one run from another: purpose, group and number k of its seed.
+# A run's identity in a study: purpose, group and number k of its seed.
 RunKey = tuple[Purpose, str, int]
 
 
@@ -30,7 +30,7 @@ class RunPlan:
         seed: its number k, from 0. Runs with equal k share the split, and draw data order, initial weights and
             dropout masks from the same streams, in every group.
         recipe: how the network is trained.
-        is_tuned: whether this is the tuned configuration; the baseline can be the tuned configuration too.
+        is_tuned: True if this is the tuned configuration, which the baseline can be too.
         purpose: "final", or "confirm" for a run that never sees the test set. Each purpose has seeds of its own.
     """
 
@@ -47,7 +47,7 @@ class RunPlan:
 
     @property
     def name(self) -> str:
-        """Its name in the checkpoint store."""
+        """Name the run in the checkpoint store."""
         return f"{self.purpose}/{self.group}/seed-{self.seed}"
 
     @property
@@ -56,7 +56,7 @@ class RunPlan:
 
     @property
     def made(self) -> tuple[dict[str, Any], bool]:
-        """What metrics.json of the finished run says of it: its configuration, and whether that is the tuned one."""
+        """Return what metrics.json says of the finished run: its configuration, and whether it is the tuned one."""
         return {"lr": self.recipe.lr, "dropout": self.recipe.dropout}, self.is_tuned
 
 
@@ -76,7 +76,7 @@ class SearchOutcome:
         arch: name of the network.
         baseline: recipe of the documented baseline.
         leaders: number and recipe of each trial that can be chosen, the best first; empty if no trial has a score.
-        has_failed: whether every trial failed, so that the network has no result.
+        has_failed: True if every trial failed, so that the network has no result.
     """
 
     arch: str
@@ -105,7 +105,8 @@ def choose_tuned(outcome: SearchOutcome, confirmations: Sequence[CompletedRun]) 
     A run without a finite loss scores 0. Ties go to the lower mean loss, then to the earlier trial.
 
     Returns:
-        The trial's number; the search's leader if no trial has confirmation runs; None if no trial has a score.
+        The trial's number. The search's leader is chosen if no trial has confirmation runs, None if no trial has a
+        score.
     """
     ranked = []
     for number in outcome.leaders:
@@ -129,7 +130,7 @@ def plan_final_runs(
     planned twice. A network whose every trial failed gets nothing.
 
     Args:
-        outcomes: of searches that are done.
+        outcomes: one for each network, from a search that is done.
         seeds: runs of each configuration.
         confirmations: the runs that choose the tuned configurations, if there are any.
     """

@@ -1,4 +1,4 @@
-"""One run after the search: a configuration trained on a fresh seed; a final run is judged once on the test set."""
+"""One run after the search: a configuration trained on a fresh seed, and judged once on the test set if it is final."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -69,7 +69,7 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
 
 
 def _judge(done: CompletedRun, run: TrainingRun, data: TrainingData, test: LabelledImages) -> FinalRun:
-    """Predicts the test set with the weights of the lowest validation loss."""
+    """Predict the test set with the weights of the lowest validation loss."""
     images = DeviceImages(test.images, data.statistics, training_device())
     everything = torch.arange(len(test), device=images.device)
     logits = predict_logits(run.best_model(), images, everything, run.precision).cpu().numpy()

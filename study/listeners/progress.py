@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table, or plain lines where there is no terminal."""
+"""The progress of a study on the screen: a live table on a terminal, else plain lines."""
 
 import os
 import sys
@@ -14,24 +14,24 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
-# Of more a plain line tells only those of which something runs.
+# A plain line names every row if there are at most this many, else only the rows with running units.
 MOST_ROWS_A_LINE = 2
 
 
 @dataclass
 class Row:
-    """How far one line of work has come.
+    """Holds the progress of one line of work.
 
     Attributes:
-        title: what it is, such as "AlexNet".
-        planned: units of work planned: trials, or final runs.
-        states: number of units by state, such as {"running": 1, "pruned": 2}; `running` ones are not done.
-        accuracy: so far, in [0, 1], if there is any.
-        score: what the accuracy is, such as "best" or "mean".
+        title: shown first, such as "AlexNet".
+        planned: number of trials or runs planned, the units of the row.
+        states: number of units by state, such as {"running": 1, "pruned": 2}. Units in `running` are not done.
+        accuracy: in [0, 1] so far, if there is any.
+        score: name of the accuracy, such as "best" or "mean".
         epochs: epochs trained so far.
         seconds: seconds of training spent so far.
-        under_way: those of them in units that run.
-        replayed: those of all that a checkpoint held: reported in this stage, and spent before it.
+        under_way: the part of `seconds` in units that run.
+        replayed: the part of `seconds` that a checkpoint held. It was spent before this stage.
     """
 
     title: str
@@ -50,11 +50,11 @@ class Row:
 
 
 class Screen(Console):
-    """Standard output. Where its reader leaves, as `head` does, nothing is shown any more and the study goes on."""
+    """Writes to standard output. If its reader leaves, as `head` does, the study goes on and shows nothing more."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        # What the interpreter still holds would break the pipe again when it ends.
+        # The interpreter flushes its buffer when it ends, which would break the pipe again.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
@@ -63,7 +63,7 @@ class Progress:
     """Shows the rows of the stage that is under way. Use as a context manager.
 
     Args:
-        console: where to; a live table is drawn if it is a terminal.
+        console: draws a live table if it is a terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -85,11 +85,11 @@ class Progress:
             self._live.stop()
 
     def say(self, message: str) -> None:
-        """Prints a line that stays."""
+        """Print a line that stays."""
         self._console.print(message, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def begin(self, stage: str, rows: Sequence[Row]) -> None:
-        """Begins a stage; what the rows have spent already does not count for the time left."""
+        """Begin a stage. Seconds that the rows have spent already do not count for the time left."""
         self._stage = stage
         self._started = time.monotonic()
         self._already_done = {row.title: row.seconds for row in rows}
@@ -97,7 +97,7 @@ class Progress:
         self.update(rows)
 
     def update(self, rows: Sequence[Row]) -> None:
-        """Shows the rows as they stand now."""
+        """Show the rows as they stand now."""
         left = self._seconds_left(rows)
         if self._live is not None:
             self._live.update(Group(Text(f"{self._stage}{_left(left)}", style="bold"), _table(rows)))
@@ -105,7 +105,7 @@ class Progress:
             self._print_line(rows, left)
 
     def finish(self, rows: Sequence[Row]) -> None:
-        """Ends the stage, its last state kept on the screen."""
+        """End the stage and keep its last state on the screen."""
         seconds = time.monotonic() - self._started
         if self._live is not None:
             self._live.update(Text(""), refresh=True)
@@ -125,7 +125,7 @@ class Progress:
         self.say(f"{self._stage}{_left(left)}: {'; '.join(shown)}")
 
     def _seconds_left(self, rows: Sequence[Row]) -> float | None:
-        """Work left over the pace so far; None before every row that has work left has some done."""
+        """Divide the work left by the pace so far; None until every row with work left has some done."""
         spent = sum(row.seconds - row.replayed - self._already_done.get(row.title, 0.0) for row in rows)
         if spent <= 0 or any(row.done == 0 and row.planned > 0 for row in rows):
             return None

@@ -29,7 +29,7 @@ class RayRuns:
 
     Args:
         architectures: the networks by name.
-        settings: what every run of the study has in common.
+        settings: shared by every run of the study.
         resources: CPUs and share of a GPU of each run.
         slots: returns how many runs may be made at a time.
     """
