@@ -25,7 +25,7 @@ class Row:
     Attributes:
         title: shown first, such as "AlexNet".
         planned: number of trials or runs planned, the units of the row.
-        states: number of units by state, such as {"running": 1, "pruned": 2}. Units in `running` are not done.
+        states: number of units by state, such as `{"running": 1, "pruned": 2}`. Units in `running` are not done.
         accuracy: in [0, 1] so far, if there is any.
         score: name of the accuracy, such as "best" or "mean".
         epochs: epochs trained so far.
