@@ -103,8 +103,7 @@ def _python(text: str) -> Iterator[Paragraph]:
 
 def _docstrings(node: ast.AST, is_public: bool) -> Iterator[Paragraph]:
     for child in ast.iter_child_nodes(node):
-        is_named = isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        yield from _docstrings(child, is_public and not (is_named and child.name.startswith("_")))
+        yield from _docstrings(child, is_public and not str(getattr(child, "name", "")).startswith("_"))
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant) and isinstance(child.value.value, str):
             first, *others = child.value.value.expandtabs().split("\n")
             margin = min((len(line) - len(line.lstrip()) for line in others if line.strip()), default=0)
