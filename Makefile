@@ -1,7 +1,8 @@
 # make demo: set everything up and run a whole study on handwritten digits.
-# make test: lint, type check and every test but those of clusters, handed out one at a time, since some take minutes.
-# make soak: one study killed twenty times; minutes.
-# make test-cluster: as root, machines of a small network on this one, with ssh, S3 and Ray between them.
+# make lint: ruff's checks and format, and mypy.
+# make test: make lint and every test except the tests of clusters. Tests are handed out one at a time: some take minutes.
+# make soak: kill one study twenty times; minutes.
+# make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3 and Ray.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,22 +11,24 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test soak test-cluster
+.PHONY: setup demo test lint soak test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
 
-test: setup
+lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+
+test: lint
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
 
-# In namespaces of their own, so that nothing they do meets another's processes or network, and nothing is left. The
-# shell stays, to take leave of what outlives its parent.
+# The tests run in namespaces of their own, apart from the processes and network of the machine, and leave nothing. The
+# shell stays: it is the parent of processes that outlive their own.
 ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
 
 test-cluster: setup

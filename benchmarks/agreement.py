@@ -3,8 +3,8 @@
     python -m benchmarks.agreement --data-dir PATH
 
 trains each network at its documented baseline with both loops, on the same splits, and prints validation accuracy
-after the last epoch. The plain loop is what a tutorial writes: float32, a DataLoader over normalised tensors, Adam.
-The two draw initial weights, data order and dropout masks of their own, so they agree within the noise of seeds.
+after the last epoch. The plain loop follows a tutorial: float32, a DataLoader over normalised tensors, Adam. Each loop
+draws its own initial weights, data order and dropout masks, so they agree only within the noise of seeds.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 def train_plainly(architecture: Architecture, data: TrainingData, epochs: int, seed: int) -> float:
-    """Validation accuracy in [0, 1] after so many epochs of a plain float32 loop."""
+    """Trains with a plain float32 loop; returns the validation accuracy in [0, 1] after the last epoch."""
     torch.manual_seed(seed)
     mean, deviation = (torch.from_numpy(v).view(3, 1, 1) for v in (data.statistics.mean, data.statistics.deviation))
     images = (torch.from_numpy(data.source.images).permute(0, 3, 1, 2).float() - mean) / deviation
@@ -57,7 +57,7 @@ def train_plainly(architecture: Architecture, data: TrainingData, epochs: int, s
 
 
 def train_with_project(architecture: Architecture, data: TrainingData, epochs: int, seed: int) -> float:
-    """Validation accuracy in [0, 1] after so many epochs of the project's loop at its automatic precision."""
+    """Trains with the project's loop at its automatic precision; returns the last validation accuracy in [0, 1]."""
     config = TrainingConfig(BASELINE_LEARNING_RATE, architecture.baseline_dropout, max_epochs=epochs, patience=epochs)
     run = TrainingRun(architecture, config, data, RunSeeds.of(seed, "agreement"), CPU, resolve("auto", CPU))
     while run.outcome is None:

@@ -3,22 +3,24 @@
     python -m benchmarks.calibration
 
 simulates studies of two networks from a known model, with new seeds and new test images each time, and prints how
-often `analysis.statistics.compare` calls one better, how often its intervals hold the truth, and its power.
+often `analysis.statistics.compare` calls a network better, rightly and wrongly, and how often its intervals hold the
+truth.
 
 The model is a probit one. Network g with seed s classifies image i rightly if
 
     mu_g + image_gi + seed_gs + noise_gsi > 0
 
-with normal terms: the image effects of the two networks are correlated, since both find the same images hard.
-Their variances are set so that a setting has the accuracy, the deviation between seeds, and the per-image deviation
-of the difference that it states. Equal networks have equal expected accuracy. In one more setting network A is always
-right and B errs on few images, on those in nine runs of ten: a difference that hangs on few images is the hardest. In
-two more the seeds of network A are not normal, as t intervals take them to be: skewed (equal networks are then 0.03
-points apart), or with runs that collapse.
+with normal terms. The image effects of the two networks are correlated, because both find the same images hard. A
+setting states an accuracy, the deviation between seeds and the per-image deviation of the difference, and the variances
+of the terms are solved for these. Equal networks have equal expected accuracy.
+
+Three settings are harder. In "few errors" network A is always right and B errs on few images, in nine runs of ten: the
+difference then depends on few images. In the two others the seeds of network A are not normal, although t intervals
+assume it: they are skewed (equal networks are then 0.03 points apart), or some runs collapse.
 
     python -m benchmarks.calibration --real
 
-runs 20 small real studies instead, of one network under two names (benchmarks/twins.py).
+runs 20 small real studies instead, each with one network under two names (benchmarks/twins.py).
 """
 
 import argparse
@@ -43,9 +45,9 @@ from benchmarks.twins import run_twin_study
 from study.settings.config import StudyConfig
 
 SEEDS = (3, 5, 10, 20)
-# True differences in accuracy; 0.005 is the margin.
+# The true differences in accuracy; the margin is 0.005.
 DIFFERENCES = (0.0, 0.005, 0.01, 0.02)
-# Share of runs that collapse where some do, and the accuracy of these.
+# In a setting with collapsing runs, the share of runs that collapse, and their accuracy.
 COLLAPSE, GUESSING = 0.1, 0.1
 STUDIES_A_TASK = 500
 TWIN_STUDIES = 20
@@ -55,17 +57,17 @@ Seeds = Literal["normal", "skewed", "collapsing"]
 
 @dataclass(frozen=True)
 class Setting:
-    """A kind of study.
+    """Describes the studies of one setting by their moments.
 
     Attributes:
-        n_images: test images.
-        accuracy: of the weaker network, in (0, 1).
-        seed_sd: deviation of a network's accuracy between seeds.
-        image_sd: deviation over images of the difference in the networks' chances to classify one rightly.
+        n_images: number of test images.
+        accuracy: expected accuracy of the weaker network, in (0, 1).
+        seed_sd: standard deviation of a network's accuracy between seeds.
+        image_sd: standard deviation over images of the difference in the networks' chances to be right.
         consistency: share of the variance of "classified rightly" that lies between images, the same for every seed.
-        studies: how many to simulate; the more, the nearer a rate lies to its limit.
-        seeds_of_a: how network A deviates between seeds: normally, as B does; "skewed", to the left as an exponential
-            variable does, while B does not deviate; "collapsing", normally, but that COLLAPSE of its runs guess.
+        studies: number of studies to simulate; more studies give a smaller Monte-Carlo error.
+        seeds_of_a: distribution of network A over seeds. "normal" is the same as for B. "skewed" has an exponential
+            tail to the left, and B does not vary. "collapsing" is normal, but a share COLLAPSE of A's runs guesses.
     """
 
     name: str
@@ -78,13 +80,13 @@ class Setting:
     seeds_of_a: Seeds = "normal"
 
     def model(self, difference: float) -> "ProbitModel | None":
-        """Network A is ahead by `difference`; None if it cannot be by so much."""
+        """Returns a model in which network A is ahead by `difference`; None if no accuracy is that high."""
         return ProbitModel.of(self, difference) if self.accuracy + difference < 1 else None
 
 
 @dataclass(frozen=True)
 class FewErrors:
-    """A kind of study in which network A is always right and B on all but few images, on which every run may err."""
+    """Describes studies in which network A is always right, and B on all but a few images, the same in every run."""
 
     name: str
     n_images: int
@@ -92,7 +94,7 @@ class FewErrors:
     studies: int
 
     def model(self, difference: float) -> "FewErrorsModel | None":
-        """None where the networks do not differ, so that nothing varies."""
+        """Returns a model in which network A is ahead by `difference`; None if it is 0, because then nothing varies."""
         return FewErrorsModel(difference, self.chance) if difference > 0 else None
 
 
@@ -101,7 +103,7 @@ SETTINGS = (
     Setting("small, 97.5 %", 360, 0.975, 0.005, 0.12, 0.5, 16_000),
     Setting("small, 99 %", 360, 0.99, 0.003, 0.08, 0.5, 16_000),
     FewErrors("few errors", 1_000, 0.9, 16_000),
-    # Between seeds the accuracies of real studies deviate by 0.8 to 2.1 points (benchmarks/RESULTS.md).
+    # In real studies the standard deviation between seeds is 0.8 to 2.1 points (benchmarks/RESULTS.md).
     Setting("seeds far apart", 10_000, 0.75, 0.015, 0.35, 0.6, 4_000),
     Setting("A's seeds skewed", 10_000, 0.75, 0.015, 0.35, 0.6, 4_000, "skewed"),
     Setting("A's runs collapse", 10_000, 0.75, 0.003, 0.35, 0.6, 4_000, "collapsing"),
@@ -110,7 +112,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class ProbitModel:
-    """The model's parameters, in units of the deviation of the noise, and the accuracy of network B."""
+    """Holds the parameters of the probit model, in standard deviations of the noise, and the accuracy of network B."""
 
     accuracy: float
     mu: tuple[float, float]
@@ -126,7 +128,7 @@ class ProbitModel:
         threshold = stats.norm.ppf(p)
 
         def between_images(correlation: float) -> float:
-            """Covariance of two chances whose latent values have this correlation."""
+            """Returns the covariance of two chances whose latent values have this correlation."""
             return _both(threshold, correlation) - p * p
 
         variance = setting.consistency * p * (1 - p)
@@ -143,7 +145,7 @@ class ProbitModel:
         return cls(p, (mu[0], mu[1]), math.sqrt(total - 1), shared / own, seed_scale, setting.seeds_of_a)
 
     def sample(self, n_seeds: int, n_images: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Which images each network classifies rightly: two bool arrays [n_seeds, n_images]."""
+        """Draws the images that each network classifies rightly: two bool arrays [n_seeds, n_images]."""
         common = rng.standard_normal(n_images, dtype=np.float32) * math.sqrt(abs(self.image_correlation))
         correct = []
         for network, mu in enumerate(self.mu):
@@ -164,7 +166,7 @@ class ProbitModel:
 
 @dataclass(frozen=True)
 class FewErrorsModel:
-    """Network B errs, with a chance in each run, on a random few of the images; A never does."""
+    """Draws a few random images on which each run of network B may err; A is always right."""
 
     difference: float
     chance: float
@@ -174,21 +176,21 @@ class FewErrorsModel:
         return 1 - self.difference
 
     def sample(self, n_seeds: int, n_images: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """As that of ProbitModel."""
+        """Draws the images that each network classifies rightly: two bool arrays [n_seeds, n_images]."""
         is_hard = rng.random(n_images) < self.difference / self.chance
         errs = is_hard & (rng.random((n_seeds, n_images)) < self.chance)
         return np.ones_like(errs), ~errs
 
 
 def _both(threshold: float, correlation: float) -> float:
-    """Chance that two standard normals of this correlation both lie below the threshold."""
+    """Returns the chance that two standard normals with this correlation both lie below the threshold."""
     covariance = [[1.0, correlation], [correlation, 1.0]]
     return float(stats.multivariate_normal.cdf([threshold, threshold], cov=covariance))
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts over simulated studies of one cell."""
+    """Counts the outcomes of the simulated studies of one cell."""
 
     studies: int = 0
     right: int = 0
@@ -202,7 +204,7 @@ class Tally:
 
 
 def simulate(setting: Setting | FewErrors, n_seeds: int, difference: float, studies: int, seed: Sequence[int]) -> Tally:
-    """Counts the calls and the intervals that hold the truth. With no difference, every "better" is wrong."""
+    """Counts calls, and intervals that hold the truth. If the true difference is 0, every "better" is wrong."""
     rng = np.random.default_rng(seed)
     model = setting.model(difference)
     assert model is not None

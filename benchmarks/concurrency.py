@@ -1,14 +1,14 @@
-"""How is a machine best divided among training runs, and what memory does one more take?
+"""How many runs at a time give the most trials an hour, and how much memory does a run take?
 
     python -m benchmarks.concurrency --data-dir PATH
 
-trains so many runs at a time, each in a Ray worker with so many threads, as a study does, or with an equal share of the
-GPU if there is one, on a data set that lies in Ray's shared memory once. Every worker trains epochs of both networks in
-turn; the divisions take turns, round after round. Throughput is of all runs together, in trials an hour, where a trial
-is EPOCHS_A_TRIAL epochs of each network on the images given, validation included.
+trains several runs at a time, as a study does: each in a Ray worker with its own threads, or with an equal share of the
+GPU if there is one. Ray's shared memory holds the data set once. Every worker trains epochs of both networks in turn,
+and the divisions of the machine take turns, round after round. Throughput counts the trials of all runs together in an
+hour. A trial is EPOCHS_A_TRIAL epochs of a network on the images given, validation included.
 
-Memory of a run is what its worker has for itself (unique set size): the data set is not in it, and is given apart. On a
-GPU it is what torch has reserved there, images included, without CUDA's own.
+The memory of a run is the unique set size of its worker. The data set is not part of it and is printed separately. On
+a GPU it is the memory that torch reserved there, images included, but not CUDA's own.
 """
 
 import argparse
@@ -43,7 +43,7 @@ MEBI = 2**20
 
 
 class _Worker:
-    """A Ray actor with a run of each network."""
+    """Trains a run of each network in a Ray actor."""
 
     def __init__(self, data: TrainingData, threads: int, number: int) -> None:
         torch.set_num_threads(threads)
@@ -61,7 +61,7 @@ class _Worker:
         }
 
     def epoch(self, arch: str) -> int:
-        """Trains one; returns the bytes that this process alone has, of the memory it trains in."""
+        """Trains one epoch; returns the bytes that only this process holds, on the GPU if it trains there."""
         self._runs[arch].train_epoch()
         if training_device().type == "cuda":
             return torch.cuda.max_memory_reserved()
@@ -69,13 +69,14 @@ class _Worker:
 
 
 def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: int, gpus: float) -> list[dict[str, Any]]:
-    """A row a division, network and round: seconds an epoch of all runs at a time, and the memory of a run.
+    """Returns a row for each division, network and round: seconds of an epoch of all runs, and memory of a run.
 
-    A round before the first warms up; of no rounds it is the one that counts.
+    An extra first round warms up. If `rounds` is 0, the extra round is the result.
 
     Args:
-        divisions: pairs of runs at a time and threads of each.
-        gpus: what the workers of all divisions share, though only those of one train at a time.
+        divisions: pairs (runs at a time, threads of each run).
+        rounds: number of rounds that count.
+        gpus: number of GPUs; the workers of all divisions share them, but only one division trains at a time.
     """
     shared = ray.put(data)
     actor: Any = ray.remote(num_gpus=gpus / sum(runs for runs, _ in divisions))(_Worker)
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train_images = options.train_images or (TRAIN_IMAGES_ON_GPU if has_gpu else TRAIN_IMAGES_ON_CPU)
     data = load(options.data_dir, train_images, train_images // 10)
     cpus = len(os.sched_getaffinity(0))
-    # One run alone, then as many as use every core once.
+    # One run alone, then every division that uses each core once.
     divisions = [(1, 1)] + [(cpus // threads, threads) for threads in range(cpus, 0, -1) if cpus % threads == 0]
     with cluster.ray_session(None) as capacity:
         chosen = divide(capacity, StudyConfig())

@@ -1,14 +1,14 @@
-"""Records learning curves, once, for `benchmarks.search` to replay.
+"""Records learning curves once, so that `benchmarks.search` can replay them.
 
     python -m benchmarks.curves --data-dir PATH --output FILE
 
 trains each network with the project's own loop at its documented baseline and at points of a Halton sequence over the
 search space, and writes a row an epoch: arch, lr, dropout, epoch, train_loss, val_loss, val_accuracy, seconds. The file
-is written anew after every configuration; the same command goes on with those that are missing.
+is written again after every configuration. The same command continues with the configurations that are missing.
 
-A run ends at the cap or out of patience, as every side of a replay would end it, so no replay asks for more epochs.
-Validation images are more than a tenth here: on 200 of them one image is 0.5 points, which is the margin of the replay.
-Each run has one thread, and seconds are CPU seconds of the training pass, so other load on the machine matters little.
+A run ends at the cap or out of patience, like a trial of any side in a replay, so no replay asks for more epochs. The
+validation set is larger than a tenth: with 200 images one image would be 0.5 points, the margin of the replay. Each run
+has one thread, and seconds are CPU seconds of the training pass, so other load on the machine matters little.
 """
 
 import argparse
@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Task:
-    """One configuration to record; the number names its random streams."""
+    """Names one configuration to record. `number` selects its random streams."""
 
     number: int
     arch: str
@@ -51,10 +51,13 @@ class Task:
 
 
 def tasks(configurations: int, max_epochs: int) -> list[Task]:
-    """The baseline and so many Halton points for each network, the networks in turn; more points keep the first."""
+    """Returns the baseline and `configurations` Halton points for each network, the networks in turn.
+
+    A larger number of configurations begins with the same points.
+    """
     points = qmc.Halton(2, rng=np.random.default_rng(0)).random(configurations)
     low, high = np.log10(SEARCH_SPACE.lr)
-    # Rounded, so that the table names exactly what was trained.
+    # Rounded, so that the table holds exactly the values that were trained.
     lrs = [float(f"{10 ** (low + u * (high - low)):.4g}") for u in points[:, 0]]
     dropouts = [round(float(np.interp(u, (0, 1), SEARCH_SPACE.dropout)), 4) for u in points[:, 1]]
     designs = {
@@ -78,7 +81,7 @@ def record(task: Task, data: TrainingData) -> pd.DataFrame:
 
 
 def train(data: TrainingData, arch: str, config: TrainingConfig, seeds: RunSeeds) -> Iterator[EpochResult]:
-    """The epochs of a run to its end, as they are asked for; their seconds are CPU seconds."""
+    """Yields the epochs of a run, training each when it is asked for. Seconds are CPU seconds."""
     run = TrainingRun(ARCHITECTURES[arch], config, data, seeds, CPU, resolve("auto", CPU))
     while run.outcome is None:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -88,7 +91,7 @@ def train(data: TrainingData, arch: str, config: TrainingConfig, seeds: RunSeeds
 
 
 class Live:
-    """Curves of one network that are trained as a search asks for them, each configuration once a seed."""
+    """Trains the curves of one network when a search asks for them, each configuration once a seed."""
 
     def __init__(self, data: TrainingData, arch: str, max_epochs: int) -> None:
         self.max_epochs = max_epochs
@@ -105,7 +108,7 @@ class Live:
 
 
 def load(data_dir: Path | None, train_images: int, validation_images: int) -> TrainingData:
-    """A stratified part of a folder's training images, or of scikit-learn's digits."""
+    """Loads a stratified part of a folder's training images, or of scikit-learn's digits."""
     dataset = datasets.load("folder" if data_dir else "digits", data_dir)
     source = stratified_subset(dataset.train, train_images + validation_images, seed=0)
     train, validation = train_test_split(

@@ -1,8 +1,8 @@
 """The machine's limit for one training step.
 
-That of AlexNet is its multiply-adds over the measured peak of a matrix product in the project's number format. That of
-the MobileNet-like net, which multiplies little, is the bytes that its layers must read and write, each activation once
-a pass over it and batch normalisation in two, over the measured bandwidth of a copy.
+AlexNet is limited by multiplications: its operations divided by the measured peak of a matrix product in the project's
+number format. The MobileNet-like network multiplies little and is limited by memory: the bytes that its layers must
+read and write, divided by the measured bandwidth of a copy.
 """
 
 import time
@@ -24,7 +24,7 @@ COPY_BYTES = 2**32 if ON_GPU else 2**28
 
 
 def flops(arch: str) -> int:
-    """Floating-point operations of the products of one training step."""
+    """Counts the floating-point operations of the products of one training step."""
     model = ARCHITECTURES[arch].build(10, 0.0).train()
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(BATCH_SIZE, 3, 32, 32)).sum().backward()
@@ -32,12 +32,13 @@ def flops(arch: str) -> int:
 
 
 def bytes_moved(arch: str, precision: Precision) -> int:
-    """Bytes of activations and their gradients that the layers of one training step must read and write.
+    """Counts the bytes of activations and gradients that the layers of one training step must read and write.
 
-    A convolution reads its input and writes its output three times over: forward, for the weights' gradient and for
-    the input's, which the first needs not. Batch normalisation with its ReLU reads its input for the statistics, then
-    again to write its output, which is that of the max pool behind it; backward it reads input and gradient for two
-    sums, then again to write a gradient. The global pool reads and writes once each way.
+    - A convolution reads its input and writes its output three times: forward, for the gradient of the weights, and for
+      the gradient of the input. The first convolution needs no gradient of its input.
+    - Batch normalisation with ReLU and max pool reads its input once for the statistics and once more to write the
+      output of the pool. In the backward pass it reads input and gradient for two sums, then again to write a gradient.
+    - The global pool reads and writes once in each direction.
     """
     values = 0
 
@@ -61,7 +62,7 @@ def bytes_moved(arch: str, precision: Precision) -> int:
 
 
 def seconds_at_limit(arch: str, threads: int) -> float:
-    """Seconds of a step at the limit that binds the network, measured with so many threads where there is no GPU."""
+    """Returns the seconds of a step at the network's limit, measured on the GPU or else with this number of threads."""
     torch.set_num_threads(threads)
     precision = resolve("auto", DEVICE)
     if arch == "alexnet":
@@ -74,7 +75,7 @@ def seconds_at_limit(arch: str, threads: int) -> float:
 
 
 def _best(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the fastest of some calls."""
+    """Returns the seconds of the fastest of some calls."""
     seconds = []
     for _ in range(times):
         start = time.perf_counter()

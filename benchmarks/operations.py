@@ -3,8 +3,8 @@
     python -m benchmarks.operations
 
 trains epochs of each network at batch 128 on random images, and times every operation of torch and every call of this
-project's own C. What is left of an epoch is Python, the launching of operations and this timing. Ten images are
-validated. Under torch's profiler every large tensor faults its pages anew, which shifts the shares, so it is not used.
+project's own C. The rest of an epoch is Python, the launching of operations and this timing. Ten images are validated.
+torch's profiler is not used: under it every large tensor faults its pages again, which shifts the shares.
 """
 
 import argparse
@@ -32,9 +32,9 @@ from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingCon
 from study.cluster.environment import ALLOCATION
 
 CPU = torch.device("cpu")
-# The code of this project.
+# Marks the code of this project.
 OURS = "norm_relu_pool"
-# By what the names of operations contain; the first that fits.
+# An operation is of the first kind of which its name contains a part.
 KINDS = {
     "convolutions": ("convolution", "conv2d"),
     "other products": ("mm", "linear"),
@@ -50,7 +50,7 @@ OTHER, REST = "casts, copies and others", "between operations"
 
 
 class OperationTimes(TorchDispatchMode):
-    """While it is entered, sums the seconds of operations by their kind."""
+    """Sums the seconds of operations by their kind while the context is entered."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class OperationTimes(TorchDispatchMode):
         return self.watch(operation, operation.name())(*args, **(kwargs or {}))
 
     def watch(self, work: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """The same, timed under the kind of that name."""
+        """Wraps a function so that its seconds count for the kind of that name."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
@@ -78,7 +78,7 @@ def _kind(name: str) -> str:
 
 
 def measure(arch: str, threads: int, steps: int, rounds: int) -> dict[str, float]:
-    """Milliseconds of a step by kind, those of the round of the median step, after one that warms up."""
+    """Measures the milliseconds of a step by kind, in the round with the median time, after a warm-up round."""
     torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
     n = steps * BATCH_SIZE
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args(arguments)
     for arch in ARCHITECTURES:
-        # A process that keeps its memory as workers do.
+        # The process keeps its memory, as workers do.
         os.environ.update(ALLOCATION)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             parts = pool.submit(measure, arch, options.threads, options.steps, options.rounds).result()

@@ -3,12 +3,12 @@
     python -m benchmarks.overhead --data-dir PATH
 
 runs a study of some 10 minutes on two cores as a user would, with `python -m study.run`, and prints its stages, from
-the times at which its files were written. What the workers say of each epoch, the seconds of its training pass and of
-its validation, is set against the stage's time on the clock times the runs at a time; the rest are imports, starts of
-workers, checkpoints, predictions of the test set, what the driver does, and workers that wait for the last of a stage.
+the times at which its files were written. Workers report the seconds of each epoch's training pass and validation. The
+benchmark divides their sum by the stage's time on the clock times the runs at a time. The rest is imports, starts of
+workers, checkpoints, predictions of the test set, the driver's work, and workers that wait for the last run of a stage.
 
-The time to the first training step ends where the earliest epoch began: its report less its training pass and its
-validation. So it holds that epoch's checkpoint too, and is an upper bound. Run it twice, for caches to be warm.
+The earliest epoch began at the time of its report less its training pass and validation. The time to the first training
+step ends there. It includes that epoch's checkpoint and is an upper bound. Run the command twice to have warm caches.
 """
 
 import argparse
@@ -37,10 +37,10 @@ QUICK_STUDY = "--dataset digits --archs mobilenet --trials 1 --max-epochs 1 --se
 
 
 def measure(arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs a study; returns a row a stage, in order, and one for the whole.
+    """Runs a study; returns a row for each stage, in order, and one for the whole.
 
     Raises:
-        StudyFailed: if it does not end well.
+        StudyFailed: the study ended with another status than 0.
     """
     with tempfile.TemporaryDirectory() as results:
         command = [sys.executable, "-m", "study.run", *arguments, "--results-dir", results, "--name", NAME]
@@ -55,9 +55,9 @@ def measure(arguments: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _wait_for_first_step(folder: StudyFolder, process: "subprocess.Popen[str]") -> float:
-    """When the first training step began; the study's end if it never did."""
+    """Returns the time at which the first training step began, or the study's end if there was none."""
     begun: dict[str, float] = {}
-    # The network with the shorter epochs reports first, whichever began first.
+    # The network with the shorter epochs reports first, even if the other began first.
     while process.poll() is None and len(begun) < 2:
         if folder.journal.exists():
             for line in folder.journal.read_text().splitlines(keepends=True):

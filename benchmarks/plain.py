@@ -1,4 +1,4 @@
-"""A network as a tutorial builds it, for the sides that this project is compared with."""
+"""Networks as a tutorial builds them, for the sides that this project is compared with."""
 
 from torch import nn
 
@@ -7,9 +7,9 @@ from models.networks.registry import Architecture
 
 
 def plain_network(architecture: Architecture, n_classes: int, dropout: float) -> nn.Module:
-    """The network with the same weights by the same names, whose layers torch runs one after the other.
+    """Builds the network from torch's layers, run one after the other, with the same names of weights.
 
-    In float32, in which it is to be trained, its convolutions are torch's by themselves.
+    Train it in float32: then its convolutions are torch's, too.
     """
     model = architecture.build(n_classes, dropout)
     for name, layers in model.named_children():

@@ -1,4 +1,4 @@
-"""Plays a search on learning curves: a clock, some workers, and a side that says what to train and what to stop."""
+"""Plays a search on learning curves with a simulated clock, some workers, and a side that starts and stops trials."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +14,12 @@ from study.settings.config import SEARCH_SPACE
 
 
 class Curve:
-    """The epochs of one configuration up to the cap, to the end of patience or to the last one recorded.
+    """Gives the epochs of one configuration, up to the cap, the end of patience or the last recorded epoch.
 
     Args:
-        key: equal for what was trained once.
-        rows: the epochs in order; taken up only as they are asked for.
-        config: holds cap and patience.
+        key: learning rate and dropout of the recorded run.
+        rows: epochs in order, consumed only when they are asked for.
+        config: holds the cap and the patience.
     """
 
     def __init__(self, key: tuple[float, float], rows: Iterable[EpochResult], config: TrainingConfig) -> None:
@@ -29,7 +29,7 @@ class Curve:
         self._config = config
 
     def row(self, epoch: int) -> EpochResult | None:
-        """The epoch of this number, from 1 on; None beyond the end."""
+        """Returns the epoch with this number, counted from 1, or None after the end."""
         while len(self._rows) < epoch:
             row = None if outcome_of(self._rows, self._config) else next(self._coming, None)
             if row is None:
@@ -38,7 +38,7 @@ class Curve:
         return self._rows[epoch - 1]
 
     def full_score(self) -> float:
-        """Validation accuracy in [0, 1] of the weights kept at the end; 0 if it diverged at once."""
+        """Returns the validation accuracy in [0, 1] of the weights kept at the end, or 0 if no epoch was finite."""
         while self.row(len(self._rows) + 1):
             pass
         best = best_epoch(self._rows)
@@ -54,7 +54,7 @@ class Source(Protocol):
 
 
 class Recorded:
-    """The curves of one network in a table; a configuration has that of the nearest recorded one.
+    """Looks up the curves of one network in a table. A configuration has the curve of the nearest recorded one.
 
     Args:
         table: columns arch, lr, dropout, epoch, train_loss, val_loss, val_accuracy, seconds.
@@ -78,29 +78,29 @@ class Recorded:
 
 
 class Side(Protocol):
-    """A search for one network."""
+    """Searches the best configuration of one network."""
 
     def next_trial(self) -> Trial | None:
-        """The trial to start next; None if there is none."""
+        """Returns the trial to start next, or None if there is none."""
 
     def report(self, trial: Trial, row: EpochResult) -> bool:
-        """Takes an epoch's result; returns whether the trial is stopped."""
+        """Takes the result of an epoch; returns whether to stop the trial."""
 
     def end(self, trial: Trial, *, is_stopped: bool) -> None:
-        """The trial has ended: it was stopped, or its curve is over."""
+        """Takes note that the trial has ended, because it was stopped or its curve is over."""
 
     def chosen(self) -> Trial | None:
-        """The trial that would be taken if the search ended now."""
+        """Returns the trial that would be chosen if the search ended now."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """From when on a configuration is the chosen one.
+    """Marks the moment from which a configuration is chosen.
 
     Attributes:
-        epochs: trained by all trials until then.
-        seconds: on the clock until then.
-        score: of the configuration's full curve, in [0, 1].
+        epochs: number of epochs that all trials had trained by then.
+        seconds: time on the clock.
+        score: score of the configuration's full curve, in [0, 1].
     """
 
     epochs: int
@@ -110,14 +110,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Played:
-    """How a search went.
+    """Holds the course of a search.
 
     Attributes:
-        choices: in order of time.
-        epochs: trained by all trials.
-        seconds: on the clock at the end.
+        choices: all choices, in order of time.
+        epochs: number of epochs that all trials trained.
+        seconds: time on the clock at the end.
         best_tried: highest score of the full curves of all trials.
-        is_best_stopped: whether every trial with that score was stopped early.
+        is_best_stopped: True if every trial with that score was stopped early.
     """
 
     choices: list[Choice]
@@ -128,11 +128,11 @@ class Played:
 
     @property
     def score(self) -> float:
-        """That of the configuration chosen at the end."""
+        """Returns the score of the configuration chosen at the end, or 0 if there is none."""
         return self.choices[-1].score if self.choices else 0.0
 
     def reached(self, target: float) -> Choice | None:
-        """Since when the chosen configuration has been at least this good; None if it is not at the end."""
+        """Returns the choice from which on all choices reach the target, or None if the last one does not."""
         since = None
         for choice in self.choices:
             since = None if choice.score < target else since or choice
@@ -143,8 +143,9 @@ def play(side: Side, curve_of: Callable[[float, float], Curve], workers: int) ->
     """Plays a search to its end.
 
     Args:
-        curve_of: gives the curve of a learning rate and a dropout.
-        workers: trials at a time; each takes the seconds of an epoch for it.
+        side: the search to play.
+        curve_of: returns the curve of a learning rate and a dropout.
+        workers: number of trials at a time. An epoch takes its recorded seconds on the clock.
     """
     clock, epochs, order = 0.0, 0, 0
     running: list[tuple[float, int, Trial, Curve, EpochResult]] = []
@@ -168,7 +169,7 @@ def play(side: Side, curve_of: Callable[[float, float], Curve], workers: int) ->
         if following:
             heapq.heappush(running, (clock + following.seconds, order := order + 1, trial, curve, following))
         else:
-            # What a rule stops at its last epoch has lost nothing.
+            # A trial that is stopped at the last epoch of its curve has lost nothing.
             if is_stopped and curve.row(row.epoch + 1):
                 stopped.add(trial.trial_id)
             side.end(trial, is_stopped=is_stopped)

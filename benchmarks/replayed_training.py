@@ -1,4 +1,4 @@
-"""Learning curves that are replayed instead of trained. Imports little, since every worker imports it."""
+"""Learning curves that are replayed instead of trained. Imports little, because every worker imports it."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ WAIT_FOR = "workers-"
 
 
 def replay(config: dict[str, Any], *, settings: Any, **_: object) -> None:
-    """A trainable as `study.search.trial_worker.train_trial`, whose epochs take no time."""
+    """Replaces `study.search.trial_worker.train_trial`: its epochs take no time."""
     _wait_for_the_others(str(settings.checkpoints))
     recipe = config["recipe"]
     rng = np.random.default_rng([config["number"], int(recipe["lr"] * 1e9)])
@@ -30,7 +30,7 @@ def replay(config: dict[str, Any], *, settings: Any, **_: object) -> None:
 
 @functools.cache
 def _wait_for_the_others(folder: str) -> None:
-    """Once a worker: waits until as many have come here as the name of the folder's only entry says."""
+    """Waits, once a worker, until all workers are here. The name of the folder's only entry tells their number."""
     (meeting,) = Path(folder).glob(f"{WAIT_FOR}*")
     (meeting / str(os.getpid())).touch()
     while len(list(meeting.iterdir())) < int(meeting.name.removeprefix(WAIT_FOR)):
@@ -38,7 +38,7 @@ def _wait_for_the_others(folder: str) -> None:
 
 
 def _result(lr: float, dropout: float, epoch: int, rng: np.random.Generator) -> dict[str, Any]:
-    """A loss that falls as 1/epoch towards a floor, lowest near lr 1e-3 and dropout 0.3, and rises late on."""
+    """Draws an epoch whose loss falls as 1/epoch to a floor, lowest near lr 1e-3 and dropout 0.3, and rises late."""
     floor = 0.6 + 0.2 * abs(math.log10(lr) + 3) + 0.3 * (dropout - 0.3) ** 2
     loss = floor + 1.5 / (1 + epoch * lr / 1e-3) + 0.004 * epoch + 0.02 * rng.standard_normal()
     accuracy = min(1.0, max(0.0, math.exp(-loss) + 0.005 * rng.standard_normal()))

@@ -3,17 +3,17 @@
     python -m benchmarks.scale
 
 runs the study's own driver, searcher, rungs and tables on Ray Tune over simulated nodes, with a trainable that
-replays learning curves instead of training. A row a size:
+replays learning curves instead of training. It prints a row for each size:
 
-    trials                     over both networks
-    driver_seconds_per_trial   wall seconds from the first result to the last, over the trials; workers give no result
-                               before all of them have started, so that start-up is left out
+    trials                     trials of both networks together
+    driver_seconds_per_trial   wall seconds from the first result to the last, divided by the trials; workers report
+                               only once all of them have started, so start-up is left out
     driver_cpu_seconds_per_trial
-                               the same of the driver's own processor time, which what else runs hardly changes
-    peak_memory_mb             of the driver's process
-    folder_mb                  of the study folder at the end
+                               the same in the driver's own processor time, which other load hardly changes
+    peak_memory_mb             peak memory of the driver's process
+    folder_mb                  size of the study folder at the end
 
-Every size has the same nodes and the same number of trials at a time, and a process of its own.
+Every size runs in a process of its own, with the same nodes and the same number of trials at a time.
 """
 
 import argparse
@@ -57,7 +57,7 @@ MEBIBYTE = 2**20
 
 
 class Stopwatch(SearchRecorder):
-    """The study's recorder, which also notes when the first and the last result came."""
+    """Records the search as a study does, and notes the times of the first and the last result."""
 
     first: float | None = None
     last = 0.0
@@ -72,7 +72,7 @@ class Stopwatch(SearchRecorder):
 
 
 def run(trials: int) -> dict[str, Any]:
-    """Runs one search of so many trials over both networks; returns its row."""
+    """Runs one search with this number of trials over both networks; returns its row."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     config = StudyConfig(dataset="digits", trials=trials // 2, max_epochs=MAX_EPOCHS)

@@ -1,24 +1,24 @@
-"""How soon does a search find a good configuration, beside what users would run instead?
+"""How soon does a search find a good configuration, compared with the searches that users would run instead?
 
     python -m benchmarks.search --curves FILE
 
-replays each side on learning curves that `benchmarks.curves` recorded (those of this repository if no FILE is given): a
+replays each side on learning curves that `benchmarks.curves` recorded, by default on the curves of this repository. A
 configuration has the curve of the nearest recorded one, in log learning rate and dropout scaled to their ranges. Every
-side has as many trials, workers, and repetitions, the same cap and patience, and a seed a repetition. Where the first
-rung of this project lies depends on the optimizer steps of an epoch, too: --train-images N says how many images the
-curves were recorded on.
+side has the same number of trials, workers and repetitions, the same cap and patience, and a seed for each repetition.
+The first rung of this project depends on the optimizer steps of an epoch: --train-images N is the number of training
+images of the recorded curves.
 
-A chosen configuration is judged by the score of its full curve. The target of a network is 0.5 points below the best
-that random search at full length finds, the median over its repetitions. A side has reached it at the epoch, over all
-trials, from which its chosen configuration stays there until the end.
+A chosen configuration is judged by the score of its full curve. The target of a network is 0.5 points below the median,
+over repetitions, of the best score that random search at full length finds. A side reaches the target at the epoch,
+counted over all trials, after which its chosen configuration never falls below it.
 
     python -m benchmarks.search --rules
 
-replays this project's search with other rules than its own, and
+replays this project's search with other rules instead of its own, and
 
     python -m benchmarks.search --data-dir PATH
 
-trains real images in place of the replay: the clock runs on CPU seconds of training, on one thread a trial.
+trains on real images instead of replaying. Its clock counts CPU seconds of training, on one thread a trial.
 """
 
 import argparse
@@ -56,10 +56,10 @@ MARGIN = 0.005
 
 
 def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
-    """This project's search with other rungs, another start, or another sampler."""
+    """Returns variants of this project's search, with other rungs, another start, or another sampler."""
     return {
         **{
-            # With all of the cap for its share, and no steps asked for, a first rung lies where it says.
+            # The first rung lies at this epoch: its share of the cap is 1, and it asks for no steps.
             f"first rung {first}": partial(ours, rungs=Rungs(first, 1.0, grace_steps=0))
             for first in (4, 6, 10)
         },
@@ -77,7 +77,7 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
 def play_all(
     arch: str, seed: int, sides: Mapping[str, MakeSide], source: Source, trials: int, workers: int
 ) -> dict[str, Played]:
-    """One repetition of every side on one network."""
+    """Plays one repetition of every side on one network."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     curve_of = partial(source, seed=seed)
@@ -85,7 +85,7 @@ def play_all(
 
 
 def summarise(arch: str, played: Mapping[str, Sequence[Played]]) -> list[dict[str, Any]]:
-    """A row a side: how often and how soon it reached the target, and what it chose in the end."""
+    """Returns a row for each side: how often and how soon it reached the target, and the final choice."""
     target = float(np.median([one.best_tried for one in played[REFERENCE]])) - MARGIN
     return [_summary(arch, side, target, repetitions) for side, repetitions in played.items()]
 
@@ -112,11 +112,11 @@ def _summary(arch: str, side: str, target: float, repetitions: Sequence[Played])
 
 
 def _median(name: str, values: Sequence[float]) -> dict[str, Any]:
-    """The median and its distribution-free 95 % interval from order statistics; infinite where it was not reached."""
+    """Returns the median and its distribution-free 95 % interval from order statistics; both can be infinite."""
     ordered = np.sort(values)
     low, high = stats.binom.interval(0.95, len(ordered), 0.5)
     ends = ordered[max(0, int(low) - 1)], ordered[min(len(ordered) - 1, int(high))]
-    # Infinite values have no mean: the median is the lower of the two in the middle.
+    # Infinite values have no mean, so the median is the lower of the two middle values.
     return {name: float(ordered[(len(ordered) - 1) // 2]), f"{name}_ci95": [float(end) for end in ends]}
 
 
@@ -127,13 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--train-images",
         type=int,
-        help="of the curves: 1,800 for those of this repository, else without effect; with --data-dir 1,000",
+        help="training images of the curves (default: 1,800 for this repository's curves; 1,000 with --data-dir)",
     )
     parser.add_argument("--validation-images", type=int, default=1_000, help="with --data-dir")
-    parser.add_argument("--max-epochs", type=int, default=12, help="with --data-dir; else the longest curve's")
-    parser.add_argument("--rules", action="store_true", help="this project's search with other rules than its own")
+    parser.add_argument("--max-epochs", type=int, default=12, help="with --data-dir; else the longest curve")
+    parser.add_argument("--rules", action="store_true", help="replay this project's search with other rules")
     parser.add_argument("--repetitions", type=int, default=200)
-    parser.add_argument("--trials", type=int, default=32, help="of each network")
+    parser.add_argument("--trials", type=int, default=32, help="trials of each network")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time on the simulated clock")
     parser.add_argument("--quick", action="store_true", help="4 repetitions of 8 trials")
     parser.add_argument("--json", type=Path, help="write the rows there")

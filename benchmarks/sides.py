@@ -1,6 +1,6 @@
-"""What `benchmarks.search` compares: this project's search and what users would run instead.
+"""The sides of `benchmarks.search`: this project's search and the searches that users would run instead.
 
-Every side trains with the same cap and patience and keeps the weights of the lowest validation loss, so each is told
+Every side trains with the same cap and patience and keeps the weights of the lowest validation loss. So each is told
 the validation accuracy, or the loss, of the weights that a trial would keep.
 """
 
@@ -27,18 +27,18 @@ from study.search.search import Search
 from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
 
 MakeSide = Callable[[str, int, int, int], Side]
-"""Makes a side from the network's name, the number of trials, the cap on epochs, and a seed."""
+"""Makes a side from the name of a network, the number of trials, the cap on epochs, and a seed."""
 
 
 class _Unwritten(Ledger):
-    """A ledger that keeps no journal."""
+    """Keeps a ledger without a journal."""
 
     def _record(self, event: dict[str, Any]) -> None:
         self._apply(event)
 
 
 class _CurvesEndTrials(Search):
-    """A search whose trials end by themselves where their curves end, whatever ended those."""
+    """Ends a trial as stopped early when its curve ends, for any reason."""
 
     over: frozenset[str] = frozenset()
 
@@ -47,9 +47,9 @@ class _CurvesEndTrials(Search):
 
 
 class TpeSampler(Sampler):
-    """This project's start, and Optuna's multivariate TPE in the place of its Gaussian process.
+    """Replaces this project's Gaussian process by Optuna's multivariate TPE, with the same start.
 
-    TPE ranks what ended by itself above what a rung stopped, and that above what diverged.
+    TPE ranks trials that ended by themselves first, then trials that a rung stopped, then diverged ones.
     """
 
     def _improve(self, number: int) -> tuple[float, float]:
@@ -62,7 +62,7 @@ class TpeSampler(Sampler):
 
 
 class UnwarpedSampler(Sampler):
-    """This project's sampler, its Gaussian process fitted to the scores as they are."""
+    """Fits this project's Gaussian process to the scores without warping them."""
 
     @staticmethod
     def warp(scores: np.ndarray) -> np.ndarray:
@@ -70,14 +70,14 @@ class UnwarpedSampler(Sampler):
 
 
 class RepeatingSampler(Sampler):
-    """This project's sampler, which may propose what it has proposed before."""
+    """Lets this project's sampler propose the same configuration again."""
 
     def _is_apart(self, config: tuple[float, float]) -> bool:
         return True
 
 
 class ThisProject:
-    """The project's own search: a Gaussian process, ASHA's rungs with a tolerance, the documented baseline first."""
+    """Runs the project's own search: baseline first, then a Gaussian process, with ASHA's rungs and a tolerance."""
 
     def __init__(
         self,
@@ -114,12 +114,12 @@ class ThisProject:
 
 
 def _score(trial: Trial) -> float:
-    """Validation accuracy of the weights that it would keep."""
+    """Returns the validation accuracy of the weights that a trial would keep."""
     return trial.best.val_accuracy if trial.best else 0.0
 
 
 class RandomSearch:
-    """Uniform draws, each trained to its end; the highest score is chosen."""
+    """Draws configurations uniformly, trains each to its end, and chooses the highest score."""
 
     def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
         self._arch = arch
@@ -152,9 +152,9 @@ class RandomSearch:
 
 
 class RayTutorial(RandomSearch):
-    """Ray Tune as its CIFAR tutorial sets it up: random draws, ASHA on the loss from epoch 1 with factor 2.
+    """Uses Ray Tune as in its CIFAR tutorial: random draws, and ASHA on the loss from epoch 1 with factor 2.
 
-    As there, what has the lowest last loss is chosen, stopped or not.
+    Like the tutorial it chooses the trial with the lowest last loss, even if it was stopped.
     """
 
     def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
@@ -187,12 +187,12 @@ class RayTutorial(RandomSearch):
 
 
 def _as_ray(trial: Trial) -> Any:
-    """What ASHA reads of a trial."""
+    """Returns an object with the only attribute of a trial that ASHA reads."""
     return SimpleNamespace(trial_id=trial.trial_id)
 
 
 class OptunaAlone(RandomSearch):
-    """Optuna with its default sampler (TPE) and its default pruner (the median rule)."""
+    """Uses Optuna with its default sampler (TPE) and its default pruner (the median rule)."""
 
     def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
         super().__init__(arch, trials, max_epochs, seed)

@@ -3,8 +3,8 @@
     python -m benchmarks.soak
 
 runs one small study of digits undisturbed, then the same study under `kill -9` of its driver at random moments, each
-followed by --resume, and compares: every trial, every epoch (times aside) and every prediction must be equal to the
-bit. Prints where the kills fell, and ends with status 1 if anything differs.
+followed by --resume. Every trial, every epoch (without its times) and every prediction must be equal to the bit. It
+prints the stage that each kill hit, and ends with status 1 if anything differs.
 """
 
 import argparse
@@ -22,18 +22,18 @@ import numpy as np
 import pandas as pd
 
 STUDY = ["--dataset", "digits", "--train-size", "200", "--trials", "4", "--max-epochs", "6", "--seeds", "3"]
-# One trial at a time, so that the search is repeatable.
+# One trial at a time makes the search repeatable.
 STUDY = [*STUDY, "--confirm", "1", "--concurrency", "1"]
 KILLS = 20
-# A driver takes some seconds to start; some kills fall into that, most do not.
+# A driver takes some seconds to start, so some kills hit the start, but most do not.
 LONGEST_LIFE = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--longest", type=float, default=LONGEST_LIFE, help="seconds that a driver lives at most")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--longest", type=float, default=LONGEST_LIFE, help="kill after at most this many seconds")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args(arguments)
     moments = random.Random(options.seed)
@@ -76,7 +76,7 @@ def _finish(arguments: Sequence[str], place: Path) -> None:
 
 
 def _kill_after(seconds: float, arguments: Sequence[str], place: Path) -> bool:
-    """Kills a driver after so many seconds; False if it had finished by then."""
+    """Kills a driver after some seconds; returns False if it had finished by then."""
     process = _start(arguments, place)
     try:
         process.communicate(timeout=seconds)
@@ -90,7 +90,7 @@ def _kill_after(seconds: float, arguments: Sequence[str], place: Path) -> bool:
 
 
 def _stage(folder: Path) -> str:
-    """How far a study had come."""
+    """Returns the stage that a study had come to."""
     if not (folder / "study.json").exists():
         return "before the study began"
     journal = folder / "tune" / "journal.jsonl"
@@ -106,7 +106,7 @@ def _stage(folder: Path) -> str:
 
 
 def _differences(one: Path, other: Path) -> list[str]:
-    """What differs between two studies that must not."""
+    """Returns a line for each difference between two studies that must be equal."""
     found = []
     for name in ("trials.csv", "history.csv"):
         first, second = (pd.read_csv(path / name).drop(columns="seconds") for path in (one, other))

@@ -1,24 +1,20 @@
-"""How long is one training step, beside what users would run instead, and beside the machine's limit?
+"""How long is one training step, compared with a plain PyTorch loop and with the machine's limit?
 
     python -m benchmarks.throughput --data-dir PATH
 
-trains each network at batch 128 with Adam, in a process a side, the sides in turn round after round:
+trains each network at batch 128 with Adam. Each side has a process, and the sides take turns, round after round:
 
-- this project: its own training pass;
-- plain PyTorch: a float32 loop as tutorials write it, ImageFolder, ToTensor, Normalize and two loader workers, or eight
-  beside a GPU;
-- Keras 3 on TensorFlow: model.fit on normalised arrays. Left out on a GPU, or where it is not installed:
-  `pip install -e .[keras]`.
+- "this project" is the project's training pass.
+- "plain PyTorch" is a float32 loop as tutorials write it, with ImageFolder, ToTensor, Normalize and two loader workers
+  (eight with a GPU).
+- "the limit" is explained in benchmarks/limits.py.
 
-Not counted is what an epoch begins and ends with, as the start of loader workers, nor the first round, in which all are
-warmed up. This project's process keeps its memory as its workers do, the others as glibc does by itself. Without a
-folder the images are scikit-learn's digits, written as JPEG.
-
-benchmarks/limits.py says what the limit is.
+The start and the end of an epoch are not counted, such as the start of loader workers. The first round warms up and is
+not counted either. This project's process keeps freed memory as its workers do, and the other uses glibc's defaults.
+Without a folder the images are scikit-learn's digits, written as JPEG.
 """
 
 import argparse
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -54,20 +50,21 @@ from study.cluster.environment import ALLOCATION
 from study.data import datasets
 
 LOADER_WORKERS = 8 if ON_GPU else 2
-# Batches that the plain loop's workers keep ready, each two, and one more that is over when its clock begins.
+# Each worker of the plain loop keeps two batches ready. One more batch is over when its clock begins.
 UNCOUNTED_BATCHES = 2 * LOADER_WORKERS + 1
-# Of CIFAR-10, without its validation split.
+# CIFAR-10 has this number of training images without its validation split.
 EPOCH_IMAGES = 45_000
 STEPS = 80 if ON_GPU else 24
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a side trains on.
+    """Names the network and the data of a side.
 
     Attributes:
-        folder: holds a folder of images a class.
-        images: of them used, a multiple of the batch size.
+        folder: a folder with a folder of images for each class.
+        images: number of images used, a multiple of the batch size.
+        threads: number of torch's threads.
     """
 
     arch: str
@@ -98,9 +95,9 @@ def plain(setting: Setting) -> Round:
     torch.set_num_threads(setting.threads)
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
     folder = ImageFolder(setting.folder, transform)
-    # More than are counted, so that while the clock runs the workers have always something to do.
+    # There are more batches than are counted, so that the workers are busy as long as the clock runs.
     dataset = Subset(folder, _chosen(folder, setting.images + UNCOUNTED_BATCHES * BATCH_SIZE))
-    # As PyTorch starts them on Linux by itself; in this process, which was spawned, they would be, too.
+    # PyTorch forks workers on Linux by default. This process was spawned, so it would spawn them.
     loader = DataLoader(
         dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS, multiprocessing_context="fork"
     )
@@ -126,24 +123,7 @@ def plain(setting: Setting) -> Round:
     return epoch
 
 
-def keras(setting: Setting) -> Round:
-    from benchmarks.keras_networks import Clock, compiled
-
-    images = _decoded(setting.folder, setting.images)
-    inputs = (images.images.astype(np.float32) / 255 - 0.5) / 0.5
-    model = compiled(setting.arch, setting.threads)
-
-    def epoch() -> float:
-        clock = Clock()
-        model.fit(inputs, images.labels, batch_size=BATCH_SIZE, verbose=0, callbacks=[clock])
-        return (clock.ends[-1] - clock.ends[0]) / (setting.steps - 1)
-
-    return epoch
-
-
 SIDES: dict[str, Callable[[Setting], Round]] = {"this project": project, "plain PyTorch": plain}
-if not ON_GPU and importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
-    SIDES["Keras on TensorFlow"] = keras
 
 
 @cache
@@ -152,12 +132,12 @@ def _prepared(side: str, setting: Setting) -> Round:
 
 
 def _round(side: str, setting: Setting) -> float:
-    """What the process of a side does, again and again."""
+    """Trains one epoch in the process of a side; prepares it at the first call."""
     return _prepared(side, setting)()
 
 
 def _chosen(folder: ImageFolder, images: int) -> list[int]:
-    """Indices of the images used, drawn from all classes; where there are too few, some again."""
+    """Returns indices of images drawn from all classes; if there are too few images, some are drawn again."""
     order: list[int] = np.resize(np.random.default_rng(0).permutation(len(folder)), images).tolist()
     return order
 
@@ -171,9 +151,9 @@ def _decoded(path: Path, count: int) -> LabelledImages:
 
 
 def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """A row a network, side and round: seconds of one step; the limit is measured in every round too.
+    """Returns a row for each network, side and round with the seconds of one step. The limit counts as a side.
 
-    A round before the first warms up; of no rounds it is the one that counts.
+    An extra first round warms up. If `rounds` is 0, the extra round is the result.
     """
     rows = []
     begun = time.perf_counter()
@@ -191,7 +171,7 @@ def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[s
                 for side, pool in pools.items():
                     task = (seconds_at_limit, arch, threads) if side == "the limit" else (_round, side, setting)
                     seconds = pool.submit(*task).result()
-                    # A run that is cut off has then said what it found.
+                    # A run that is cut off has printed its results so far.
                     found = f"round {number}, {arch}, {side}: {1000 * seconds:.2f} ms a step"
                     print(f"{time.perf_counter() - begun:.0f} s: {found}", file=sys.stderr, flush=True)
                     if number > 0 or rounds == 0:
@@ -228,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data-dir", type=Path, help="its train/ holds a folder of 32x32 images a class, of 10 classes"
     )
-    parser.add_argument("--steps", type=int, default=STEPS, help="in an epoch, at most; a round is an epoch")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of an epoch, at most; a round is an epoch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--quick", action="store_true", help="2 steps, not warmed up")
@@ -242,8 +222,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps = min(options.steps, len(ImageFolder(folder)) // BATCH_SIZE)
         rows = measure(folder, steps * BATCH_SIZE, options.threads, options.rounds)
     _print(rows, options.threads)
-    if not ON_GPU and "Keras on TensorFlow" not in SIDES:
-        print("Keras on TensorFlow is not installed: pip install -e .[keras]")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
     return 0

@@ -1,8 +1,8 @@
-"""Real studies in which there is nothing to find: one network entered under two names.
+"""Real studies without a difference to find: one network entered under two names.
 
-Each twin is tuned by a search of its own, with random streams of its own, then both are retrained on the same seeds,
-as in a study, and compared. Every "better" is a false one; and how far the accuracies of the tuned configurations
-lie apart shows what the luck of a search contributes, which no interval over seeds and images covers.
+Each twin has its own search with its own random streams. Then both are retrained on the same seeds, as in a study, and
+compared. Every "better" is wrong. The distance between the accuracies of the tuned configurations shows the luck of a
+search, which no interval over seeds and images covers.
 """
 
 import tempfile
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class TwinStudy:
-    """What one study found: the comparison, and each twin's mean test accuracy in [0, 1]."""
+    """Holds the comparison of one study, and the mean test accuracy of each twin in [0, 1]."""
 
     comparison: Comparison
     accuracies: tuple[float, float]
@@ -56,7 +56,7 @@ def run_twin_study(seed: int, config: StudyConfig) -> TwinStudy:
 
 
 def _search(seed: int, config: StudyConfig, dataset: Dataset) -> Mapping[str, TrainingConfig]:
-    """The tuned recipe of each twin, by the project's own search, one trial at a time."""
+    """Returns the tuned recipe of each twin, found by the project's own search, one trial at a time."""
     data = _split(dataset, integer(stream(seed, "search", "split")))
     baseline = config.baseline_training(NETWORK)
     with tempfile.TemporaryDirectory() as directory:
@@ -76,7 +76,7 @@ def _search(seed: int, config: StudyConfig, dataset: Dataset) -> Mapping[str, Tr
 
 
 def _final_run(seed: int, number: int, recipe: TrainingConfig, dataset: Dataset) -> np.ndarray:
-    """Which test images one final run classifies rightly, bool [n_test]."""
+    """Trains one final run; returns the test images that it classifies rightly, bool [n_test]."""
     data = _split(dataset, integer(stream(seed, "final", number, "split")))
     run = _run(recipe, data, RunSeeds.of(seed, "final", number))
     while run.outcome is None:

@@ -1,4 +1,4 @@
-"""The short forms of the benchmarks: they run, and their rows say what they must."""
+"""The short forms of the benchmarks run, and their rows hold what they must."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_the_simulated_networks_have_the_moments_they_state(setting: Setting) ->
     assert a.mean() == pytest.approx(setting.accuracy, abs=4 * setting.seed_sd / 20**0.5 + 0.002)
     assert a.mean(axis=1).std(ddof=1) == pytest.approx(setting.seed_sd, rel=0.6)
     chances = a[:10].mean(axis=0) - b[:10].mean(axis=0), a[10:].mean(axis=0) - b[10:].mean(axis=0)
-    # Two halves of the seeds share the images' effects and nothing else, so their covariance is that of the images.
+    # Two halves of the seeds share only the effects of the images, so their covariance is the variance of these.
     assert np.cov(*chances)[0, 1] ** 0.5 == pytest.approx(setting.image_sd, rel=0.1)
 
 
@@ -96,7 +96,7 @@ def test_the_limits_count_what_a_step_must_do() -> None:
     first = 64 * 27 * 32 * 32
     convolutions = first + 192 * 64 * 9 * 16**2 + (384 * 192 + 256 * 384) * 9 * 8**2
     forward = convolutions + 4096 * 1024 + 1024 * 512 + 512 * 10
-    # Backward twice as many, but for the first layer's input.
+    # The backward pass has twice as many, except for the first layer's input.
     assert limits.flops("alexnet") == 2 * 128 * (3 * forward - first)
     # Convolutions: 35 + 64 + 96 + 32 + 48 thousand values read and written (the first twice, others three times), each
     # output eight times over in batch normalisation, three of them after the max pool, and the global pool.
@@ -129,7 +129,6 @@ def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pyte
     assert whole["seconds"] == pytest.approx(sum(row["seconds"] for row in stages))
     for row in stages:
         is_training = row["stage"] in ("search", "confirmation", "final runs")
-        # A stage of which a part was made before it, beside another, may hold more than its time.
         assert (0 < row["pass_share"] < row["training_share"]) if is_training else row["training_seconds"] == 0
     assert 0 < whole["pass_share"] < whole["training_share"] < 1
     assert "From the command to the first training step" in capsys.readouterr().out
