@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from analysis.results.run_folders import CompletedRun
 from analysis.results.study_folder import StudyFolder
-from models.training.loop import TrainingConfig
+from models.training.recipe import TrainingConfig
 
 CONFIRMATION_SEEDS = 2
 

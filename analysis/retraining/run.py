@@ -13,8 +13,9 @@ from models.data import LabelledImages, TrainingData, stratified_split
 from models.networks.registry import Architecture
 from models.precision import Precision, training_device
 from models.randomness import RunSeeds, integer, stream
+from models.training.history import EpochResult, best_epoch
 from models.training.inference import DeviceImages, predict_logits
-from models.training.loop import EpochResult, TrainingRun, best_epoch
+from models.training.loop import TrainingRun
 
 
 def train_and_judge(

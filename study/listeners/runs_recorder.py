@@ -8,7 +8,7 @@ from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.plans import FailedRun, RunPlan
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import EpochResult
+from models.training.history import EpochResult
 from study.listeners.progress import Progress, Row
 
 

@@ -12,7 +12,7 @@ from analysis.retraining.plans import FailedRun, RunPlan
 from analysis.retraining.run import train_and_judge
 from models.data import LabelledImages
 from models.networks.registry import Architecture
-from models.training.loop import EpochResult
+from models.training.history import EpochResult
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
 from study.errors import StorageFailed

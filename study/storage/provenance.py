@@ -17,8 +17,8 @@ from joblib import cpu_count
 from ray._common.utils import get_system_memory
 
 from models.data import VALIDATION_FRACTION, Dataset
-from models.training.loop import BATCH_SIZE, PATIENCE
-from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig, steps_per_epoch
+from models.training.recipe import BATCH_SIZE, PATIENCE, steps_per_epoch
+from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig
 
 # Another number wherever a study begun before could not go on: other files, or other images in a split.
 FORMAT = 2

@@ -20,7 +20,7 @@ from analysis.retraining.plans import (
     plan_final_runs,
     stray_runs,
 )
-from models.training.loop import TrainingConfig
+from models.training.recipe import TrainingConfig
 
 BASELINE = TrainingConfig(lr=1e-3, dropout=0.5, max_epochs=9)
 TUNED = TrainingConfig(lr=2e-3, dropout=0.1, max_epochs=9)

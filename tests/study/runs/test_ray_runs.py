@@ -14,7 +14,7 @@ import study, ray
 from analysis.retraining.plans import RunPlan
 from study.runs.ray_runs import RayRuns
 from models.networks.registry import Architecture
-from models.training.loop import TrainingConfig
+from models.training.recipe import TrainingConfig
 from study.storage.checkpoints import CheckpointStore
 from study.cluster.session import ray_session
 from study.cluster.capacity import Resources
