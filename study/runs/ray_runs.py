@@ -18,8 +18,8 @@ from models.training.inference import DeviceImages, predict_logits
 from models.training.loop import EpochResult, TrainingConfig, TrainingRun, best_epoch
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.worker import WorkerSettings, train_with_checkpoints
 from study.errors import StorageFailed
-from study.search.trial_worker import WorkerSettings, train_with_checkpoints
 
 RETRIES = 2
 SLOT_SECONDS = 5.0
