@@ -33,8 +33,8 @@ from models.precision import resolve, training_device
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
 from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
-from study.cluster import session as cluster
 from study.cluster.capacity import divide
+from study.cluster.session import ray_session
 from study.settings.config import StudyConfig
 
 EPOCHS_A_TRIAL = 10
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cpus = len(os.sched_getaffinity(0))
     # One run alone, then every division that uses each core once.
     divisions = [(1, 1)] + [(cpus // threads, threads) for threads in range(cpus, 0, -1) if cpus % threads == 0]
-    with cluster.ray_session(None) as capacity:
+    with ray_session(None) as capacity:
         chosen = divide(capacity, StudyConfig())
         if has_gpu:
             divisions = [(runs, chosen.threads) for runs in RUNS_ON_GPU]

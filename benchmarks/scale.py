@@ -39,12 +39,12 @@ from analysis.results.study_folder import StudyFolder
 from benchmarks.replayed_training import WAIT_FOR, replay
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split
 from study.cluster.capacity import Resources
+from study.cluster.worker import WorkerSettings
 from study.listeners.progress import Progress
 from study.listeners.search_recorder import SearchRecorder
 from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
-from study.search.trial_worker import WorkerSettings
 from study.settings.config import StudyConfig
 from study.storage.checkpoints import CheckpointStore
 

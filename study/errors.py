@@ -2,12 +2,17 @@
 
 
 class BadInput(Exception):
-    """What the user gave cannot be used. The message is one line that says what to do."""
+    """Says in one line why the user's input cannot be used, and what to do."""
 
 
 class StudyFailed(Exception):
-    """The study cannot be finished. The message is one line that says why."""
+    """Says in one line why the study cannot be finished."""
 
 
 class StorageFailed(StudyFailed):
-    """What a run needs to keep cannot be kept: no fault of the run, so it is not counted against it."""
+    """Says in one line which file of a run cannot be kept. It does not count as a failure of the run."""
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an error's message as one line, or the error's type if it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__

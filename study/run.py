@@ -38,15 +38,16 @@ from study.cli import request as preparation
 from study.cli.endings import ending_of, parting, say_error
 from study.cli.interrupts import Interrupts
 from study.cli.request import Request, read_request
-from study.cluster import session as cluster
-from study.cluster.capacity import Resources, divide
+from study.cluster.capacity import Resources, Slots, divide
+from study.cluster.session import ray_session
+from study.cluster.worker import WorkerSettings
 from study.listeners.progress import Progress, Screen
 from study.runs.ray_runs import RayRuns
 from study.search.search import Search
-from study.search.trial_worker import WorkerSettings
 from study.settings.config import StudyConfig
 from study.stages import Stages, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
+from study.storage.reachable import check_shared
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +94,7 @@ def _do(
         # Beside Ray's start, which the driver would only wait for: it takes a second.
         pool = stack.enter_context(ThreadPoolExecutor(1))
         describing = pool.submit(preparation.describe_networks, request.config, len(dataset.classes))
-    with cluster.ray_session(request.config.address) as capacity:
+    with ray_session(request.config.address) as capacity:
         interrupts.listen()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)
         _check_storage(request)
@@ -125,7 +126,7 @@ def _do(
             checkpoints=_checkpoints(request.folder, config),
         )
         with Progress(console) as progress:
-            slots = cluster.Slots(resources, request.config)
+            slots = Slots(resources, request.config)
             architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
             ray_runs = RayRuns(architectures, settings, resources, slots)
             stages = Stages(
@@ -156,7 +157,7 @@ def _check_storage(request: Request) -> None:
     """Raises BadInput unless every node finds there what another writes."""
     storage = request.config.storage
     if storage is not None or request.config.address is not None:
-        cluster.check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
+        check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
 
 
 def _resolve_precision(config: StudyConfig, resources: Resources) -> str:

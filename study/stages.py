@@ -16,9 +16,9 @@ from models.networks.registry import Architecture
 from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
 from study.cli.endings import say_error
-from study.cluster import session as cluster
-from study.cluster.capacity import Resources
+from study.cluster.capacity import Resources, Slots
 from study.cluster.failures import explain
+from study.cluster.worker import WorkerSettings
 from study.errors import StudyFailed
 from study.listeners.progress import Progress
 from study.listeners.runs_recorder import RunsRecorder
@@ -27,7 +27,6 @@ from study.runs.ray_runs import RayRuns
 from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
-from study.search.trial_worker import WorkerSettings
 from study.settings.config import StudyConfig
 
 
@@ -39,7 +38,7 @@ class Stages:
     config: StudyConfig
     dataset: Dataset
     resources: Resources
-    slots: cluster.Slots
+    slots: Slots
     progress: Progress
     settings: WorkerSettings
     architectures: dict[str, Architecture]

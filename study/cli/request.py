@@ -14,8 +14,7 @@ from models.networks.cost import count_macs, count_parameters
 from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
 from study.cli.command_line import Options, parse
-from study.cluster import session as cluster
-from study.cluster.capacity import divide
+from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput
 from study.settings.config import StudyConfig, check
@@ -62,7 +61,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     StudyFolder.check_free(options.results_dir, name)
     datasets.check(config.dataset, config.data_dir)
     if config.address is None:
-        divide(cluster.machine_capacity(), config)
+        divide(machine_capacity(), config)
     folder = StudyFolder(options.results_dir / name)
     return Request(config, folder, False, options.name is not None, tuple(arguments))
 

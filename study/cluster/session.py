@@ -1,23 +1,17 @@
 """Ray, started for one study or joined, and ended with it."""
 
-import contextlib
 import logging
 import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import grpc
-import psutil
 import ray
 import torch
-import yaml
 from joblib import cpu_count
 
 # Ray has no public way to ask who answers at an address without waiting for minutes where nobody does.
@@ -26,22 +20,14 @@ from ray._private.authentication.authentication_token_setup import maybe_enable_
 from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.cluster import mps
-from study.cluster.capacity import Capacity, Resources, divide
+from study.cluster.capacity import Capacity, capacity, capacity_of, home_folder
 from study.cluster.reaper import reaping
-from study.errors import BadInput
-from study.settings.config import StudyConfig
-from study.storage.checkpoints import CheckpointStore
+from study.errors import BadInput, one_line
 from study.storage.lock import Locked, exclusive
 
-GIB = 2**30
 ANSWER_WITHIN_SECONDS = 10.0
-NODES_ANSWER_WITHIN_SECONDS = 30.0
-CAPACITY_EVERY_SECONDS = 5.0
-# Nodes that the autoscaler has not started yet are in no count of Ray's.
-LAUNCHER_CONFIG = "ray_bootstrap_config.yaml"
 # Short, since Ray puts sockets there and their paths are limited to 107 bytes.
 _TEMPORARY = Path("/tmp")
 _PREFIX = "netverdict-"
@@ -80,7 +66,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-            found = _capacity_of(ray.cluster_resources())
+            found = capacity_of(ray.cluster_resources())
         try:
             yield found
         finally:
@@ -136,7 +122,7 @@ def _keep_token_private() -> None:
     """Ray writes its token for everyone to read, unless the file is there already. Raises BadInput if it cannot be."""
     if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         return
-    token = _home() / ".ray" / "auth_token"
+    token = home_folder() / ".ray" / "auth_token"
     try:
         if not token.exists() or token.stat().st_mode & 0o077:
             token.parent.mkdir(parents=True, exist_ok=True)
@@ -148,19 +134,12 @@ def _keep_token_private() -> None:
         ) from error
 
 
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError as error:
-        raise BadInput("this account has no home folder: set HOME to a folder that can be written") from error
-
-
 def _join(address: str) -> None:
     found = _find(address)
     try:
         ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
-        raise BadInput(f"the cluster at {found} cannot be joined from here: {_one_line(error)}") from error
+        raise BadInput(f"the cluster at {found} cannot be joined from here: {one_line(error)}") from error
 
 
 def _find(address: str) -> str:
@@ -187,109 +166,3 @@ def _find(address: str) -> str:
     if reply.ray_version != ray.__version__:
         raise BadInput(f"the cluster at {found} runs Ray {reply.ray_version}, and this machine Ray {ray.__version__}")
     return found
-
-
-def capacity() -> Capacity:
-    """What the cluster that was joined has, or will have once its autoscaler has started all it may."""
-    there, possible = ray.cluster_resources(), launchable(_home() / LAUNCHER_CONFIG)
-    return _capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
-
-
-def _capacity_of(resources: dict[str, float]) -> Capacity:
-    return Capacity(resources.get("CPU", 0.0), resources.get("GPU", 0.0), resources.get("memory", 0.0) / GIB)
-
-
-def launchable(config: Path) -> dict[str, float]:
-    """What a cluster has at most by the configuration that `ray up` leaves on its head; nothing where there is none."""
-    total: dict[str, float] = {}
-    if config.exists():
-        settings = yaml.safe_load(config.read_text())
-        for name, node in settings["available_node_types"].items():
-            is_head = name == settings["head_node_type"]
-            count = 1 if is_head else min(node.get("max_workers", 0), settings["max_workers"])
-            for resource, amount in node.get("resources", {}).items():
-                total[resource] = total.get(resource, 0.0) + count * amount
-    return total
-
-
-class Slots:
-    """How many training runs may run at a time, asked anew whenever one could begin.
-
-    A number that was asked for is kept; otherwise a cluster that was joined is filled as it grows.
-
-    Args:
-        resources: what each run is given.
-        config: the study's settings as they were asked for.
-    """
-
-    def __init__(self, resources: Resources, config: StudyConfig) -> None:
-        self._follows = config.address is not None and config.concurrency is None
-        self._settings = replace(
-            config, cpus_per_trial=resources.cpus_per_trial, gpus_per_trial=resources.gpus_per_trial
-        )
-        self._number = resources.concurrency
-        self._asked = time.monotonic()
-
-    def __call__(self) -> int:
-        if self._follows and time.monotonic() - self._asked >= CAPACITY_EVERY_SECONDS:
-            self._asked = time.monotonic()
-            # Below one run's needs, when its last node is gone, the runs wait for the next.
-            with contextlib.suppress(BadInput):
-                self._number = divide(capacity(), self._settings).concurrency
-        return self._number
-
-
-def machine_capacity() -> Capacity:
-    """What this machine has, found without starting Ray."""
-    return Capacity(
-        cpus=cpu_count(),  # of a container, not of the machine that it shares
-        gpus=torch.cuda.device_count(),
-        memory_gib=psutil.virtual_memory().available / GIB,
-    )
-
-
-def check_shared(store: CheckpointStore) -> None:
-    """Writes a probe from here and reads it on every node.
-
-    Raises:
-        BadInput: if the storage cannot be written, or a node does not find in it what is written here.
-    """
-    probe = f"probe-{uuid4().hex}"
-    try:
-        store.write_probe(probe)
-    except OSError as error:
-        doubt = "; has this machine AWS credentials for it?" if str(store).startswith("s3://") else ""
-        raise BadInput(f"the storage {store} cannot be written from here: {_one_line(error)}{doubt}") from error
-    try:
-        _check_every_node_sees(store, probe)
-    finally:
-        store.delete(probe)
-
-
-def _check_every_node_sees(store: CheckpointStore, probe: str) -> None:
-    asked = {}
-    for node in ray.nodes():
-        if node["Alive"]:
-            on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = ray.remote(_has).options(num_cpus=0, max_retries=0, scheduling_strategy=on_node)
-            asked[node["NodeManagerAddress"]] = task.remote(store, probe)
-    deadline = time.monotonic() + NODES_ANSWER_WITHIN_SECONDS
-    for name, answer in asked.items():
-        try:
-            seen = ray.get(answer, timeout=max(0.0, deadline - time.monotonic()))
-        except (ray.exceptions.RayError, OSError) as error:
-            reason = _one_line(getattr(error, "cause", None) or error)
-            raise BadInput(f"the node {name} cannot read the storage {store}: {reason}") from error
-        if not seen:
-            raise BadInput(
-                f"the node {name} does not see what is written to {store} here: --storage needs a URI or a folder that"
-                " every node reaches"
-            )
-
-
-def _has(store: CheckpointStore, probe: str) -> bool:
-    return store.has(probe)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

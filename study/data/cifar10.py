@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009) as torchvision fetches, verifies and reads it."""
+"""Downloads, verifies and reads CIFAR-10 (Krizhevsky, 2009) with torchvision."""
 
 import contextlib
 import itertools
@@ -17,56 +17,55 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity, download_url, extract_archive
 
 from models.data import Dataset, LabelledImages
-from study.errors import BadInput
+from study.errors import BadInput, one_line
 from study.storage.lock import Locked, exclusive
 
-# A download is given up when nothing has arrived for so long, be it a name server, a connection or a body that hangs.
+# A download may be silent for at most 20 s: a look-up, a connection or a body that hangs longer will not recover.
 STALL_SECONDS = 20.0
 POLL_SECONDS = 0.1
 
 
 def load_cifar10(root: Path) -> Dataset:
-    """Reads torchvision's files below `root`, which are fetched if they are not there.
+    """Reads torchvision's files below `root` and downloads them first if they are missing or damaged.
 
     Raises:
-        BadInput: if they can be neither read nor fetched, the latter STALL_SECONDS after the last sign of life.
+        BadInput: if the files cannot be read or downloaded. A download fails STALL_SECONDS after the last byte arrived.
     """
     archive = root / CIFAR10.filename
     try:
-        with contextlib.suppress(RuntimeError):  # what torchvision raises if a file is missing or damaged
+        with contextlib.suppress(RuntimeError):  # torchvision's error if a file is missing or damaged
             return _read_cifar10(root)
         root.mkdir(parents=True, exist_ok=True)
         with _alone_in(root):
-            with contextlib.suppress(RuntimeError):  # another study may have fetched it meanwhile
+            with contextlib.suppress(RuntimeError):  # another study may have downloaded it meanwhile
                 return _read_cifar10(root)
             if not check_integrity(archive, CIFAR10.tgz_md5):
                 _download(CIFAR10.url, archive, CIFAR10.tgz_md5)
             extract_archive(archive, root)
             return _read_cifar10(root)
     except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(
-            f"CIFAR-10 could not be fetched from {CIFAR10.url} to {str(root)!r} ({reason}). Put {CIFAR10.filename} or"
-            f" its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or use your own images"
-            f" with --dataset folder --data-dir PATH, or run without a network with --dataset digits"
+            f"CIFAR-10 cannot be downloaded from {CIFAR10.url} to {str(root)!r} ({one_line(error)}). Put"
+            f" {CIFAR10.filename} or its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or"
+            f" use your own images with --dataset folder --data-dir PATH, or run without a network with --dataset digits"
         ) from error
 
 
 @contextlib.contextmanager
 def _alone_in(root: Path) -> Iterator[None]:
-    """Waits until no other process fetches or unpacks there, and keeps others waiting."""
+    """Waits until no other process downloads or unpacks in `root`, then keeps other processes waiting."""
     for attempt in itertools.count():
         with contextlib.suppress(Locked), exclusive(root):
             yield
             return
         if attempt == 0:
-            print(f"Waiting for another process that fetches CIFAR-10 to {root}", file=sys.stderr)
+            print(f"Waiting for another process that downloads CIFAR-10 to {root}", file=sys.stderr)
         time.sleep(POLL_SECONDS)
 
 
 def _read_cifar10(root: Path) -> Dataset:
     with warnings.catch_warnings():
-        # numpy 2.4.0 to 2.4.4 warn of the dtypes in these old pickles.
+        # numpy 2.4.0 to 2.4.4 warn about the dtypes in these old pickles.
         warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
         parts = [CIFAR10(root, train=train) for train in (True, False)]
     train, test = (
@@ -76,13 +75,13 @@ def _read_cifar10(root: Path) -> Dataset:
 
 
 def _download(url: str, archive: Path, md5: str) -> None:
-    """Has torchvision fetch and verify a file, which then appears whole.
+    """Downloads and verifies a file, which then appears as a whole.
 
-    torchvision sets no time limits and a name look-up can have none, so it works in a thread that can be given up. What
-    is left of that thread ends with the process, and writes at most into the temporary folder.
+    torchvision sets no time limits and a name look-up cannot have one, so the download runs in a thread. An abandoned
+    thread ends with the process and writes only into the temporary folder.
 
     Raises:
-        TimeoutError: if nothing has arrived for STALL_SECONDS.
+        TimeoutError: if nothing arrived for STALL_SECONDS.
     """
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".download-", ignore_cleanup_errors=True) as folder:
@@ -91,7 +90,7 @@ def _download(url: str, archive: Path, md5: str) -> None:
         def fetch() -> None:
             try:
                 download_url(url, folder, archive.name, md5)
-            except Exception as error:  # raised below, in the thread that waits
+            except Exception as error:  # raised again below, in the thread that waits
                 errors.append(error)
 
         thread = threading.Thread(target=fetch, name="download", daemon=True)

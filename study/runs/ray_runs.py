@@ -15,8 +15,8 @@ from models.networks.registry import Architecture
 from models.training.history import EpochResult
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.worker import WorkerSettings, train_with_checkpoints
 from study.errors import StorageFailed
-from study.search.trial_worker import WorkerSettings, train_with_checkpoints
 
 # At most 2 more attempts at a run whose worker died.
 RETRIES = 2

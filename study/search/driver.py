@@ -15,9 +15,10 @@ from models.networks.registry import Architecture
 from models.training.history import EpochResult
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.worker import WorkerSettings
 from study.errors import StorageFailed, StudyFailed
 from study.search.search import Search
-from study.search.trial_worker import STORAGE_FAILED, WorkerSettings, train_trial
+from study.search.trial_worker import STORAGE_FAILED, train_trial
 from study.storage.checkpoints import CheckpointStore
 
 RETRIES = 2

@@ -30,7 +30,7 @@ IMAGES_PER_BATCH = 2
 @pytest.fixture(autouse=True)
 def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "netverdict"
+    return tmp_path / "cache" / "fairverdict"
 
 
 # --- what is refused before anything is read
@@ -167,6 +167,13 @@ def test_cifar10_that_is_there_needs_no_network(tmp_path: Path, user_cache: Path
     _assert_tiny_cifar10(datasets.load("cifar10", _put(tmp_path / "mine")))
     _put(user_cache)
     _assert_tiny_cifar10(datasets.load("cifar10", None))
+
+
+@pytest.mark.usefixtures("tiny_cifar10")
+def test_cifar10_in_the_cache_of_the_former_name_needs_no_network(user_cache: Path) -> None:
+    _put(user_cache.with_name("netverdict"))
+    _assert_tiny_cifar10(datasets.load("cifar10", None))
+    assert not user_cache.exists()
 
 
 @pytest.mark.usefixtures("tiny_cifar10")

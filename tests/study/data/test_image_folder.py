@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from study.data import image_folder
+from study.data import decoding, image_cache
 from study.data.image_folder import folder_classes, load_image_folder
 from study.errors import BadInput
 
@@ -31,7 +31,7 @@ GREY_OVER_WHITE = np.where(ALPHA[..., np.newaxis] == 255, GREY_RGB, 255)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "netverdict" / "folder"
+    return tmp_path / "cache" / "fairverdict" / "folder"
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_classes_labels_and_order(tmp_path: Path) -> None:
 
 
 def test_more_images_than_one_task_keep_their_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "IMAGES_PER_TASK", 3)
+    monkeypatch.setattr(decoding, "IMAGES_PER_TASK", 3)
     (root / "train/cat/image.png").unlink()
     for index in range(20):
         Image.new("RGB", (32, 32), (index, 0, 0)).save(root / f"train/cat/{index:02}.png")
@@ -269,7 +269,7 @@ LARGE = Image.fromarray(RNG.integers(0, 256, (200, 200, 3), dtype=np.uint8))
         ("truncated.png", _encoded("PNG", LARGE)[:20_000], "truncated"),
         ("truncated.jpg", _encoded("JPEG", LARGE)[:5_000], "truncated"),
         ("truncated.bmp", _encoded("BMP", LARGE)[:5_000], "truncated"),
-        ("truncated.webp", _encoded("WEBP", LARGE)[:5_000], "cannot read"),
+        ("truncated.webp", _encoded("WEBP", LARGE)[:5_000], "not a readable image"),
         ("bomb.png", _png_header(20_000, 20_000), "decompression bomb"),
         ("small-bomb.png", _png_header(10_000, 10_000), "decompression bomb"),
         ("float.tif", _encoded("TIFF", Image.fromarray(np.zeros((40, 40), np.float32))), "floating-point"),
@@ -290,11 +290,11 @@ def test_unreadable_images_are_named(root: Path, cache: Path, name: str, content
 def test_names_that_are_no_files(root: Path) -> None:
     link = root / "train/cat/link.png"
     link.symlink_to("nowhere")
-    with pytest.raises(BadInput, match=r"link\.png': No such file"):
+    with pytest.raises(BadInput, match=r"link\.png' cannot be read \(No such file"):
         load_image_folder(root)
     link.unlink()
     link.symlink_to(os.devnull)
-    with pytest.raises(BadInput, match=r"link\.png': it is not a file"):
+    with pytest.raises(BadInput, match=r"link\.png' has an image's name but is not a file"):
         load_image_folder(root)
 
 
@@ -307,11 +307,11 @@ def test_bad_layouts(tmp_path: Path) -> None:
     (tmp_path / "half" / "train" / "cat").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"there is no folder '.*/half/test'"):
         load_image_folder(tmp_path / "half")
-    with pytest.raises(BadInput, match=r"'.*/bare/train' has no classes; a data folder"):
+    with pytest.raises(BadInput, match=r"'.*/bare/train' has no classes: a data folder"):
         load_image_folder(_make(tmp_path / "bare", (), ()))
-    with pytest.raises(BadInput, match="the one class 'cat': at least two"):
+    with pytest.raises(BadInput, match="the one class 'cat': add at least one"):
         load_image_folder(_make(tmp_path / "one", ("cat",), ("cat",)))
-    with pytest.raises(BadInput, match="differ in their classes: only in train: 'dog'"):
+    with pytest.raises(BadInput, match=r"different classes .only in train: 'dog'"):
         load_image_folder(_make(tmp_path / "less", ("cat", "dog"), ("cat",)))
     with pytest.raises(BadInput, match="only in test: '0', '1', '2', '3', '4' and 2 more"):
         load_image_folder(_make(tmp_path / "more", ("cat", "dog"), ("cat", "dog", *map(str, range(7)))))
@@ -322,7 +322,7 @@ def test_bad_layouts(tmp_path: Path) -> None:
 def test_a_class_without_images(root: Path) -> None:
     (root / "test/dog/image.png").rename(root / "test/dog/image.txt")
     assert folder_classes(root) == ("cat", "dog")
-    with pytest.raises(BadInput, match=r"'.*/test': no image in the classes dog;"):
+    with pytest.raises(BadInput, match=r"'.*/test' has no image in the classes dog: add"):
         load_image_folder(root)
 
 
@@ -333,7 +333,7 @@ def _forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str) -> np.ndarray:
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(image_folder, "_decode", refuse)
+    monkeypatch.setattr(decoding, "decode", refuse)
 
 
 def test_second_load_reads_no_image(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -343,6 +343,14 @@ def test_second_load_reads_no_image(root: Path, monkeypatch: pytest.MonkeyPatch,
     assert load_image_folder(root).fingerprint() == first.fingerprint()
     root.rename(tmp_path / "moved")
     assert load_image_folder(tmp_path / "moved").fingerprint() == first.fingerprint()
+
+
+def test_a_cache_of_the_former_name_is_used(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_image_folder(root)
+    cache.parent.rename(cache.parent.with_name("netverdict"))
+    _forbid_decoding(monkeypatch)
+    assert load_image_folder(root).fingerprint() == first.fingerprint()
+    assert not cache.exists()
 
 
 def test_changed_folders_are_read_again(root: Path) -> None:
@@ -376,7 +384,7 @@ def test_damaged_cache_is_replaced(
     capsys.readouterr()
     assert load_image_folder(root).fingerprint() == first.fingerprint()
     said = capsys.readouterr().err
-    assert f"The kept images in {kept} are not used" in said
+    assert f"The image cache {kept} is damaged" in said
     assert "Reading 12 images" in said
     _forbid_decoding(monkeypatch)
     assert load_image_folder(root).fingerprint() == first.fingerprint()
@@ -393,30 +401,30 @@ def test_a_cache_that_cannot_be_written_is_done_without(
         patch.setattr(np, "savez", fill_the_disk)
         assert len(load_image_folder(root).train) == 2
     assert capsys.readouterr().err.splitlines()[1:] == [
-        f"The images are not kept in {cache} ([Errno 28] No space left on device): they will be read again"
+        f"The image cache {cache} cannot be written ([Errno 28] No space left on device): free or repair it"
     ]
     assert not list(cache.iterdir())
     cache.rmdir()
     cache.touch()
     assert len(load_image_folder(root).train) == 2
-    assert "The images are not kept" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_few_caches_are_kept(root: Path, cache: Path) -> None:
     kept: list[Path] = []
-    for index in range(image_folder.CACHES_KEPT + 2):
+    for index in range(image_cache.CACHES_KEPT + 2):
         Image.new("RGB", (32, 32)).save(root / f"train/cat/{index}.png")
         load_image_folder(root)
         (new,) = set(cache.iterdir()) - set(kept)
         os.utime(new, (index, index))
         kept = [path for path in kept if path.exists()] + [new]
-    assert len(kept) == image_folder.CACHES_KEPT
+    assert len(kept) == image_cache.CACHES_KEPT
     assert [path.stat().st_mtime for path in kept] == [2, 3, 4, 5]
 
 
 def test_leavings_of_killed_processes_are_removed(root: Path, cache: Path) -> None:
     cache.mkdir(parents=True)
-    for name, age in (("old.tmp", 2 * image_folder.STALE_SECONDS), ("new.tmp", 0.0)):
+    for name, age in (("old.tmp", 2 * image_cache.STALE_SECONDS), ("new.tmp", 0.0)):
         (cache / name).touch()
         os.utime(cache / name, (time.time() - age,) * 2)
     load_image_folder(root)

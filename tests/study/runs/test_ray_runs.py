@@ -18,7 +18,7 @@ from models.training.recipe import TrainingConfig
 from study.storage.checkpoints import CheckpointStore
 from study.cluster.session import ray_session
 from study.cluster.capacity import Resources
-from study.search.trial_worker import WorkerSettings
+from study.cluster.worker import WorkerSettings
 from tests.builders import ToyNet, noise
 
 N_TEST = 30

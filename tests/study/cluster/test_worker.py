@@ -7,8 +7,8 @@ import pytest
 
 from models.training.loop import TrainingRun
 from models.training.recipe import TrainingConfig
-from study.search import trial_worker as trainable
-from study.search.trial_worker import train_with_checkpoints
+from study.cluster import worker
+from study.cluster.worker import train_with_checkpoints
 from study.storage.checkpoints import CheckpointStore
 from tests.builders import TOY, training_run
 
@@ -16,7 +16,7 @@ EPOCHS = 6
 
 
 class Clock:
-    """Stands still but where it is told that something takes its time."""
+    """Stands still until `wait` moves it on."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,11 +46,11 @@ class Storage(CheckpointStore):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """That of the training: an epoch takes a second of it."""
+    """Replaces the clock of the training; an epoch takes one second."""
     clock = Clock()
     train_epoch = TrainingRun.train_epoch
     monkeypatch.setattr(TrainingRun, "train_epoch", lambda run: (clock.wait(1.0), train_epoch(run))[1])
-    monkeypatch.setattr(trainable, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(worker, "monotonic", lambda: clock.now)
     return clock
 
 
