@@ -39,6 +39,7 @@ from study.search.trial_worker import WorkerSettings
 from study.settings.config import StudyConfig
 from study.stages import Stages, open_search
 from study.storage.checkpoints import CheckpointStore
+from study.storage.provenance import describe_networks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +85,7 @@ def _do(
     if not request.is_resumed:
         # Beside Ray's start, which the driver would only wait for: it takes a second.
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        describing = pool.submit(preparation.describe_networks, request.config, len(dataset.classes))
+        describing = pool.submit(describe_networks, request.config, len(dataset.classes))
     with cluster.ray_session(request.config.address) as capacity:
         interrupts.listen()  # Ray has put handlers of its own there
         resources = divide(capacity, request.config)

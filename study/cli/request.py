@@ -10,8 +10,6 @@ from typing import Any
 
 from analysis.results.study_folder import StudyFolder, check_name
 from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
-from models.networks.cost import count_macs, count_parameters
-from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
 from study.cli.command_line import Options, parse
 from study.cluster import session as cluster
@@ -224,31 +222,6 @@ def _hold_free_folder(request: Request, stack: ExitStack) -> None:
             if request.is_named or not request.folder.path.exists():
                 raise
             request.folder.path = first.with_name(f"{first.name}-{number}")
-
-
-def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str, Any]]:
-    """Title, baseline, parameters and multiply-accumulates of each architecture, by its name.
-
-    Raises:
-        BadInput: if a network cannot predict an image.
-    """
-    return {arch: _describe_network(arch, config, n_classes) for arch in config.archs}
-
-
-def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:
-    architecture, baseline = ARCHITECTURES[arch], config.baseline_training(arch)
-    try:
-        model = architecture.build(n_classes, baseline.dropout)
-        parameters, macs = count_parameters(model), count_macs(model)
-    except Exception as error:  # a network is the user's code and may raise anything
-        reason = " ".join(str(error).split())
-        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
-    return {
-        "title": architecture.title,
-        "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
-        "parameters": parameters,
-        "macs": macs,
-    }
 
 
 def take_up_folder(request: Request, dataset: Dataset) -> None:

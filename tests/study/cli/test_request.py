@@ -16,6 +16,7 @@ from study.cli.request import read_request
 from study.errors import BadInput
 from study.run import main
 from study.search.ledger import Ledger
+from study.storage.provenance import describe_networks
 
 BEGUN = ["--dataset", "digits", "--train-size", "150", "--seeds", "3", "--archs", "mobilenet", "--name", "begun"]
 RESUME = ["--resume", "--name", "begun"]
@@ -27,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
     monkeypatch.chdir(tmp_path)
     request = read_request(BEGUN)
     dataset = preparation.load_dataset(request.config)
-    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    networks = describe_networks(request.config, len(dataset.classes))
     with preparation.created_folder(request, request.config, dataset, networks):
         pass
     yield request.folder
@@ -69,7 +70,7 @@ def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch
     command = ["--dataset", "digits", "--seeds", "2", *flags, "--name", "again"]
     request = read_request(command)
     dataset = preparation.load_dataset(request.config)
-    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    networks = describe_networks(request.config, len(dataset.classes))
     config = replace(request.config, precision="bf16", cpus_per_trial=1.0)  # as the machine resolves them
     with preparation.created_folder(request, config, dataset, networks):
         pass
@@ -91,7 +92,7 @@ def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
 
 def _created(request: preparation.Request) -> AbstractContextManager[Path | None]:
     dataset = preparation.load_dataset(request.config)
-    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    networks = describe_networks(request.config, len(dataset.classes))
     return preparation.created_folder(request, request.config, dataset, networks)
 
 
