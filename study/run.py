@@ -31,6 +31,7 @@ from study.cli.interrupts import Interrupts
 from study.cli.request import Request, read_request
 from study.cluster import session as cluster
 from study.cluster.capacity import Resources, divide
+from study.data.datasets import load_dataset
 from study.listeners.progress import Progress, Screen
 from study.runs.confirmation import plan_confirmations
 from study.runs.final_runs import missing_runs, plan_baselines, plan_final_runs, stray_runs
@@ -72,7 +73,7 @@ def _run(request: Request, interrupts: Interrupts) -> int:
                 say_error(line)
             if _is_finished(request):
                 return _name_report(request.folder, console)
-        dataset = preparation.load_dataset(request.config)
+        dataset = load_dataset(request.config)
         failures = _do(request, dataset, console, interrupts, stack)
         return _conclude(request.folder, console, failures)
 

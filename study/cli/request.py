@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results.study_folder import StudyFolder, check_name
-from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
-from models.randomness import integer, stream
+from models.data import Dataset
 from study.cli.command_line import Options, parse
 from study.cluster import session as cluster
 from study.cluster.capacity import divide
@@ -165,21 +164,6 @@ def _check_storage(config: StudyConfig) -> None:
             CheckpointStore(config.storage)
         except ValueError as error:
             raise BadInput(f"--storage: {error}") from error
-
-
-def load_dataset(config: StudyConfig) -> Dataset:
-    """Reads the data set and cuts it to --train-size. Raises BadInput if it is too small to split."""
-    dataset = datasets.load(config.dataset, config.data_dir)
-    try:
-        if config.train_size is not None:
-            seed = integer(stream(config.seed, "subset"))
-            dataset = replace(dataset, train=stratified_subset(dataset.train, config.train_size, seed))
-        stratified_split(dataset.train.labels, seed=0)
-    except TooFewImages as error:
-        flag = "" if config.train_size is None else f"--train-size {config.train_size}: "
-        hint = " (--train-size none takes all)" if len(dataset.train) < (config.train_size or 0) else ""
-        raise BadInput(f"{flag}{error}{hint}") from error
-    return dataset
 
 
 @contextmanager

@@ -1,15 +1,18 @@
 """The data sets that a study can run on, by name."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from platformdirs import user_cache_path
 
-from models.data import IMAGE_SHAPE, Dataset, LabelledImages
+from models.data import IMAGE_SHAPE, Dataset, LabelledImages, TooFewImages, stratified_split, stratified_subset
+from models.randomness import integer, stream
 from study.data.image_folder import LAYOUT, folder_classes, load_image_folder
 from study.errors import BadInput
+from study.settings.config import StudyConfig
 
 DATASETS = ("cifar10", "digits", "folder")
 DIGITS_TEST_IMAGES = 360
@@ -51,6 +54,21 @@ def load(name: str, data_dir: Path | None) -> Dataset:
     from study.data.cifar10 import load_cifar10
 
     return load_cifar10(data_dir or user_cache_path("netverdict"))
+
+
+def load_dataset(config: StudyConfig) -> Dataset:
+    """Reads the data set and cuts it to --train-size. Raises BadInput if it is too small to split."""
+    dataset = load(config.dataset, config.data_dir)
+    try:
+        if config.train_size is not None:
+            seed = integer(stream(config.seed, "subset"))
+            dataset = replace(dataset, train=stratified_subset(dataset.train, config.train_size, seed))
+        stratified_split(dataset.train.labels, seed=0)
+    except TooFewImages as error:
+        flag = "" if config.train_size is None else f"--train-size {config.train_size}: "
+        hint = " (--train-size none takes all)" if len(dataset.train) < (config.train_size or 0) else ""
+        raise BadInput(f"{flag}{error}{hint}") from error
+    return dataset
 
 
 def _load_digits() -> Dataset:

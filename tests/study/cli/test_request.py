@@ -13,6 +13,7 @@ from PIL import Image
 from analysis.results.study_folder import StudyFolder
 from study.cli import request as preparation
 from study.cli.request import read_request
+from study.data.datasets import load_dataset
 from study.errors import BadInput
 from study.run import main
 from study.search.ledger import Ledger
@@ -27,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
     """A study that was begun, and in which nothing has happened yet."""
     monkeypatch.chdir(tmp_path)
     request = read_request(BEGUN)
-    dataset = preparation.load_dataset(request.config)
+    dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
     with preparation.created_folder(request, request.config, dataset, networks):
         pass
@@ -69,7 +70,7 @@ def test_more_seeds_and_another_pace_are_not() -> None:
 def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["--dataset", "digits", "--seeds", "2", *flags, "--name", "again"]
     request = read_request(command)
-    dataset = preparation.load_dataset(request.config)
+    dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
     config = replace(request.config, precision="bf16", cpus_per_trial=1.0)  # as the machine resolves them
     with preparation.created_folder(request, config, dataset, networks):
@@ -91,7 +92,7 @@ def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
 
 
 def _created(request: preparation.Request) -> AbstractContextManager[Path | None]:
-    dataset = preparation.load_dataset(request.config)
+    dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
     return preparation.created_folder(request, request.config, dataset, networks)
 
@@ -130,7 +131,7 @@ def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     before = folder.read_study()
     for seeds in ("5", "6"):
         request = read_request([*RESUME, "--seeds", seeds])
-        preparation.take_up_folder(request, preparation.load_dataset(request.config))
+        preparation.take_up_folder(request, load_dataset(request.config))
     study = folder.read_study()
     assert [session["command"] for session in study["resumed"]] == [
         f"python -m study.run --resume --name begun --seeds {seeds}" for seeds in ("5", "6")
@@ -149,13 +150,13 @@ def test_data_that_were_moved_are_the_same(tmp_path: Path) -> None:
         pass
     here.rename(there)
     request = read_request(["--resume", "--name", "moved", "--data-dir", str(there)])
-    preparation.take_up_folder(request, preparation.load_dataset(request.config))
+    preparation.take_up_folder(request, load_dataset(request.config))
     assert request.folder.read_study()["config"]["data_dir"] == str(there)
 
 
 def test_other_data_are_refused(folder: StudyFolder) -> None:
     request = read_request(RESUME)
-    dataset = preparation.load_dataset(request.config)
+    dataset = load_dataset(request.config)
     preparation.take_up_folder(request, dataset)
     images = dataset.train.images.copy()
     images[0, 0, 0, 0] ^= 1
