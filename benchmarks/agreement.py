@@ -26,7 +26,8 @@ from models.data import TrainingData, stratified_split, stratified_subset
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig
 from study.data import datasets
 
 CPU = torch.device("cpu")

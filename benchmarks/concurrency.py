@@ -31,7 +31,8 @@ from models.data import TrainingData
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
 from models.randomness import RunSeeds
-from models.training.loop import BASELINE_LEARNING_RATE, TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
 from study.cluster import session as cluster
 from study.cluster.capacity import divide
 from study.settings.config import StudyConfig

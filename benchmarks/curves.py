@@ -31,7 +31,9 @@ from models.data import Split, TrainingData, stratified_subset
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.training.loop import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig, TrainingRun
+from models.training.history import EpochResult
+from models.training.loop import TrainingRun
+from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
 from study.data import datasets
 from study.settings.config import SEARCH_SPACE
 

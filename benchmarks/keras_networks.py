@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from models.training.loop import BASELINE_LEARNING_RATE
+from models.training.recipe import BASELINE_LEARNING_RATE
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]

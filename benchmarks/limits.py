@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.networks.layers import GlobalAveragePool
 from models.networks.registry import ARCHITECTURES
 from models.precision import Precision, resolve, training_device
-from models.training.loop import BATCH_SIZE
+from models.training.recipe import BATCH_SIZE
 
 DEVICE = training_device()
 ON_GPU = DEVICE.type == "cuda"

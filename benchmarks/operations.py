@@ -28,7 +28,8 @@ from models.kernels import norm_relu_pool_cpu
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig
 from study.cluster.environment import ALLOCATION
 
 CPU = torch.device("cpu")

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from models.training.loop import EpochResult, TrainingConfig, best_epoch, outcome_of
+from models.training.history import EpochResult, best_epoch, outcome_of
+from models.training.recipe import TrainingConfig
 from study.search.ledger import Trial
 from study.settings.config import SEARCH_SPACE
 

@@ -46,7 +46,7 @@ from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
 from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler, UnwarpedSampler
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import BATCH_SIZE
+from models.training.recipe import BATCH_SIZE
 from study.settings.config import RUNGS, Rungs
 
 RECORDED = Path(__file__).with_name("curves.csv")

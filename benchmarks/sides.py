@@ -20,7 +20,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from benchmarks.replay import Side
 from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
-from models.training.loop import BASELINE_LEARNING_RATE, EpochResult, TrainingConfig
+from models.training.history import EpochResult
+from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
 from study.search.ledger import Ledger, Status, Trial
 from study.search.sampler import Sampler
 from study.search.search import Search

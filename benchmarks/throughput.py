@@ -49,7 +49,8 @@ from models.data import LabelledImages, Split, TrainingData
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
-from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig
 from study.cluster.environment import ALLOCATION
 from study.data import datasets
 

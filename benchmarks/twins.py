@@ -20,11 +20,12 @@ from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds, integer, stream
 from models.training.inference import DeviceImages, predict_logits
-from models.training.loop import TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.data import datasets
 from study.search.ledger import Ledger
 from study.search.search import Search
-from study.settings.config import StudyConfig, steps_per_epoch
+from study.settings.config import StudyConfig
 
 NETWORK = "mobilenet"
 TWINS = ("first", "second")

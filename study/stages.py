@@ -13,6 +13,7 @@ from analysis.retraining.latency import measure_latency
 from models.data import Dataset, TrainingData, stratified_split
 from models.networks.registry import Architecture
 from models.randomness import integer, stream
+from models.training.recipe import steps_per_epoch
 from study.cli.endings import say_error
 from study.cluster import session as cluster
 from study.cluster.capacity import Resources
@@ -27,7 +28,7 @@ from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.search.trial_worker import WorkerSettings
-from study.settings.config import StudyConfig, steps_per_epoch
+from study.settings.config import StudyConfig
 
 
 @dataclass(frozen=True)

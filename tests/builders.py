@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from models.data import LabelledImages, TrainingData, stratified_split
 from models.networks.registry import Architecture
 from models.randomness import RunSeeds
-from models.training.loop import EpochResult, TrainingConfig, TrainingRun
+from models.training.history import EpochResult
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 
 CPU = torch.device("cpu")
 

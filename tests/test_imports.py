@@ -94,7 +94,8 @@ import torch
 from models.data import TrainingData, stratified_split
 from models.randomness import RunSeeds
 from models.networks.registry import Architecture
-from models.training.loop import TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 from tests.builders import ToyNet, noise
 
 images = noise(60)

@@ -1,13 +1,12 @@
 """How one network is trained: the one loop behind the search, the final runs and the baseline."""
 
 import copy
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,78 +17,11 @@ from models.data import TrainingData
 from models.networks.registry import Architecture
 from models.precision import Precision
 from models.randomness import RunSeeds, integer, stream
+from models.training.history import EpochResult, Outcome, best_epoch, outcome_of
 from models.training.inference import DeviceImages, predict_logits
 from models.training.optimizer import Adam
+from models.training.recipe import TrainingConfig
 from models.training.step import TrainingStep
-
-BATCH_SIZE = 128
-PATIENCE = 5
-BASELINE_LEARNING_RATE = 1e-3
-
-Outcome = Literal["COMPLETE", "STOPPED_EARLY", "DIVERGED"]
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """The recipe of one run.
-
-    Attributes:
-        lr: learning rate of Adam (Kingma and Ba, 2015), positive.
-        dropout: in [0, 1).
-        max_epochs: at least 1.
-        patience: epochs without a lower validation loss after which a run stops, at least 1.
-        batch_size: images a step; the last step of an epoch takes what is left.
-    """
-
-    lr: float
-    dropout: float
-    max_epochs: int
-    patience: int = PATIENCE
-    batch_size: int = BATCH_SIZE
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch: mean losses in nats an image, validation accuracy in [0, 1], and the seconds of its training pass.
-
-    Losses may be infinite or NaN in the last epoch of a run that diverges. The seconds of its validation are kept
-    apart, and are 0 where they were not measured.
-    """
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-    validation_seconds: float = 0.0
-
-    @property
-    def is_finite(self) -> bool:
-        return math.isfinite(self.train_loss) and math.isfinite(self.val_loss)
-
-    def is_same_as(self, other: "EpochResult") -> bool:
-        """Whether all but the seconds is equal, to the bit."""
-        mine, theirs = ((row.epoch, row.train_loss, row.val_loss, row.val_accuracy) for row in (self, other))
-        return np.array_equal(mine, theirs, equal_nan=True)
-
-
-def best_epoch(history: list[EpochResult]) -> EpochResult | None:
-    """The epoch of lowest validation loss, the earliest of equals, among the finite ones; None if there is none."""
-    return min((row for row in history if row.is_finite), key=lambda row: row.val_loss, default=None)
-
-
-def outcome_of(history: list[EpochResult], config: TrainingConfig) -> Outcome | None:
-    """How a run with this history has ended; None if it can go on."""
-    if not history:
-        return None
-    last, best = history[-1], best_epoch(history)
-    if not last.is_finite or best is None:
-        return "DIVERGED"
-    if last.epoch >= config.max_epochs:
-        return "COMPLETE"
-    if last.epoch - best.epoch >= config.patience:
-        return "STOPPED_EARLY"
-    return None
 
 
 class TrainingRun:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import StudyFolder
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import EpochResult, TrainingConfig
+from models.training.history import EpochResult
+from models.training.recipe import TrainingConfig
 from study.listeners.progress import Progress, Row
 from study.runs.confirmation import choose_tuned
 from study.runs.ray_runs import FailedRun, Purpose, RunPlan

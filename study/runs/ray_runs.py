@@ -14,8 +14,10 @@ from models.data import LabelledImages, TrainingData, stratified_split
 from models.networks.registry import Architecture
 from models.precision import training_device
 from models.randomness import RunSeeds, integer, stream
+from models.training.history import EpochResult, best_epoch
 from models.training.inference import DeviceImages, predict_logits
-from models.training.loop import EpochResult, TrainingConfig, TrainingRun, best_epoch
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
 from study.errors import StorageFailed

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from models.data import TrainingData
 from models.networks.registry import Architecture
-from models.training.loop import EpochResult
+from models.training.history import EpochResult
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
 from study.errors import StorageFailed, StudyFailed

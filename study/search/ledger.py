@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.results.files import without_nan
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
-from models.training.loop import EpochResult, best_epoch
+from models.training.history import EpochResult, best_epoch
 
 Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
 

@@ -7,7 +7,8 @@ its own kind and given the same chances.
 import math
 from collections.abc import Mapping
 
-from models.training.loop import EpochResult, TrainingConfig, best_epoch, outcome_of
+from models.training.history import EpochResult, best_epoch, outcome_of
+from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger, Status, Trial
 from study.search.sampler import Sampler
 from study.search.successive_halving import SuccessiveHalving

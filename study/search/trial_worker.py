@@ -15,7 +15,9 @@ from models.data import ChannelStatistics, LabelledImages, Split, TrainingData
 from models.networks.registry import Architecture
 from models.precision import Precision, training_device
 from models.randomness import RunSeeds
-from models.training.loop import EpochResult, TrainingConfig, TrainingRun
+from models.training.history import EpochResult
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 from study.errors import StorageFailed
 from study.storage.checkpoints import CheckpointStore
 

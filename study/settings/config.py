@@ -6,9 +6,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
-from models.data import VALIDATION_FRACTION
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import BASELINE_LEARNING_RATE, BATCH_SIZE, PATIENCE, TrainingConfig
+from models.training.recipe import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
 from study.errors import BadInput
 
 # The finest share of a processor or a GPU that a run may ask for.
@@ -141,11 +140,6 @@ PRESETS = {
     "full": StudyConfig(),
     "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900, confirm=0),
 }
-
-
-def steps_per_epoch(n_train: int) -> int:
-    """Optimizer steps of an epoch, of so many training images before the split."""
-    return math.ceil((n_train - round(VALIDATION_FRACTION * n_train)) / BATCH_SIZE)
 
 
 def check(config: StudyConfig) -> None:

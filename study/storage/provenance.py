@@ -19,9 +19,9 @@ from ray._common.utils import get_system_memory
 from models.data import VALIDATION_FRACTION, Dataset
 from models.networks.cost import count_macs, count_parameters
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import BATCH_SIZE, PATIENCE
+from models.training.recipe import BATCH_SIZE, PATIENCE, steps_per_epoch
 from study.errors import BadInput
-from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig, steps_per_epoch
+from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig
 
 # Another number wherever a study begun before could not go on: other files, or other images in a split.
 FORMAT = 2

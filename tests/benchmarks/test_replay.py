@@ -14,7 +14,8 @@ from benchmarks import curves, search
 from benchmarks.replay import Choice, Curve, Played, Recorded, play
 from benchmarks.sides import SIDES, MakeSide, OptunaAlone, RandomSearch, ThisProject
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import EpochResult, TrainingConfig
+from models.training.history import EpochResult
+from models.training.recipe import TrainingConfig
 from study.search.ledger import Trial
 from study.settings.config import Rungs
 from tests.builders import epoch

@@ -12,7 +12,8 @@ from models.kernels import convolution, norm_relu_pool
 from models.kernels.available import can_use_triton
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.training import step
-from models.training.loop import TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 from tests.builders import CPU, ToyNet, coloured, training_data, training_run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -20,8 +20,10 @@ from models.data import TrainingData
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.precision import resolve
 from models.randomness import RunSeeds, stream
+from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.inference import DeviceImages, predict_logits
-from models.training.loop import EpochResult, TrainingConfig, TrainingRun, best_epoch, outcome_of
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 from tests.builders import CPU, TOY, ToyNet, coloured, epoch, noise, training_data, training_run
 
 REAL = [ARCHITECTURES["alexnet"], ARCHITECTURES["mobilenet"]]

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from analysis.results.run_folders import EPOCH_COLUMNS, FinalRun
 from analysis.results.study_folder import StudyFolder
-from models.training.loop import TrainingConfig
+from models.training.recipe import TrainingConfig
 from study.listeners.progress import Progress
 from study.runs.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs, untrained_runs
 from study.runs.ray_runs import FailedRun, RunPlan

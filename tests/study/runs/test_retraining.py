@@ -19,7 +19,7 @@ from pathlib import Path
 import study, ray
 from study.runs.ray_runs import Retraining, RunPlan
 from models.networks.registry import Architecture
-from models.training.loop import TrainingConfig
+from models.training.recipe import TrainingConfig
 from study.storage.checkpoints import CheckpointStore
 from study.cluster.session import ray_session
 from study.cluster.capacity import Resources

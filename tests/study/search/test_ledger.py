@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
-from models.training.loop import EpochResult
+from models.training.history import EpochResult
 from study.search.ledger import Ledger, Trial
 from tests.builders import epoch
 

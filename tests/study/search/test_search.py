@@ -11,7 +11,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from models.training.loop import EpochResult, TrainingConfig, outcome_of
+from models.training.history import EpochResult, outcome_of
+from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger, Trial
 from study.search.search import Search
 from study.settings.config import RUNGS, STARTUP_TRIALS, Rungs, StudyConfig

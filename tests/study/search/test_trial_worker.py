@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from models.training.loop import TrainingConfig, TrainingRun
+from models.training.loop import TrainingRun
+from models.training.recipe import TrainingConfig
 from study.search import trial_worker as trainable
 from study.search.trial_worker import train_with_checkpoints
 from study.storage.checkpoints import CheckpointStore

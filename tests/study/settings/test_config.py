@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from models.networks.registry import ARCHITECTURES
-from models.training.loop import TrainingConfig
+from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
-from study.settings.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check, steps_per_epoch
+from study.settings.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check
 
 
 def test_the_documented_presets() -> None:
