@@ -16,7 +16,7 @@ ALLOWED = {
     "study": {"models", "study"},
     "analysis": {"models", "study", "analysis"},
     "benchmarks": {"models", "study", "analysis", "benchmarks"},
-    "study.run": {"models", "study", "analysis"},
+    "study.workflow": {"models", "study", "analysis"},
     "study.stages": {"models", "study", "analysis"},
 }
 
@@ -46,8 +46,8 @@ def test_packages_import_one_way() -> None:
     for name, targets in modules().items():
         allowed = ALLOWED.get(name, ALLOWED[name.split(".")[0]])
         assert {target.split(".")[0] for target in targets} <= allowed, name
-        assert "study.run" not in targets, name
-        assert "study.stages" not in targets or name == "study.run", name
+        assert "study.workflow" not in targets or name == "study.run", name
+        assert "study.stages" not in targets or name == "study.workflow", name
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
@@ -73,7 +73,7 @@ def test_ray_stays_out_of_the_networks_and_out_of_the_report() -> None:
 @pytest.mark.parametrize(
     ("modules", "unneeded"),
     [
-        ("study.run", {"matplotlib", "scipy", "sklearn", "torchvision"}),
+        ("study.workflow", {"matplotlib", "scipy", "sklearn", "torchvision"}),
         ("study.search.trial_worker, study.runs.ray_runs", {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
     ],
     ids=["command", "worker"],

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from analysis.results.study_folder import StudyFolder
-from study.cli import request as preparation
-from study.cli.request import read_request
+from study.cli.opening import created_folder, take_up_folder
+from study.cli.request import Request, read_request
 from study.data.datasets import load_dataset
 from study.errors import BadInput
 from study.run import main
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
     request = read_request(BEGUN)
     dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
-    with preparation.created_folder(request, request.config, dataset, networks):
+    with created_folder(request, request.config, dataset, networks):
         pass
     yield request.folder
 
@@ -73,7 +73,7 @@ def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch
     dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
     config = replace(request.config, precision="bf16", cpus_per_trial=1.0)  # as the machine resolves them
-    with preparation.created_folder(request, config, dataset, networks):
+    with created_folder(request, config, dataset, networks):
         pass
     assert read_request(["--resume", *command]).config == config
 
@@ -91,10 +91,10 @@ def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
     assert line.endswith("journal.jsonl is missing and 1 trials with it: put it back, or begin anew")
 
 
-def _created(request: preparation.Request) -> AbstractContextManager[Path | None]:
+def _created(request: Request) -> AbstractContextManager[Path | None]:
     dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
-    return preparation.created_folder(request, request.config, dataset, networks)
+    return created_folder(request, request.config, dataset, networks)
 
 
 def test_what_lies_there_without_a_study_json_is_set_aside(folder: StudyFolder) -> None:
@@ -131,7 +131,7 @@ def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     before = folder.read_study()
     for seeds in ("5", "6"):
         request = read_request([*RESUME, "--seeds", seeds])
-        preparation.take_up_folder(request, load_dataset(request.config))
+        take_up_folder(request, load_dataset(request.config))
     study = folder.read_study()
     assert [session["command"] for session in study["resumed"]] == [
         f"python -m study.run --resume --name begun --seeds {seeds}" for seeds in ("5", "6")
@@ -150,18 +150,18 @@ def test_data_that_were_moved_are_the_same(tmp_path: Path) -> None:
         pass
     here.rename(there)
     request = read_request(["--resume", "--name", "moved", "--data-dir", str(there)])
-    preparation.take_up_folder(request, load_dataset(request.config))
+    take_up_folder(request, load_dataset(request.config))
     assert request.folder.read_study()["config"]["data_dir"] == str(there)
 
 
 def test_other_data_are_refused(folder: StudyFolder) -> None:
     request = read_request(RESUME)
     dataset = load_dataset(request.config)
-    preparation.take_up_folder(request, dataset)
+    take_up_folder(request, dataset)
     images = dataset.train.images.copy()
     images[0, 0, 0, 0] ^= 1
-    with pytest.raises(BadInput, match=r"the data are not those that .*begun was begun with: their fingerprint is"):
-        preparation.take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
+    with pytest.raises(BadInput, match=r"begun was begun with other data: the fingerprint is .* now, not "):
+        take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
 
 
 def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
