@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from analysis.results.study_folder import StudyFolder
+from models.networks.registry import ARCHITECTURES
 from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request, read_request
 from study.data.datasets import load_dataset
@@ -217,3 +218,48 @@ def test_a_damaged_study_file_is_named(folder: StudyFolder, damage: str, capsys:
     (line,) = capsys.readouterr().err.splitlines()
     assert "study.json" in line
     assert "begun" in line
+
+
+def test_without_a_name_the_study_worked_on_last_goes_on_and_is_named(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _created(read_request([*BEGUN[:-1], "later"])):
+        pass
+    later = StudyFolder(Path("results") / "later")
+    later.write_study(later.read_study() | {"created": "2100-01-01T00:00:00+00:00"})
+    assert read_request(["--resume"]).folder.path == later.path
+    session = {"created": "2100-01-01T00:00:01+00:00"}
+    folder.write_study(folder.read_study() | {"resumed": [session]})
+    later.write_study(later.read_study())
+    with folder.held():
+        assert main(["--resume"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "Going on with results/begun: the study worked on last here\n"
+    assert "another process is at work on the study results/begun" in printed.err
+
+
+def test_a_damaged_study_leaves_open_which_was_last(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.path / "study.json").write_text("{")
+    assert main(["--resume"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "begun/study.json" in line and line.endswith("say which study to go on with by --name")
+
+
+@pytest.mark.parametrize(
+    ("arch", "dropout", "message"),
+    [
+        ("vgg", None, r"there is no network 'vgg'; choose from alexnet, mobilenet"),
+        (
+            "mobilenet",
+            0.8,
+            r"the baseline dropout of 'mobilenet' is 0\.8, outside the range of the search",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_searched_is_refused(
+    arch: str, dropout: float | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dropout is not None:
+        monkeypatch.setitem(ARCHITECTURES, arch, replace(ARCHITECTURES[arch], baseline_dropout=dropout))
+    with pytest.raises(BadInput, match=message):
+        read_request(["--dataset", "digits", "--archs", arch])
