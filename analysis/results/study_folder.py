@@ -136,11 +136,22 @@ class StudyFolder:
 
     @classmethod
     def newest(cls, results_dir: Path) -> "StudyFolder":
-        """The study that was begun last. Raises BadInput if there is none."""
+        """Return the study that was worked on last, by its own record: copying a folder changes the times of files.
+
+        Raises:
+            BadInput: if there is no study.
+            DamagedFile: if a study.json cannot be read.
+        """
         begun = list(results_dir.glob("*/study.json")) if results_dir.is_dir() else []
         if not begun:
             raise BadInput(f"there is no study in {results_dir}")
-        return cls(max(begun, key=lambda file: file.stat().st_mtime_ns).parent)
+        return max((cls(file.parent) for file in begun), key=lambda study: (study._worked_on(), study.path.name))
+
+    def _worked_on(self) -> str:
+        """Return when the last session began, as an ISO time in UTC."""
+        study = self.read_study()
+        sessions = study.get("resumed") or [study]
+        return str(sessions[-1].get("created", ""))
 
     @contextmanager
     def held(self) -> Iterator[None]:

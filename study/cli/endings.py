@@ -4,24 +4,26 @@ import errno
 import shlex
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from analysis.results.files import DamagedFile
 from study.cli.interrupts import INTERRUPTED
-from study.cli.request import Request
 from study.errors import BadInput, StudyFailed
 
-# What a full, failing or forbidden disk gives.
+if TYPE_CHECKING:
+    from study.cli.request import Request
+
+# A full, failing or forbidden disk gives these.
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 def say_error(line: str) -> None:
-    """Prints a line to the standard error stream, if anybody reads it."""
+    """Print a line to the standard error stream. Does nothing if nobody reads the stream."""
     with suppress(BrokenPipeError):
         print(line, file=sys.stderr)
 
 
-def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] | None:
-    """The last line and the exit status where an error ends the study; None if it is a fault of the program."""
+def ending_of(error: BaseException, request: "Request | None") -> tuple[str, int] | None:
+    """Return the last line and the exit status for an error, or None if the error is a fault of the program."""
     match error:
         case BadInput():
             return f"error: {error}", 2
@@ -29,22 +31,22 @@ def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] 
             return parting(request), INTERRUPTED
         case StudyFailed():
             return f"the study failed: {error}. When that is mended, {_go_on(request)}", 1
-        case DamagedFile():
-            return f"the study failed: {error}", 1
         case OSError() if error.errno in _DISK_FAILURES:
             place = "" if error.filename is None else f": {error.filename}"
             return f"the study failed: {error.strerror}{place}. When that is mended, {_go_on(request)}", 1
-    return None
+    from analysis.results.files import DamagedFile  # here, because it imports pandas, for which a typo would wait
+
+    return (f"the study failed: {error}", 1) if isinstance(error, DamagedFile) else None
 
 
-def parting(request: Request | None) -> str:
-    """What an interrupted study leaves the user with."""
+def parting(request: "Request | None") -> str:
+    """Return the last line of an interrupted study."""
     if request is None or not _has_begun(request):
         return "interrupted before the study began"
     return f"interrupted; {_go_on(request)}"
 
 
-def _go_on(request: Request | None) -> str:
+def _go_on(request: "Request | None") -> str:
     if request is None or not _has_begun(request):
         return "begin again"
     path = request.folder.path
@@ -52,5 +54,5 @@ def _go_on(request: Request | None) -> str:
     return f"go on with: {shlex.join(words)}"
 
 
-def _has_begun(request: Request) -> bool:
+def _has_begun(request: "Request") -> bool:
     return (request.folder.path / "study.json").exists()

@@ -15,30 +15,41 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Raises KeyboardInterrupt at the first signal; at the second ends the process, with status 130, where it stands.
+    """Turns the first signal into a KeyboardInterrupt, and ends the process with status 130 at the second.
+
+    Until the first call of `listen` there is nothing to end in order: the first signal ends the process. An exception
+    would be no use there, because the import of a compiled module may turn it into another one or swallow it.
 
     A machine that is pre-empted sends SIGTERM, which means the same as Ctrl-C.
 
     Args:
-        parting: gives the line that is printed in the second case.
+        parting: returns the line that is printed before the process is ended.
     """
 
     def __init__(self, parting: Callable[[], str]) -> None:
         self._parting = parting
+        self._listens = False
         self._caught = False
-        # Python calls a handler once for all signals that came while its main thread was in compiled code, so they
-        # are counted by a thread, from the bytes that Python writes as each arrives.
+        # Python calls a handler once for all signals that came while its main thread was in compiled code. So a thread
+        # counts them, from the byte that Python writes as each arrives.
         self._arrivals, arrived = socket.socketpair()
         arrived.setblocking(False)
         signal.set_wakeup_fd(arrived.detach(), warn_on_full_buffer=False)
         Thread(target=self._count, name="interrupts", daemon=True).start()
+        self._take()
 
     def listen(self) -> None:
-        """Takes the signals, also from whoever took them since."""
+        """End in order from now on. Takes the signals back if a library has taken them."""
+        self._listens = True
+        self._take()
+
+    def _take(self) -> None:
         for number in _NUMBERS:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
+        if not self._listens:
+            self._end()
         if not self._caught:
             self._caught = True
             raise KeyboardInterrupt
@@ -47,6 +58,9 @@ class Interrupts:
         for _ in range(2):
             while self._arrivals.recv(1)[0] not in _NUMBERS:
                 pass
+        self._end()
+
+    def _end(self) -> None:
         # The live table may have hidden the cursor.
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
         with suppress(BrokenPipeError):

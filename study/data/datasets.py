@@ -1,13 +1,16 @@
 """Loads the data sets that a study can run on, by name."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from models.data import Dataset
+from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
+from models.randomness import integer, stream
 from study.data.digits import load_digits
 from study.data.image_folder import LAYOUT, folder_classes, load_image_folder
 from study.data.user_cache import user_cache
 from study.errors import BadInput
+from study.settings.config import StudyConfig
 
 DATASETS = ("cifar10", "digits", "folder")
 
@@ -52,3 +55,18 @@ def load(name: str, data_dir: Path | None) -> Dataset:
     from study.data.cifar10 import load_cifar10
 
     return load_cifar10(data_dir or user_cache())
+
+
+def load_dataset(config: StudyConfig) -> Dataset:
+    """Reads the data set and cuts it to --train-size. Raises BadInput if it is too small to split."""
+    dataset = load(config.dataset, config.data_dir)
+    try:
+        if config.train_size is not None:
+            seed = integer(stream(config.seed, "subset"))
+            dataset = replace(dataset, train=stratified_subset(dataset.train, config.train_size, seed))
+        stratified_split(dataset.train.labels, seed=0)
+    except TooFewImages as error:
+        flag = "" if config.train_size is None else f"--train-size {config.train_size}: "
+        hint = " (--train-size none takes all)" if len(dataset.train) < (config.train_size or 0) else ""
+        raise BadInput(f"{flag}{error}{hint}") from error
+    return dataset

@@ -1,4 +1,4 @@
-"""What a study is asked to do: its presets, and the checks that need no data."""
+"""The settings of a study, their presets, and the checks that need no data."""
 
 import math
 from dataclasses import dataclass, fields
@@ -6,12 +6,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
-from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
 from study.errors import BadInput
 
-# The finest share of a processor or a GPU that a run may ask for.
+# A run asks for at least 0.001 of a processor or a GPU, because Ray counts no finer share.
 LEAST_SHARE = 0.001
+# At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
 
 
@@ -70,60 +70,65 @@ STARTUP_TRIALS = 1
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A study's settings; those that are None are worked out from the machine or the data.
+    """The settings of a study. A setting that is None is worked out from the machine or the data.
 
-    Attributes:
-        dataset: cifar10, digits or folder.
-        data_dir: where the data set lies, or is kept.
-        trials: configurations tried for each architecture.
-        max_epochs: cap on the epochs of every training run.
-        seeds: final runs of each configuration.
-        confirm: leading trials of each architecture that are run again on fresh seeds before one is chosen.
-        train_size: stratified number of training images to keep, counted before the split; all if None.
-        archs: names of the networks to compare.
-        seed: the number that everything random depends on.
-        precision: number format of matrix products.
-        cpus_per_trial: CPUs, and so torch threads, of a training run.
-        gpus_per_trial: share of a GPU that a training run takes.
-        concurrency: training runs at a time.
-        address: address of a Ray cluster to join; a local one is started if None.
-        storage: URI or shared folder for checkpoints; the study folder if None.
-        baseline: train only the documented baselines.
+    The line under a setting is its help on the command line.
     """
 
     preset: Literal["full", "quick"] = "full"
+    """full: CIFAR-10 and the defaults below. quick: digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0."""
     dataset: str = "cifar10"
+    """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
+    """folder: holds train/<class>/* and test/<class>/*. cifar10: where it is kept (none: the user's cache)."""
     trials: int = 32
+    """Configurations tried for each network."""
     max_epochs: int = 50
+    """Cap on the epochs of every training run."""
     seeds: int = 10
+    """Final runs of each configuration; fewer than 5 cannot show a difference."""
     confirm: int = 3
+    """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     train_size: int | None = None
+    """Keep this many training images, the classes in proportion (counted before the split; none: all)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
+    """The networks to compare, by their names in models/networks/registry.py."""
     seed: int = 0
+    """The number that everything random depends on."""
     precision: str = "auto"
+    """auto, fp32 or bf16; auto is bf16 where the hardware is fast at it."""
     cpus_per_trial: float | None = None
+    """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4; less for many at a time)."""
     gpus_per_trial: float | None = None
+    """Share of a GPU that each training run takes (none: a quarter, if there is one; less for many at a time)."""
     concurrency: int | None = None
+    """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: str | None = None
+    """Join the Ray cluster at this address (auto: the one this machine is part of; none: this machine alone)."""
     storage: str | None = None
+    """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     baseline: bool = False
+    """Train only the documented baselines, over seeds."""
 
     def training(self, lr: float, dropout: float) -> TrainingConfig:
-        """The recipe of one run of this study."""
+        """Return the recipe of one run of this study."""
         return TrainingConfig(lr=lr, dropout=dropout, max_epochs=self.max_epochs, patience=PATIENCE)
 
     def baseline_training(self, arch: str) -> TrainingConfig:
-        """The documented baseline of an architecture, at this study's cap on epochs."""
+        """Return the documented baseline of a network, with this study's cap on epochs."""
+        # Here, because the command line is read before torch is imported.
+        from models.networks.registry import ARCHITECTURES
+
         return self.training(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the settings as study.json holds them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return values | {"data_dir": None if self.data_dir is None else str(self.data_dir), "archs": list(self.archs)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "StudyConfig":
-        """Raises BadInput if the values are not those of a configuration."""
+        """Return the settings that study.json holds. Raises BadInput if one is missing, unknown or of another type."""
         try:
             data_dir, archs = values["data_dir"], tuple(values["archs"])
             config = cls(**{**values, "data_dir": None if data_dir is None else Path(data_dir), "archs": archs})
@@ -133,7 +138,7 @@ class StudyConfig:
                     raise TypeError(f"{name} is {value!r}")
             return config
         except (KeyError, TypeError) as error:
-            raise BadInput(f"study.json holds no configuration of this version: {error}") from error
+            raise BadInput(f"study.json holds no configuration of this version: {error}; begin anew") from error
 
 
 PRESETS = {
@@ -143,8 +148,11 @@ PRESETS = {
 
 
 def check(config: StudyConfig) -> None:
-    """Raises BadInput for what is wrong whatever the data and the machine are."""
-    _check_archs(config.archs)
+    """Raises BadInput for a setting that no data, network or machine can make valid."""
+    if not config.archs:
+        raise BadInput("--archs needs at least one network")
+    if len(set(config.archs)) < len(config.archs):
+        raise BadInput(f"--archs names a network twice: {' '.join(config.archs)}")
     for flag, value, least in (
         ("--trials", config.trials, 1),
         ("--max-epochs", config.max_epochs, 1),
@@ -168,16 +176,3 @@ def check(config: StudyConfig) -> None:
 
 def _is_share(share: float) -> bool:
     return math.isfinite(share) and share >= LEAST_SHARE
-
-
-def _check_archs(archs: tuple[str, ...]) -> None:
-    if not archs:
-        raise BadInput("--archs needs at least one architecture")
-    for arch in archs:
-        if arch not in ARCHITECTURES:
-            raise BadInput(f"unknown architecture {arch!r}: choose from {', '.join(ARCHITECTURES)}")
-        low, high = SEARCH_SPACE.dropout
-        if not low <= ARCHITECTURES[arch].baseline_dropout <= high:
-            raise BadInput(f"the baseline dropout of {arch!r} lies outside the range of the search, {low} to {high}")
-    if len(set(archs)) < len(archs):
-        raise BadInput(f"--archs names an architecture twice: {' '.join(archs)}")

@@ -17,7 +17,10 @@ from joblib import cpu_count
 from ray._common.utils import get_system_memory
 
 from models.data import VALIDATION_FRACTION, Dataset
+from models.networks.cost import count_macs, count_parameters
+from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE, PATIENCE, steps_per_epoch
+from study.errors import BadInput
 from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig
 
 # Another number wherever a study begun before could not go on: other files, or other images in a split.
@@ -92,6 +95,31 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
         "patience": PATIENCE,
         "batch_size": BATCH_SIZE,
         "validation_fraction": VALIDATION_FRACTION,
+    }
+
+
+def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str, Any]]:
+    """Returns each network's title, baseline, parameters and multiply-accumulates, by its name.
+
+    Raises:
+        BadInput: if a network cannot predict an image.
+    """
+    return {arch: _describe_network(arch, config, n_classes) for arch in config.archs}
+
+
+def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:
+    architecture, baseline = ARCHITECTURES[arch], config.baseline_training(arch)
+    try:
+        model = architecture.build(n_classes, baseline.dropout)
+        parameters, macs = count_parameters(model), count_macs(model)
+    except Exception as error:  # a network is the user's code and may raise anything
+        reason = " ".join(str(error).split())
+        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
+    return {
+        "title": architecture.title,
+        "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
+        "parameters": parameters,
+        "macs": macs,
     }
 
 

@@ -1,7 +1,6 @@
 """The notebook runs from top to bottom wherever it is opened, and is committed with what a real run shows."""
 
 import json
-import os
 import re
 import time
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_without_a_name_it_opens_the_newest_study_even_an_unfinished_one(
 ) -> None:
     monkeypatch.delenv("STUDY", raising=False)
     older = write_example(tmp_path / "results" / "older", seeds=1, search=False)
-    os.utime(older.path / "study.json", (1, 1))
+    older.write_study(older.read_study() | {"created": "2000-01-01T00:00:00+00:00"})
     write_example(tmp_path / "results" / "newer", seeds=1, latency=False, skip=["mobilenet-tuned"])
     notebook = run_notebook(NOTEBOOK, tmp_path)
     check_run(notebook)

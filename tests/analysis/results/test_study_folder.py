@@ -148,11 +148,15 @@ def test_the_newest_study(tmp_path: Path) -> None:
     for results in (tmp_path, tmp_path / "none"):
         with pytest.raises(BadInput, match="there is no study in"):
             StudyFolder.newest(results)
-    for age, name in enumerate(("b", "c", "a")):
-        StudyFolder.create(tmp_path, name).write_study({})
+    days = [{"created": f"2026-01-0{day}T00:00:00+00:00"} for day in range(5)]
+    records = {"b": days[3], "c": {**days[1], "resumed": [days[2], days[4]]}, "a": {**days[2], "resumed": []}}
+    for age, (name, record) in enumerate(records.items()):
+        StudyFolder.create(tmp_path, name).write_study(record)
         os.utime(tmp_path / name / "study.json", (1000 - age, 1000 - age))
     StudyFolder.create(tmp_path, "z")
-    assert StudyFolder.newest(tmp_path).path.name == "b"
+    assert StudyFolder.newest(tmp_path).path.name == "c"
+    StudyFolder(tmp_path / "c").write_study(days[3])
+    assert StudyFolder.newest(tmp_path).path.name == "c", "of two in the same second the later name"
 
 
 # --- tables

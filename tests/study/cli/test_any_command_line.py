@@ -44,7 +44,7 @@ def test_any_command_line_can_run_or_is_refused_in_a_line(parts: list[list[str]]
             assert len(str(error).splitlines()) == 1, error
         except SystemExit as exit_:
             assert exit_.code == 0
-            assert {"-h", "--help"} & set(arguments)
+            assert {"-h", "--help", "--version"} & set(arguments)
         else:
             assert not request.folder.path.exists()
             assert request.folder.path.name not in ("", ".", "..")

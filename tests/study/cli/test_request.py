@@ -11,11 +11,14 @@ import pytest
 from PIL import Image
 
 from analysis.results.study_folder import StudyFolder
-from study.cli import request as preparation
-from study.cli.request import read_request
+from models.networks.registry import ARCHITECTURES
+from study.cli.opening import created_folder, take_up_folder
+from study.cli.request import Request, read_request
+from study.data.datasets import load_dataset
 from study.errors import BadInput
 from study.run import main
 from study.search.ledger import Ledger
+from study.storage.provenance import describe_networks
 
 BEGUN = ["--dataset", "digits", "--train-size", "150", "--seeds", "3", "--archs", "mobilenet", "--name", "begun"]
 RESUME = ["--resume", "--name", "begun"]
@@ -26,9 +29,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
     """A study that was begun, and in which nothing has happened yet."""
     monkeypatch.chdir(tmp_path)
     request = read_request(BEGUN)
-    dataset = preparation.load_dataset(request.config)
-    networks = preparation.describe_networks(request.config, len(dataset.classes))
-    with preparation.created_folder(request, request.config, dataset, networks):
+    dataset = load_dataset(request.config)
+    networks = describe_networks(request.config, len(dataset.classes))
+    with created_folder(request, request.config, dataset, networks):
         pass
     yield request.folder
 
@@ -68,10 +71,10 @@ def test_more_seeds_and_another_pace_are_not() -> None:
 def test_the_command_that_began_a_study_resumes_it(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["--dataset", "digits", "--seeds", "2", *flags, "--name", "again"]
     request = read_request(command)
-    dataset = preparation.load_dataset(request.config)
-    networks = preparation.describe_networks(request.config, len(dataset.classes))
+    dataset = load_dataset(request.config)
+    networks = describe_networks(request.config, len(dataset.classes))
     config = replace(request.config, precision="bf16", cpus_per_trial=1.0)  # as the machine resolves them
-    with preparation.created_folder(request, config, dataset, networks):
+    with created_folder(request, config, dataset, networks):
         pass
     assert read_request(["--resume", *command]).config == config
 
@@ -89,10 +92,10 @@ def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
     assert line.endswith("journal.jsonl is missing and 1 trials with it: put it back, or begin anew")
 
 
-def _created(request: preparation.Request) -> AbstractContextManager[Path | None]:
-    dataset = preparation.load_dataset(request.config)
-    networks = preparation.describe_networks(request.config, len(dataset.classes))
-    return preparation.created_folder(request, request.config, dataset, networks)
+def _created(request: Request) -> AbstractContextManager[Path | None]:
+    dataset = load_dataset(request.config)
+    networks = describe_networks(request.config, len(dataset.classes))
+    return created_folder(request, request.config, dataset, networks)
 
 
 def test_what_lies_there_without_a_study_json_is_set_aside(folder: StudyFolder) -> None:
@@ -129,7 +132,7 @@ def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     before = folder.read_study()
     for seeds in ("5", "6"):
         request = read_request([*RESUME, "--seeds", seeds])
-        preparation.take_up_folder(request, preparation.load_dataset(request.config))
+        take_up_folder(request, load_dataset(request.config))
     study = folder.read_study()
     assert [session["command"] for session in study["resumed"]] == [
         f"python -m study.run --resume --name begun --seeds {seeds}" for seeds in ("5", "6")
@@ -148,18 +151,18 @@ def test_data_that_were_moved_are_the_same(tmp_path: Path) -> None:
         pass
     here.rename(there)
     request = read_request(["--resume", "--name", "moved", "--data-dir", str(there)])
-    preparation.take_up_folder(request, preparation.load_dataset(request.config))
+    take_up_folder(request, load_dataset(request.config))
     assert request.folder.read_study()["config"]["data_dir"] == str(there)
 
 
 def test_other_data_are_refused(folder: StudyFolder) -> None:
     request = read_request(RESUME)
-    dataset = preparation.load_dataset(request.config)
-    preparation.take_up_folder(request, dataset)
+    dataset = load_dataset(request.config)
+    take_up_folder(request, dataset)
     images = dataset.train.images.copy()
     images[0, 0, 0, 0] ^= 1
-    with pytest.raises(BadInput, match=r"the data are not those that .*begun was begun with: their fingerprint is"):
-        preparation.take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
+    with pytest.raises(BadInput, match=r"begun was begun with other data: the fingerprint is .* now, not "):
+        take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
 
 
 def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,3 +218,48 @@ def test_a_damaged_study_file_is_named(folder: StudyFolder, damage: str, capsys:
     (line,) = capsys.readouterr().err.splitlines()
     assert "study.json" in line
     assert "begun" in line
+
+
+def test_without_a_name_the_study_worked_on_last_goes_on_and_is_named(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _created(read_request([*BEGUN[:-1], "later"])):
+        pass
+    later = StudyFolder(Path("results") / "later")
+    later.write_study(later.read_study() | {"created": "2100-01-01T00:00:00+00:00"})
+    assert read_request(["--resume"]).folder.path == later.path
+    session = {"created": "2100-01-01T00:00:01+00:00"}
+    folder.write_study(folder.read_study() | {"resumed": [session]})
+    later.write_study(later.read_study())
+    with folder.held():
+        assert main(["--resume"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "Going on with results/begun: the study worked on last here\n"
+    assert "another process is at work on the study results/begun" in printed.err
+
+
+def test_a_damaged_study_leaves_open_which_was_last(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.path / "study.json").write_text("{")
+    assert main(["--resume"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "begun/study.json" in line and line.endswith("say which study to go on with by --name")
+
+
+@pytest.mark.parametrize(
+    ("arch", "dropout", "message"),
+    [
+        ("vgg", None, r"there is no network 'vgg'; choose from alexnet, mobilenet"),
+        (
+            "mobilenet",
+            0.8,
+            r"the baseline dropout of 'mobilenet' is 0\.8, outside the range of the search",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_searched_is_refused(
+    arch: str, dropout: float | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dropout is not None:
+        monkeypatch.setitem(ARCHITECTURES, arch, replace(ARCHITECTURES[arch], baseline_dropout=dropout))
+    with pytest.raises(BadInput, match=message):
+        read_request(["--dataset", "digits", "--archs", arch])

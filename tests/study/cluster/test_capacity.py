@@ -102,7 +102,8 @@ def test_the_cluster_s_own_limit_holds(tmp_path: Path) -> None:
 
 
 def test_processors_that_this_process_may_not_use_do_not_count() -> None:
-    ask = "import os; os.sched_setaffinity(0, {0}); from study.cluster.capacity import machine_capacity as m; print(m().cpus)"
+    only_one = "import os; os.sched_setaffinity(0, {0})"
+    ask = f"{only_one}; from study.cluster import capacity; print(capacity.machine_capacity().cpus)"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
 

@@ -1,0 +1,35 @@
+"""The command `fairverdict`, also `python -m study`."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from study import __version__
+
+# A command is a module whose main(arguments) returns an exit status. It is imported only if it is asked for.
+COMMANDS = {
+    "run": ("study.run", "tune networks with the same budget, retrain the best over seeds, and compare them"),
+    "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    command, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if command in ("-h", "--help"):
+        print("usage: fairverdict COMMAND ...\n")
+        for name, (_, purpose) in COMMANDS.items():
+            print(f"  {name:<8}{purpose}")
+        print("\n`fairverdict COMMAND --help` lists a command's flags; `fairverdict --version` prints the version.")
+        return 0
+    if command == "--version":
+        print(f"fairverdict {__version__}")
+        return 0
+    if command not in COMMANDS:
+        print(f"error: {command!r} is not a command: choose from {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return int(import_module(COMMANDS[command][0]).main(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The folder of a study: a new one is made, an old one is brought up to date."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from analysis.results.study_folder import StudyFolder
+from models.data import Dataset
+from study.cli.request import Request
+from study.errors import BadInput
+from study.settings.config import StudyConfig
+from study.storage.provenance import describe_session, describe_study
+
+
+@contextmanager
+def created_folder(
+    request: Request, config: StudyConfig, dataset: Dataset, networks: Mapping[str, dict[str, Any]]
+) -> Iterator[Path | None]:
+    """Make the folder of a new study with its study.json, and keep other drivers away from it.
+
+    Args:
+        networks: each network's entry in study.json, by its name, as `describe_networks` returns them.
+
+    Yields:
+        The folder to which results without a study.json were moved; None if there were none.
+
+    Raises:
+        BadInput: if the folder cannot be made.
+    """
+    with ExitStack() as stack:
+        _hold_free_folder(request, stack)
+        path = request.folder.path
+        aside = request.folder.set_aside()
+        StudyFolder.create(path.parent, path.name)
+        request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
+        yield aside
+
+
+def _hold_free_folder(request: Request, stack: ExitStack) -> None:
+    """Hold the study's folder. If another study has it, begun in the same second, choose another name unless the user
+    asked for this one."""
+    first = request.folder.path
+    for number in count(2):
+        try:
+            StudyFolder.check_free(first.parent, request.folder.path.name)
+            with ExitStack() as attempt:
+                attempt.enter_context(request.folder.held())
+                StudyFolder.check_free(first.parent, request.folder.path.name)
+                stack.enter_context(attempt.pop_all())
+                return
+        except BadInput:
+            if request.is_named or not request.folder.path.exists():
+                raise
+            request.folder.path = first.with_name(f"{first.name}-{number}")
+
+
+def take_up_folder(request: Request, dataset: Dataset) -> None:
+    """Bring study.json up to date, and note this session there under `resumed`.
+
+    Raises:
+        BadInput: if the study was begun with other data.
+    """
+    study = request.folder.read_study()
+    if (fingerprint := dataset.fingerprint()) != study["data"]["fingerprint"]:
+        raise BadInput(
+            f"{request.folder.path} was begun with other data: the fingerprint is {fingerprint[:12]} now, not"
+            f" {study['data']['fingerprint'][:12]}; put the old data back, or begin anew"
+        )
+    added = {"added_seeds": request.config.seeds - study["config"]["seeds"]}
+    resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
+    request.folder.write_study(study | {"config": request.config.to_json(), "resumed": resumed})

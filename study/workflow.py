@@ -1,0 +1,225 @@
+"""The whole study, from its request to its report.
+
+This module and study/stages.py are the composition root: they alone know every part, and no part knows them.
+"""
+
+import logging
+import shlex
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import ray
+import torch
+from rich.console import Console
+
+from analysis.report.terminal import comparison
+from analysis.results.load import load_results
+from analysis.results.study_folder import StudyFolder
+from analysis.retraining.plans import (
+    FailedRun,
+    RunPlan,
+    missing_runs,
+    plan_baselines,
+    plan_confirmations,
+    plan_final_runs,
+    stray_runs,
+)
+from models.data import Dataset
+from models.networks.registry import ARCHITECTURES
+from models.precision import resolve, training_device
+from study.cli.endings import say_error
+from study.cli.interrupts import Interrupts
+from study.cli.opening import created_folder, take_up_folder
+from study.cli.request import Request
+from study.cluster.capacity import Resources, Slots, divide
+from study.cluster.session import ray_session
+from study.cluster.worker import WorkerSettings
+from study.data.datasets import load_dataset
+from study.listeners.progress import Progress, Screen
+from study.runs.ray_runs import RayRuns
+from study.search.search import Search
+from study.settings.config import StudyConfig
+from study.stages import Stages, open_search, outcomes_of
+from study.storage.checkpoints import CheckpointStore
+from study.storage.provenance import describe_networks
+from study.storage.reachable import check_shared
+
+
+def carry_out(request: Request, interrupts: Interrupts) -> int:
+    """Do everything that the study still lacks.
+
+    Returns:
+        The exit status: 0, or 1 if a run failed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    console = Screen()
+    with ExitStack() as stack:
+        if request.is_resumed:
+            if not request.is_named:
+                _say(console, f"Going on with {request.folder.path}: the study worked on last here")
+            stack.enter_context(request.folder.held())
+            for line in request.folder.mend():
+                say_error(line)
+            if _is_finished(request):
+                return _name_report(request.folder, console)
+        dataset = load_dataset(request.config)
+        failures = _do(request, dataset, console, interrupts, stack)
+        return _conclude(request.folder, console, failures)
+
+
+def _do(
+    request: Request, dataset: Dataset, console: Console, interrupts: Interrupts, stack: ExitStack
+) -> Sequence[FailedRun]:
+    """Do on Ray everything that is not done yet. Return the final runs that failed."""
+    describing: Future[dict[str, dict[str, Any]]] | None = None
+    if not request.is_resumed:
+        # It takes a second, in which Ray starts.
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        describing = pool.submit(describe_networks, request.config, len(dataset.classes))
+    with ray_session(request.config.address) as capacity:
+        interrupts.listen()  # Ray has put its own handlers there
+        resources = divide(capacity, request.config)
+        _check_storage(request)
+        if request.config.address is not None:
+            _say(console, f"Joined a cluster for {resources.concurrency} training runs at a time")
+        elif shutil.which("cc") is None:
+            _say(console, "There is no C compiler (cc) on this machine, so training will take longer")
+        config = replace(
+            request.config,
+            precision=_resolve_precision(request.config, resources),
+            cpus_per_trial=resources.cpus_per_trial,
+            gpus_per_trial=resources.gpus_per_trial,
+            # A cluster may grow or shrink, so only a number that the user chose is kept there.
+            concurrency=resources.concurrency if request.config.address is None else request.config.concurrency,
+        )
+        if describing is None:
+            take_up_folder(request, dataset)
+        else:
+            aside = stack.enter_context(created_folder(request, config, dataset, describing.result()))
+            if aside is not None:
+                say_error(f"{request.folder.path} held results but no study.json; what was there is now in {aside}")
+        settings = WorkerSettings(
+            train=ray.put(dataset.train),
+            test=ray.put(dataset.test),
+            n_classes=len(dataset.classes),
+            seed=config.seed,
+            precision=resolve(config.precision, torch.device("cpu")),
+            threads=resources.threads,
+            checkpoints=_checkpoints(request.folder, config),
+        )
+        with Progress(console) as progress:
+            slots = Slots(resources, request.config)
+            architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
+            ray_runs = RayRuns(architectures, settings, resources, slots)
+            stages = Stages(
+                request.folder, config, dataset, resources, slots, progress, settings, architectures, ray_runs
+            )
+            search = None if config.baseline else stages.search()
+            failures: list[FailedRun] = []
+            if search is not None:
+                plans = plan_confirmations(outcomes_of(search, config), config.confirm)
+                failures += stages.runs("Confirmation", plans)
+            failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
+            stages.measure_latency()
+            stages.keep_samples()
+            if not failures:
+                # A run that ended just as a driver died has left its checkpoint.
+                settings.checkpoints.clear()
+    return failures
+
+
+def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
+    """Keep checkpoints in the study's folder, or in a storage that several studies may share."""
+    if config.storage:
+        return CheckpointStore(config.storage, within=f"{folder.path.name}-{folder.read_study()['id'][:8]}")
+    return CheckpointStore(str(folder.checkpoints.absolute()))
+
+
+def _check_storage(request: Request) -> None:
+    """Raises BadInput unless every node can read what another node writes there."""
+    storage = request.config.storage
+    if storage is not None or request.config.address is not None:
+        check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
+
+
+def _resolve_precision(config: StudyConfig, resources: Resources) -> str:
+    """Return the precision that "auto" means on the hardware that trains."""
+    if config.precision != "auto":
+        return config.precision
+    if config.address is None and not resources.gpus_per_trial:
+        return resolve("auto", torch.device("cpu"))
+    probe = ray.remote(lambda: resolve("auto", training_device()))
+    return str(ray.get(probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial).remote()))
+
+
+def _is_finished(request: Request) -> bool:
+    folder, config = request.folder, request.config
+    search = None if config.baseline else open_search(folder, config)
+    if search is not None:
+        ledger = search.ledger
+        if ledger.damage:
+            say_error(ledger.damage)
+        if not search.is_done():
+            return False
+        if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
+            say_error(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
+            return False
+    confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
+    plans = [*confirmations, *_final_plans(folder, config, search)]
+    is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
+    return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
+
+
+def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None) -> list[RunPlan]:
+    """Plan the final runs, which the confirmation runs in the folder decide on; without a search, baselines alone."""
+    if search is None:
+        return plan_baselines({arch: config.baseline_training(arch) for arch in config.archs}, config.seeds)
+    return plan_final_runs(outcomes_of(search, config), config.seeds, folder.confirm.read_all())
+
+
+def _name_report(folder: StudyFolder, console: Console) -> int:
+    """Say where the report of a finished study is. If the study holds more than its report shows, build it anew."""
+    from analysis.report.build import is_current  # here, for the reason given in _conclude
+
+    if not is_current(folder) or not folder.final.metrics():
+        return _conclude(folder, console, ())
+    _say(console, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
+    return 0
+
+
+def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
+    """Build the report and say where it is. Return 1 if a run failed or no run succeeded."""
+    # Here, because Matplotlib and SciPy would delay the study's first step.
+    from analysis.report.build import build_report
+    from analysis.report.digest import comparison_digest, verdict_digest
+    from analysis.verdict.caveat_sentences import caveats
+    from analysis.verdict.summary import summarise
+
+    for failure in failures:
+        say_error(f"the run {failure.plan.name} failed: {failure.reason}")
+    report = build_report(folder)
+    results = load_results(folder)
+    summary = summarise(results)
+    for arch, title in results.architectures.items():
+        if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
+            say_error(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
+    console.print(comparison(summary))
+    for line in (verdict_digest(results, summary)["text"], *comparison_digest(results, summary)["pairs"]):
+        _say(console, line)
+    if weaknesses := len(caveats(results)):
+        _say(console, f"What to keep in mind, {weaknesses} point{'s' * (weaknesses > 1)}, is in the report.")
+    if folder.optuna.exists():
+        database = f"sqlite:///{folder.optuna.absolute()}"
+        _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")
+    _say(console, f"Report: {report.absolute()}")
+    return 1 if failures or not summary["groups"] else 0
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)

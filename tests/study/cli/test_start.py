@@ -1,0 +1,73 @@
+"""The first second of a command: help and typing errors come before torch and Ray, and Ctrl-C is in order."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+# At most this many seconds of processor time, because a user waits for it. torch and Ray take 2 s and more.
+LIMIT = 0.6
+
+
+def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run Python to its end. Return the process and the seconds of processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["study.run", "--help"], 0, "--max-epochs"),
+        (["study.run", "--version"], 0, "fairverdict 0.1.0"),
+        (["study.run", "--trails", "3"], 2, "--trails"),
+        (["study.run", "--trials", "0"], 2, "--trials must be at least 1, not 0"),
+        (["study", "--help"], 0, "report"),
+        (["study", "--version"], 0, "fairverdict 0.1.0"),
+        (["study", "run", "--help"], 0, "--max-epochs"),
+        (["study", "run", "--trails", "3"], 2, "--trails"),
+        (["study", "train"], 2, "'train' is not a command: choose from run, report"),
+        (["study"], 2, "choose from run, report"),
+    ],
+)
+def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, words: str) -> None:
+    _ended("-m", arguments[0], "--version")  # compiles the bytecode if nobody has
+    done, seconds = _ended("-m", *arguments)
+    assert (done.returncode, done.stderr if status == 0 else done.stdout) == (status, "")
+    assert words in (done.stdout or done.stderr)
+    assert len(done.stderr.splitlines()) == (1 if status else 0)
+    assert seconds <= LIMIT
+
+
+def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
+    ways = (["study", "report"], ["analysis.report"])
+    first, second = (_ended("-m", *way, str(tmp_path))[0] for way in ways)
+    assert (first.returncode, first.stderr) == (second.returncode, second.stderr)
+    assert "is not a study" in first.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["tyro", "numpy", "torch", "ray"])
+def test_an_interrupt_during_the_imports_is_one_line(module: str, number: signal.Signals, tmp_path: Path) -> None:
+    # With -X importtime Python prints a line as each module has been imported.
+    command = [sys.executable, "-X", "importtime", "-m", "study.run", "--preset", "quick"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.rpartition("|")[2].strip().startswith(f"{module}."):
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
+    said = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, said) == (130, ["interrupted before the study began"])
+    assert list(tmp_path.iterdir()) == []
