@@ -39,6 +39,8 @@ from study.runs.ray_runs import FailedRun, Retraining
 from study.settings.config import StudyConfig
 from study.stages import Stages, open_search
 from study.storage.checkpoints import CheckpointStore
+from study.storage.claim import held, mend
+from study.storage.object_store import ObjectStore
 from study.storage.reachable import check_shared
 
 
@@ -67,8 +69,8 @@ def _run(request: Request, interrupts: Interrupts) -> int:
     console = Screen()
     with ExitStack() as stack:
         if request.is_resumed:
-            stack.enter_context(request.folder.held())
-            for line in request.folder.mend():
+            stack.enter_context(held(request.folder.path))
+            for line in mend(request.folder):
                 say_error(line)
             if _is_finished(request):
                 return _name_report(request.folder, console)
@@ -151,7 +153,7 @@ def _check_storage(request: Request) -> None:
     """Raises BadInput unless every node finds there what another writes."""
     storage = request.config.storage
     if storage is not None or request.config.address is not None:
-        check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
+        check_shared(ObjectStore(storage or str(request.folder.path.parent.absolute())))
 
 
 def _resolve_precision(config: StudyConfig, resources: Resources) -> str:

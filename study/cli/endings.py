@@ -5,6 +5,7 @@ import shlex
 import sys
 from contextlib import suppress
 
+from analysis.results.errors import UnusableStudy
 from analysis.results.files import DamagedFile
 from study.cli.interrupts import INTERRUPTED
 from study.cli.request import Request
@@ -23,7 +24,7 @@ def say_error(line: str) -> None:
 def ending_of(error: BaseException, request: Request | None) -> tuple[str, int] | None:
     """The last line and the exit status where an error ends the study; None if it is a fault of the program."""
     match error:
-        case BadInput():
+        case BadInput() | UnusableStudy():
             return f"error: {error}", 2
         case KeyboardInterrupt():
             return parting(request), INTERRUPTED

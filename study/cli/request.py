@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from analysis.results.study_folder import StudyFolder, check_name
+from analysis.results.study_folder import StudyFolder
 from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
 from models.networks.cost import count_macs, count_parameters
 from models.networks.registry import ARCHITECTURES
@@ -18,7 +18,8 @@ from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput
 from study.settings.config import StudyConfig, check
-from study.storage.checkpoints import CheckpointStore
+from study.storage.claim import check_free, check_name, create, held, set_aside
+from study.storage.object_store import ObjectStore
 from study.storage.provenance import FORMAT, describe_session, describe_study, search_settings
 
 # What may differ when a study goes on: it changes how fast a run is made, not what it gives, or where the data lie,
@@ -58,7 +59,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     check(config)
     _check_storage(config)
     name = f"{config.dataset}-{datetime.now():%Y%m%d-%H%M%S}" if options.name is None else check_name(options.name)
-    StudyFolder.check_free(options.results_dir, name)
+    check_free(options.results_dir, name)
     datasets.check(config.dataset, config.data_dir)
     if config.address is None:
         divide(machine_capacity(), config)
@@ -163,7 +164,7 @@ def _check_storage(config: StudyConfig) -> None:
                 " storage's own tools take it, in the environment or a file of theirs"
             )
         try:
-            CheckpointStore(config.storage)
+            ObjectStore(config.storage)
         except ValueError as error:
             raise BadInput(f"--storage: {error}") from error
 
@@ -201,8 +202,8 @@ def created_folder(
     with ExitStack() as stack:
         _hold_free_folder(request, stack)
         path = request.folder.path
-        aside = request.folder.set_aside()
-        StudyFolder.create(path.parent, path.name)
+        aside = set_aside(path)
+        create(path.parent, path.name)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
         yield aside
 
@@ -213,10 +214,10 @@ def _hold_free_folder(request: Request, stack: ExitStack) -> None:
     first = request.folder.path
     for number in count(2):
         try:
-            StudyFolder.check_free(first.parent, request.folder.path.name)
+            check_free(first.parent, request.folder.path.name)
             with ExitStack() as attempt:
-                attempt.enter_context(request.folder.held())
-                StudyFolder.check_free(first.parent, request.folder.path.name)
+                attempt.enter_context(held(request.folder.path))
+                check_free(first.parent, request.folder.path.name)
                 stack.enter_context(attempt.pop_all())
                 return
         except BadInput:

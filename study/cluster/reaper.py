@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-_MARK = "NETVERDICT_SESSION"
+_MARK = "FAIRVERDICT_SESSION"
 _LOOK_EVERY_SECONDS = 0.05
 
 

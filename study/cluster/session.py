@@ -30,7 +30,7 @@ from study.storage.lock import Locked, exclusive
 ANSWER_WITHIN_SECONDS = 10.0
 # Short, since Ray puts sockets there and their paths are limited to 107 bytes.
 _TEMPORARY = Path("/tmp")
-_PREFIX = "netverdict-"
+_PREFIX = "fairverdict-"
 # What `_locked_directory` makes: others may begin their names with the prefix, too.
 _SESSION = re.compile(rf"{_PREFIX}\d+-[a-z0-9_]{{8}}")
 

@@ -47,7 +47,7 @@ def load_cifar10(root: Path) -> Dataset:
         raise BadInput(
             f"CIFAR-10 cannot be downloaded from {CIFAR10.url} to {str(root)!r} ({one_line(error)}). Put"
             f" {CIFAR10.filename} or its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or"
-            f" use your own images with --dataset folder --data-dir PATH, or run without a network with --dataset digits"
+            f" use your own images with --dataset folder --data-dir PATH, or run offline with --dataset digits"
         ) from error
 
 

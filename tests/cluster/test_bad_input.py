@@ -94,7 +94,7 @@ def test_no_credentials(head: Machine, s3: S3) -> None:
     (head.files / ".aws" / "credentials").unlink(missing_ok=True)
     line = refusal(head, "--address", "auto", "--storage", s3.uri())
     assert "cannot be written from here" in line
-    assert "has this machine AWS credentials for it?" in line
+    assert "check that this machine has AWS credentials for it" in line
 
 
 def test_a_folder_that_another_node_does_not_see(head: Machine, network: Network) -> None:
