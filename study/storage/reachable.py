@@ -23,11 +23,7 @@ def check_shared(store: ObjectStore) -> None:
     try:
         store.write_probe(probe)
     except OSError as error:
-        hint = (
-            "check that this machine has AWS credentials for it"
-            if str(store).startswith("s3://")
-            else "make it writable"
-        )
+        hint = "give this machine AWS credentials for it" if str(store).startswith("s3://") else "make it writable"
         raise BadInput(f"the storage {store} cannot be written from here ({one_line(error)}): {hint}") from error
     try:
         _check_every_node_sees(store, probe)

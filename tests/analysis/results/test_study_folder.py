@@ -136,6 +136,20 @@ def test_which_runs_are_finished(tmp_path: Path) -> None:
     assert folder.final.numbers() == {"alexnet-baseline": [1], GROUP: [0, 2, 10]}
 
 
+def test_metrics_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.final.write(_run(0))
+    known = folder.final.metrics()
+    assert known[GROUP, 0]["accuracy"] == 0.5
+    folder.final.write(_run(1, value=0.75))
+    for file in folder.final.path_of(GROUP, 0).iterdir():
+        file.unlink()
+    found = folder.final.metrics(known)
+    assert {run: metrics["accuracy"] for run, metrics in found.items()} == {(GROUP, 0): 0.5, (GROUP, 1): 0.75}
+    with pytest.raises(DamagedFile, match=r"seed-0/metrics\.json is missing"):
+        folder.final.metrics()
+
+
 @pytest.mark.parametrize("step", ["write_json", "write_npz", "write_safetensors"])
 def test_a_run_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     folder = StudyFolder(tmp_path)

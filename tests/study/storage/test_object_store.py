@@ -53,5 +53,5 @@ def test_a_storage_that_stays_away_is_named_with_what_it_refused(monkeypatch: py
         closed.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1%3A{closed.getsockname()[1]}"
         store = ObjectStore(f"s3://bucket/folder?region=us-east-1&scheme=http&endpoint_override={endpoint}")
-        with pytest.raises(StorageFailed, match="the file bucket/folder/a/b.pt cannot be removed: "):
+        with pytest.raises(StorageFailed, match=r"the file bucket/folder/a/b\.pt cannot be removed: "):
             store.delete("a/b.pt")
