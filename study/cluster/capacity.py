@@ -69,7 +69,8 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
         raise BadInput(f"--gpus-per-trial {gpus:g} must be a whole number if it is over 1")
     if config.cpus_per_trial is not None and config.cpus_per_trial > capacity.cpus:
         raise BadInput(
-            f"--cpus-per-trial {config.cpus_per_trial:g} asks for more than the {capacity.cpus:g} CPUs there are: lower it"
+            f"--cpus-per-trial {config.cpus_per_trial:g} asks for more than the {capacity.cpus:g} CPUs there are:"
+            " lower it"
         )
     concurrency = config.concurrency or _fitting(capacity, config.cpus_per_trial or 1.0, gpus)
     cpus = config.cpus_per_trial or _cpus_each(capacity, concurrency, on_gpu=gpus > 0)

@@ -23,7 +23,7 @@ def reaping(session: str) -> Iterator[None]:
     Args:
         session: a name that no other study on this machine has.
     """
-    # The reaper gets a session of its own, so that a terminal's Ctrl-C does not reach it. It waits for the end of stdin.
+    # The reaper gets its own process session: a terminal's Ctrl-C does not reach it. It waits for the end of stdin.
     command = [sys.executable, "-m", "study.cluster.reaper", session]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):
         os.environ[_MARK] = session

@@ -123,7 +123,7 @@ def _locked_directory(stack: ExitStack) -> Path:
 
 
 def _keep_token_private() -> None:
-    """Makes the file of Ray's token readable for this user alone: Ray would make it readable for all. Raises BadInput."""
+    """Makes the file of Ray's token private, because Ray would let everyone read it. Raises BadInput if it cannot."""
     if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         return
     token = home_folder() / ".ray" / "auth_token"
@@ -152,9 +152,7 @@ def _find(address: str) -> str:
     try:
         found = str(services.canonicalize_bootstrap_address(address))
     except ConnectionError as error:
-        raise BadInput(
-            f"--address {address}: this machine is not part of a running Ray cluster: give HOST:PORT"
-        ) from error
+        raise BadInput(f"--address {address}: this machine is not part of a running Ray cluster") from error
     except ValueError as error:
         raise BadInput(f"--address {address!r} is neither auto nor HOST:PORT") from error
     try:
@@ -172,6 +170,7 @@ def _find(address: str) -> str:
         raise BadInput(f"no Ray cluster answers at {found} ({error.code().name.lower()}): check --address") from error
     if reply.ray_version != ray.__version__:
         raise BadInput(
-            f"the cluster at {found} runs Ray {reply.ray_version}, and this machine Ray {ray.__version__}: install the same"
+            f"the cluster at {found} runs Ray {reply.ray_version}, and this machine Ray {ray.__version__}:"
+            " install the same version"
         )
     return found
