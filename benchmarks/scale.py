@@ -79,7 +79,7 @@ def run(trials: int) -> dict[str, Any]:
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": TRIALS_A_NODE, "include_dashboard": False})
     with tempfile.TemporaryDirectory() as directory, Progress(Console(quiet=True)) as progress:
-        folder = StudyFolder.create(Path(directory), "scale")
+        folder = StudyFolder(Path(directory) / "scale")
         for _ in range(NODES - 1):
             cluster.add_node(num_cpus=TRIALS_A_NODE)
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)

@@ -46,6 +46,8 @@ from study.search.search import Search
 from study.settings.config import StudyConfig
 from study.stages import Stages, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
+from study.storage.claim import held, mend
+from study.storage.object_store import ObjectStore
 from study.storage.provenance import describe_networks
 from study.storage.reachable import check_shared
 
@@ -63,8 +65,8 @@ def carry_out(request: Request, interrupts: Interrupts) -> int:
         if request.is_resumed:
             if not request.is_named:
                 _say(console, f"Going on with {request.folder.path}: the study worked on last here")
-            stack.enter_context(request.folder.held())
-            for line in request.folder.mend():
+            stack.enter_context(held(request.folder.path))
+            for line in mend(request.folder):
                 say_error(line)
             if _is_finished(request):
                 return _name_report(request.folder, console)
@@ -145,7 +147,7 @@ def _check_storage(request: Request) -> None:
     """Raises BadInput unless every node can read what another node writes there."""
     storage = request.config.storage
     if storage is not None or request.config.address is not None:
-        check_shared(CheckpointStore(storage or str(request.folder.path.parent.absolute())))
+        check_shared(ObjectStore(storage or str(request.folder.path.parent.absolute())))
 
 
 def _resolve_precision(config: StudyConfig, resources: Resources) -> str:

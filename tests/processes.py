@@ -73,7 +73,7 @@ class Study:
 
     def session_directories(self) -> list[Path]:
         """Its temporary folders, which its Ray uses."""
-        return list(TEMPORARY.glob(f"netverdict-{self.process.pid}-*"))
+        return list(TEMPORARY.glob(f"fairverdict-{self.process.pid}-*"))
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:

@@ -10,6 +10,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from analysis.results.errors import UnusableStudy
 from analysis.results.files import write_text
 from analysis.results.study_folder import StudyFolder
 from study.errors import BadInput
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if study is not None:
             os.environ["STUDY"] = str(StudyFolder.open(study).path.resolve())
         notebook = run_notebook(NOTEBOOK, Path.cwd())
-    except BadInput as error:
+    except (BadInput, UnusableStudy) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except CellExecutionError as error:

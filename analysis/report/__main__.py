@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.report.build import build_report
+from analysis.results.errors import UnusableStudy
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from study.errors import BadInput
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the study")
     try:
         print(build_report(StudyFolder.open(parser.parse_args(arguments).folder)))
-    except BadInput as error:
+    except (BadInput, UnusableStudy) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (DamagedFile, OSError) as error:

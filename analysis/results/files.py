@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read back with an error that names them."""
+"""Writes files whole or not at all, and reads them with an error that names the file."""
 
 import hashlib
 import io
@@ -24,11 +24,11 @@ CHECKSUMS = "SHA256SUMS"
 
 
 class DamagedFile(Exception):
-    """A file cannot be read as what it should be; the message names it."""
+    """Says in one line which file is damaged or missing, and how."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` with a temporary file beside `path`, flushes it to the disk, and gives it its name."""
+    """Calls `write` with a temporary file beside `path`, flushes it to the disk, and renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
@@ -48,25 +48,35 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes what `json_text` gives."""
+    """Writes the value as `json_text` formats it."""
     write_text(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """Indented JSON in which a number that is not finite is null."""
+    """Formats a value as indented JSON. A number that is not finite becomes null."""
     return json.dumps(without_nan(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
-    """Reads JSON. Raises DamagedFile if it is not JSON, FileNotFoundError if it is not there."""
+def read_json(path: Path, *, verified: bool = False) -> Any:
+    """Reads JSON.
+
+    Args:
+        path: the file, which is read once.
+        verified: whether its checksum must be the one in SHA256SUMS beside it.
+
+    Raises:
+        DamagedFile: if it is not JSON, or `verified` and missing or changed.
+        FileNotFoundError: if it is missing and not `verified`.
+    """
+    content = _read_verified(path) if verified else path.read_bytes()
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as JSON: {error}") from error
 
 
 def without_nan(value: Any) -> Any:
-    """The same nested value with None in place of every float that is not finite."""
+    """Returns the nested value with None in place of every float that is not finite."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -78,7 +88,7 @@ def without_nan(value: Any) -> Any:
 
 @contextmanager
 def appearing_whole(path: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `path` at the end of the block, or vanishes if it is not reached."""
+    """Yields a temporary folder. It replaces `path` at the end of the block, or is removed if the block fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
@@ -93,7 +103,7 @@ def appearing_whole(path: Path) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Removes what a writer that was killed has left anywhere below the folder. Nobody may be writing there."""
+    """Removes the temporary files of killed writers anywhere below the folder. No process may be writing there."""
     for path in sorted(folder.rglob(".*.tmp")):
         if path.is_dir():
             shutil.rmtree(path)
@@ -108,10 +118,26 @@ def write_checksums(folder: Path, *names: str) -> None:
 
 
 def verify(path: Path) -> None:
-    """Raises DamagedFile unless the file is the one that SHA256SUMS beside it tells of."""
+    """Compares a file, large or small, with SHA256SUMS beside it. Raises DamagedFile if it is missing or changed."""
+    _check_is_file(path)
+    _compare(path, _sha256(path))
+
+
+def _read_verified(path: Path) -> bytes:
+    """Reads a small file once and verifies what it read."""
+    _check_is_file(path)
+    content = path.read_bytes()
+    _compare(path, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def _check_is_file(path: Path) -> None:
     if not path.is_file():
         raise DamagedFile(f"{path} is missing")
-    if _checksums(path.parent).get(path.name) != _sha256(path):
+
+
+def _compare(path: Path, digest: str) -> None:
+    if _checksums(path.parent).get(path.name) != digest:
         raise DamagedFile(f"{path} is damaged: its checksum is not the one in {CHECKSUMS}")
 
 
@@ -132,12 +158,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """What `write_csv` writes."""
+    """Returns the bytes that `write_csv` writes."""
     return table.to_csv(index=False).encode()
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
-    """Reads a table, or None if there is none. Raises DamagedFile if it is not one, or lacks one of the columns."""
+    """Reads a table; None if there is no file. Raises DamagedFile if it is not a table or lacks one of the columns."""
     if not path.exists():
         return None
     try:
@@ -157,7 +183,7 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Reads the arrays of these names, unpickling nothing. Raises DamagedFile."""
+    """Reads the arrays of these names without unpickling. Raises DamagedFile."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}

@@ -1,4 +1,4 @@
-"""optuna.db: the searches of a study as Optuna keeps them, in one SQLite file."""
+"""Reads and writes optuna.db: the searches of a study in Optuna's format, in one SQLite file."""
 
 import sqlite3
 import tempfile
@@ -12,17 +12,17 @@ from analysis.results.files import write_atomically
 
 
 def open_database(path: Path) -> optuna.storages.RDBStorage:
-    """Optuna's storage in the file, made if it is not there, which holds no connection open between its calls.
+    """Opens the file as Optuna's storage and makes it if it is missing. No connection stays open between calls.
 
-    To look at a file is to write to it: Optuna opens none read-only.
+    Even reading writes to the file, because Optuna opens no file read-only.
     """
-    from sqlalchemy.pool import NullPool  # here, since no first step needs SQLAlchemy
+    from sqlalchemy.pool import NullPool  # imported here because a study's first step does not need SQLAlchemy
 
     return optuna.storages.RDBStorage(f"sqlite:///{path}", {"poolclass": NullPool})
 
 
 def export(studies: Iterable[optuna.Study], path: Path) -> None:
-    """Writes studies that maximise as one database, as `optuna-dashboard sqlite:///path` opens it."""
+    """Writes studies that maximise into one database, which `optuna-dashboard sqlite:///path` opens."""
     with tempfile.TemporaryDirectory() as directory:
         database = Path(directory) / "optuna.db"
         storage = open_database(database)

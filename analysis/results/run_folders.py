@@ -1,9 +1,10 @@
-"""The runs after the search as they lie in a study's folder: `<stage>/<group>/seed-<k>/`."""
+"""Reads and writes the runs after the search in a study's folder: `<stage>/<group>/seed-<k>/`."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,13 @@ EPOCH_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """One run after the search as it lies in the folder.
+    """A run after the search.
 
     Attributes:
-        group: what was trained: `<arch>-baseline` or `<arch>-tuned`, or the trial_id of a trial to be confirmed.
+        group: `<arch>-baseline` or `<arch>-tuned`, or the trial_id of a trial that is confirmed.
         seed: its number k, from 0.
         metrics: contents of metrics.json.
-        history: a row an epoch, columns EPOCH_COLUMNS.
+        history: one row an epoch, columns EPOCH_COLUMNS.
     """
 
     group: str
@@ -46,7 +47,7 @@ class CompletedRun:
 
 @dataclass(frozen=True)
 class FinalRun(CompletedRun):
-    """One final run, which has predicted the test set.
+    """A final run, which has predicted the test set.
 
     Attributes:
         logits: float32 [n_test, n_classes].
@@ -60,7 +61,7 @@ class FinalRun(CompletedRun):
 
 
 class RunFolders:
-    """The runs of one stage. Each appears with all its files and their checksums, or not at all."""
+    """Reads and writes the runs of one stage. Each appears with all its files and their checksums, or not at all."""
 
     files: tuple[str, ...] = ("metrics.json", "history.csv")
 
@@ -68,25 +69,39 @@ class RunFolders:
         self._path = path
 
     def path_of(self, group: str, seed: int) -> Path:
+        """Returns the folder of a run."""
         return self._path / group / f"seed-{seed}"
 
     def numbers(self) -> dict[str, list[int]]:
-        """The numbers k of the runs of each group, sorted."""
+        """Returns the seeds k of the runs of each group, sorted."""
         found: dict[str, list[int]] = {}
         for path in self._path.glob("*/seed-*"):
             if (number := path.name.removeprefix("seed-")).isdecimal():
                 found.setdefault(path.parent.name, []).append(int(number))
         return {group: sorted(seeds) for group, seeds in sorted(found.items())}
 
-    def metrics(self) -> dict[tuple[str, int], dict[str, Any]]:
-        """metrics.json of every run, by group and number. Raises DamagedFile."""
-        return {run: self._metrics(self.path_of(*run)) for run in self._keys()}
+    def metrics(
+        self, known: Mapping[tuple[str, int], dict[str, Any]] = MappingProxyType({})
+    ) -> dict[tuple[str, int], dict[str, Any]]:
+        """Reads metrics.json of every run. No other file of a run is read.
+
+        Args:
+            known: an earlier result. Its runs are not read again, because a finished run never changes.
+
+        Returns:
+            The contents by group and seed.
+
+        Raises:
+            DamagedFile: if a metrics.json is missing or damaged.
+        """
+        return {run: known[run] if run in known else self._metrics(self.path_of(*run)) for run in self._keys()}
 
     def remove(self, group: str, seed: int) -> None:
+        """Removes a run."""
         shutil.rmtree(self.path_of(group, seed))
 
     def remove_damaged(self) -> list[str]:
-        """Removes the runs of which a file is missing or damaged; returns a line for each, which names the file."""
+        """Removes every run with a missing or damaged file. Returns a line for each run, which names the file."""
         lines = []
         for run in self._keys():
             try:
@@ -101,8 +116,7 @@ class RunFolders:
         return ((group, seed) for group, seeds in self.numbers().items() for seed in seeds)
 
     def _metrics(self, path: Path) -> dict[str, Any]:
-        verify(path / "metrics.json")
-        return dict(read_json(path / "metrics.json"))
+        return dict(read_json(path / "metrics.json", verified=True))
 
     def _history(self, path: Path) -> pd.DataFrame:
         verify(path / "history.csv")
@@ -116,15 +130,16 @@ class RunFolders:
 
 
 class ConfirmationRuns(RunFolders):
-    """The runs that choose between the leading trials."""
+    """Reads and writes the runs that choose between the best trials."""
 
     def write(self, run: CompletedRun) -> None:
+        """Writes a run; it replaces an earlier one."""
         with appearing_whole(self.path_of(run.group, run.seed)) as path:
             self._write_tables(path, run)
             write_checksums(path, *self.files)
 
     def read_all(self) -> list[CompletedRun]:
-        """Every run. Raises DamagedFile."""
+        """Reads every run. Raises DamagedFile."""
         return [
             CompletedRun(*run, self._metrics(self.path_of(*run)), self._history(self.path_of(*run)))
             for run in self._keys()
@@ -132,11 +147,12 @@ class ConfirmationRuns(RunFolders):
 
 
 class FinalRuns(RunFolders):
-    """The runs that the verdict is made of."""
+    """Reads and writes the runs that the verdict is computed from."""
 
     files = (*RunFolders.files, "predictions.npz", "model.safetensors")
 
     def write(self, run: FinalRun) -> None:
+        """Writes a run; it replaces an earlier one."""
         with appearing_whole(self.path_of(run.group, run.seed)) as path:
             self._write_tables(path, run)
             write_npz(path / "predictions.npz", logits=run.logits, labels=run.labels)
@@ -144,7 +160,7 @@ class FinalRuns(RunFolders):
             write_checksums(path, *self.files)
 
     def read(self, group: str, seed: int, *, weights: bool = False) -> FinalRun:
-        """Reads one run, its weights only if asked for. Raises DamagedFile, which names the file."""
+        """Reads a run, and its weights if asked for. Raises DamagedFile, which names the file."""
         path = self.path_of(group, seed)
         metrics, history = self._metrics(path), self._history(path)
         verify(path / "predictions.npz")
@@ -158,4 +174,5 @@ class FinalRuns(RunFolders):
         return FinalRun(group, seed, metrics, history, predictions["logits"], predictions["labels"], tensors)
 
     def weights_of(self, group: str, seed: int) -> Path:
+        """Returns the path of a run's weights."""
         return self.path_of(group, seed) / "model.safetensors"

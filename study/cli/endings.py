@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from analysis.results.errors import UnusableStudy
 from study.cli.interrupts import INTERRUPTED
 from study.errors import BadInput, StudyFailed
 
@@ -25,7 +26,7 @@ def say_error(line: str) -> None:
 def ending_of(error: BaseException, request: "Request | None") -> tuple[str, int] | None:
     """Return the last line and the exit status for an error, or None if the error is a fault of the program."""
     match error:
-        case BadInput():
+        case BadInput() | UnusableStudy():
             return f"error: {error}", 2
         case KeyboardInterrupt():
             return parting(request), INTERRUPTED

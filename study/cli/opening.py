@@ -6,11 +6,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from analysis.results.study_folder import StudyFolder
 from models.data import Dataset
 from study.cli.request import Request
 from study.errors import BadInput
 from study.settings.config import StudyConfig
+from study.storage.claim import check_free, create, held, set_aside
 from study.storage.provenance import describe_session, describe_study
 
 
@@ -32,8 +32,8 @@ def created_folder(
     with ExitStack() as stack:
         _hold_free_folder(request, stack)
         path = request.folder.path
-        aside = request.folder.set_aside()
-        StudyFolder.create(path.parent, path.name)
+        aside = set_aside(path)
+        create(path.parent, path.name)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
         yield aside
 
@@ -44,10 +44,10 @@ def _hold_free_folder(request: Request, stack: ExitStack) -> None:
     first = request.folder.path
     for number in count(2):
         try:
-            StudyFolder.check_free(first.parent, request.folder.path.name)
+            check_free(first.parent, request.folder.path.name)
             with ExitStack() as attempt:
-                attempt.enter_context(request.folder.held())
-                StudyFolder.check_free(first.parent, request.folder.path.name)
+                attempt.enter_context(held(request.folder.path))
+                check_free(first.parent, request.folder.path.name)
                 stack.enter_context(attempt.pop_all())
                 return
         except BadInput:

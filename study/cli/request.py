@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results.files import DamagedFile
-from analysis.results.study_folder import StudyFolder, check_name
+from analysis.results.study_folder import StudyFolder
 from models.networks.registry import ARCHITECTURES
 from study.cli.command_line import Options, parse
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput
 from study.settings.config import SEARCH_SPACE, StudyConfig
-from study.storage.checkpoints import CheckpointStore
+from study.storage.claim import check_free, check_name
+from study.storage.object_store import ObjectStore
 from study.storage.provenance import FORMAT, search_settings
 
 # These settings may differ when a study goes on: they change how many seeds there are, how fast a run is, or where the
@@ -52,7 +53,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     _check_networks(config)
     _check_storage(config)
     name = f"{config.dataset}-{datetime.now():%Y%m%d-%H%M%S}" if options.name is None else check_name(options.name)
-    StudyFolder.check_free(options.results_dir, name)
+    check_free(options.results_dir, name)
     datasets.check(config.dataset, config.data_dir)
     if config.address is None:
         divide(machine_capacity(), config)
@@ -170,6 +171,6 @@ def _check_storage(config: StudyConfig) -> None:
                 " give it in the environment or in the file that the storage's own tools read"
             )
         try:
-            CheckpointStore(config.storage)
+            ObjectStore(config.storage)
         except ValueError as error:
             raise BadInput(f"--storage: {error}") from error

@@ -1,1 +1,1 @@
-"""Ray: one session of it, its machines and its workers."""
+"""Runs Ray: one session, its machines and its workers."""

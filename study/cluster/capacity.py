@@ -1,4 +1,4 @@
-"""How a machine or a cluster is divided among training runs."""
+"""Finds the capacity of a machine or a cluster, and divides it among training runs."""
 
 import contextlib
 import math
@@ -15,18 +15,20 @@ from joblib import cpu_count
 from study.errors import BadInput
 from study.settings.config import LEAST_SHARE, StudyConfig
 
-# What a worker process with torch and a training run takes: 0.7 measured on a CPU, and room to spare.
+# A worker process with torch and a training run takes at most 1.5 GiB: about half of it is room to spare.
 MEMORY_PER_RUN_GIB = 1.5
+# At most 4 runs share a GPU by default, because a run alone leaves most of it idle.
 RUNS_PER_GPU = 4
 GIB = 2**30
+# A cluster is asked for its capacity at most every 5 s, because nodes take longer than that to start.
 CAPACITY_EVERY_SECONDS = 5.0
-# Nodes that the autoscaler has not started yet are in no count of Ray's.
+# `ray up` leaves this file on the head. Ray itself does not count nodes that the autoscaler has not started yet.
 LAUNCHER_CONFIG = "ray_bootstrap_config.yaml"
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What there is: CPU cores, GPUs, and memory in GiB, over all nodes."""
+    """Counts CPU cores, GPUs and memory in GiB, over all nodes."""
 
     cpus: float
     gpus: float
@@ -35,7 +37,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Resources:
-    """What each training run is given, and how many run at a time."""
+    """Says what each training run gets, and how many run at a time."""
 
     cpus_per_trial: float
     gpus_per_trial: float
@@ -43,38 +45,43 @@ class Resources:
 
     @property
     def threads(self) -> int:
-        """Threads torch may use in a run on the CPU."""
+        """The number of threads that torch may use in a run on the CPU."""
         return max(1, int(self.cpus_per_trial))
 
 
 def divide(capacity: Capacity, config: StudyConfig) -> Resources:
-    """Divides the capacity; what the configuration sets is kept, on this machine alone as far as it fits.
+    """Divides the capacity among training runs.
 
-    Without GPUs a run gets one CPU: two runs of one thread each do more than one run of two, and the bits of a
-    result then do not depend on how many run beside it. With GPUs, several runs share one.
+    Without GPUs a run gets one CPU: two runs with one thread each train more than one run with two threads, and the
+    bits of a result do not depend on the number of runs. With GPUs, several runs share one.
+
+    Args:
+        capacity: the capacity of the machine or the cluster.
+        config: its resource settings are kept. On this machine alone, the concurrency is lowered until the runs fit.
 
     Raises:
-        BadInput: if a single run asks for more than there is.
+        BadInput: if one run asks for more than the capacity.
     """
     gpus = _gpu_share(capacity, config.concurrency) if config.gpus_per_trial is None else config.gpus_per_trial
     if gpus > capacity.gpus:
-        raise BadInput(f"--gpus-per-trial {gpus:g} asks for more than the {capacity.gpus:g} GPUs there are")
+        raise BadInput(f"--gpus-per-trial {gpus:g} asks for more than the {capacity.gpus:g} GPUs there are: lower it")
     if gpus > 1 and gpus != int(gpus):
-        raise BadInput(f"--gpus-per-trial {gpus:g} must be a whole number where it is over 1")
+        raise BadInput(f"--gpus-per-trial {gpus:g} must be a whole number if it is over 1")
     if config.cpus_per_trial is not None and config.cpus_per_trial > capacity.cpus:
         raise BadInput(
-            f"--cpus-per-trial {config.cpus_per_trial:g} asks for more than the {capacity.cpus:g} CPUs there are"
+            f"--cpus-per-trial {config.cpus_per_trial:g} asks for more than the {capacity.cpus:g} CPUs there are:"
+            " lower it"
         )
     concurrency = config.concurrency or _fitting(capacity, config.cpus_per_trial or 1.0, gpus)
     cpus = config.cpus_per_trial or _cpus_each(capacity, concurrency, on_gpu=gpus > 0)
     if config.address is None:
-        # More would only wait, their configurations suggested before anything is known of the others.
+        # Further runs would only wait, and their configurations would be suggested without the results of the others.
         concurrency = min(concurrency, _fitting(replace(capacity, memory_gib=math.inf), cpus, gpus))
     return Resources(cpus, gpus, concurrency)
 
 
 def _gpu_share(capacity: Capacity, concurrency: int | None) -> float:
-    """As much of a GPU for each run as lets RUNS_PER_GPU share it, or more where more are to run at a time."""
+    """Returns each run's share of a GPU: 1 / RUNS_PER_GPU, or less if the asked concurrency needs more runs a GPU."""
     if not capacity.gpus:
         return 0.0
     runs_per_gpu = max(RUNS_PER_GPU, math.ceil((concurrency or 1) / capacity.gpus))
@@ -82,12 +89,14 @@ def _gpu_share(capacity: Capacity, concurrency: int | None) -> float:
 
 
 def _fitting(capacity: Capacity, cpus: float, gpus: float) -> int:
+    """Returns how many runs with these shares fit at a time, at least 1."""
     by_memory = capacity.memory_gib / MEMORY_PER_RUN_GIB
     by_gpu = capacity.gpus / gpus if gpus else math.inf
     return max(1, math.floor(min(capacity.cpus / cpus, by_memory, by_gpu) + 1e-9))
 
 
 def _cpus_each(capacity: Capacity, concurrency: int, *, on_gpu: bool) -> float:
+    """Returns the CPUs of each run: at most 1 without a GPU, at most 4 with one."""
     share = capacity.cpus / concurrency
     if share < 1:
         return max(LEAST_SHARE, math.floor(share * 1000) / 1000)
@@ -95,17 +104,18 @@ def _cpus_each(capacity: Capacity, concurrency: int, *, on_gpu: bool) -> float:
 
 
 def capacity() -> Capacity:
-    """What the cluster that was joined has, or will have once its autoscaler has started all it may."""
+    """Returns the capacity of the joined cluster, with all the nodes that its autoscaler may start."""
     there, possible = ray.cluster_resources(), launchable(home_folder() / LAUNCHER_CONFIG)
     return capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
 
 
 def capacity_of(resources: dict[str, float]) -> Capacity:
+    """Converts Ray's resources, memory in bytes, to a capacity."""
     return Capacity(resources.get("CPU", 0.0), resources.get("GPU", 0.0), resources.get("memory", 0.0) / GIB)
 
 
 def launchable(config: Path) -> dict[str, float]:
-    """What a cluster has at most by the configuration that `ray up` leaves on its head; nothing where there is none."""
+    """Returns the most that a cluster can have by the configuration of `ray up`; nothing if there is no such file."""
     total: dict[str, float] = {}
     if config.exists():
         settings = yaml.safe_load(config.read_text())
@@ -118,13 +128,13 @@ def launchable(config: Path) -> dict[str, float]:
 
 
 class Slots:
-    """How many training runs may run at a time, asked anew whenever one could begin.
+    """Returns how many training runs may run at a time. The search calls it whenever a run could begin.
 
-    A number that was asked for is kept; otherwise a cluster that was joined is filled as it grows.
+    An asked concurrency is kept. Otherwise the number of runs follows the size of a joined cluster.
 
     Args:
-        resources: what each run is given.
-        config: the study's settings as they were asked for.
+        resources: the resources of each run.
+        config: the study's settings as the user asked for them.
     """
 
     def __init__(self, resources: Resources, config: StudyConfig) -> None:
@@ -138,22 +148,23 @@ class Slots:
     def __call__(self) -> int:
         if self._follows and time.monotonic() - self._asked >= CAPACITY_EVERY_SECONDS:
             self._asked = time.monotonic()
-            # Below one run's needs, when its last node is gone, the runs wait for the next.
+            # If the last node is gone, no run fits: the runs wait for the next node.
             with contextlib.suppress(BadInput):
                 self._number = divide(capacity(), self._settings).concurrency
         return self._number
 
 
 def machine_capacity() -> Capacity:
-    """What this machine has, found without starting Ray."""
+    """Returns the capacity of this machine without starting Ray."""
     return Capacity(
-        cpus=cpu_count(),  # of a container, not of the machine that it shares
+        cpus=cpu_count(),  # a container's share of the machine
         gpus=torch.cuda.device_count(),
         memory_gib=psutil.virtual_memory().available / GIB,
     )
 
 
 def home_folder() -> Path:
+    """Returns the user's home folder. Raises BadInput if there is none."""
     try:
         return Path.home()
     except RuntimeError as error:

@@ -1,27 +1,27 @@
-"""The environment that Ray and its workers start with; set before anything imports ray."""
+"""Sets the environment of Ray and its workers. Import this before anything imports ray."""
 
 import os
 
-# How glibc keeps the memory of a process that trains.
+# glibc's settings for a process that trains.
 ALLOCATION = {
-    # What is freed stays for the next step: page faults took 5 to 10 % of a step on the CPU.
+    # Freed memory stays for the next step: page faults would take a good part of a step on the CPU.
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    # In huge pages, which took 2 to 8 % off it.
+    # Huge pages make a step on the CPU faster.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
-# Ray reads these when it is imported and its workers inherit them, so they are set before anything can import it.
+# Ray reads these when it is imported, and its workers inherit them.
 os.environ.update(
     {
         name: os.environ.get(name, value)
         for name, value in {
-            # A local Ray listens on the loopback interface only.
+            # A local Ray listens only on the loopback interface.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
-            # A task that memory runs out on would be tried again without end.
+            # A task that runs out of memory would be tried again for ever.
             "RAY_task_oom_retries": "2",
-            # What becomes of a worker is told in the study's own words.
+            # The study reports the failures of workers itself.
             "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
             # Tasks that take no GPU see none.
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
@@ -29,10 +29,10 @@ os.environ.update(
             "RAY_AIR_NEW_OUTPUT": "0",
             "TUNE_DISABLE_SIGINT_HANDLER": "1",
             **ALLOCATION,
-            # The ledger is what a search is resumed from and read from, so Tune need not write it all down as well.
+            # A search is resumed from the ledger, so Tune need not write its own files.
             "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
             "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
-            # Tune would ask for a trial only once the one before it runs, so that workers started one after another.
+            # Tune would start the workers one after another: it would ask for a trial only when the one before it runs.
             "TUNE_MAX_PENDING_TRIALS_PG": "1000",
         }.items()
     }

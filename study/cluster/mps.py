@@ -1,7 +1,6 @@
-"""NVIDIA's Multi-Process Service (MPS), under which the kernels of several processes run on a GPU at the same time.
+"""Starts NVIDIA's Multi-Process Service (MPS), which runs the kernels of several processes on a GPU at the same time.
 
-Without it they take turns, and runs that share a GPU train no more than one alone. On an H200 four runs at a time
-trained 1.5 times as many epochs with it as without.
+Without it the processes take turns, and several runs on a GPU train no faster than one.
 """
 
 import os
@@ -12,13 +11,14 @@ import warnings
 from pathlib import Path
 
 CONTROL = "nvidia-cuda-mps-control"
-# Where a service that the environment does not name listens.
+# A service listens here if the environment names no other place.
 DEFAULT = Path("/tmp/nvidia-mps/control")
-# Where containers have it, in addition to the PATH.
+# Containers have the program here, in addition to the PATH.
 ELSEWHERE = "/usr/local/nvidia/bin"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
+# Each command has at most 20 s, because the study waits for it.
 SECONDS = 20.0
-# Makes a context on the first GPU: the service starts for the first process that asks for one, or does not.
+# Makes a context on the first GPU: only the first process that asks for one shows whether the service works.
 PROBE = """
 import ctypes
 cuda, context = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p()
@@ -28,16 +28,17 @@ raise SystemExit(any(steps) and f"CUDA's errors {steps}")
 
 
 def start(directory: Path) -> bool:
-    """Starts the service for processes that this one starts from now on, if the machine has it and it works.
+    """Starts the service for the processes that this one starts from now on, if the machine has it and it works.
 
-    It is a process of its own, with this one's environment. Where a service runs already, as the environment or its
-    default place tells, that is used. One that does not work is warned of and left alone.
+    A service that runs already is used instead, at its default place or at the one that the environment names. Warns
+    if the service does not work.
 
     Args:
-        directory: made for its pipes and logs; short, as paths of sockets are limited to 107 bytes.
+        directory: the folder for its pipes and logs, which is made. Its path must be short, because a socket's path
+            may have at most 107 bytes.
 
     Returns:
-        Whether it was started.
+        Whether the service was started.
     """
     control = shutil.which(CONTROL, path=os.pathsep.join((os.environ.get("PATH", ""), ELSEWHERE)))
     if control is None or PIPES in os.environ or DEFAULT.exists():
@@ -59,6 +60,6 @@ def start(directory: Path) -> bool:
 
 
 def forget() -> None:
-    """Takes back what `start` put into this process's environment."""
+    """Removes the variables that `start` put into this process's environment."""
     for name in (PIPES, LOGS):
         os.environ.pop(name, None)

@@ -1,7 +1,6 @@
-"""A process that outlives a driver and ends what its Ray left.
+"""Ends the processes of a Ray session in a process that outlives the driver.
 
-Ray's processes notice by themselves that their driver was killed, but some only 25 s later: one that was just started
-tries to reach a server that is gone, and an agent to tell it why it ends.
+Ray's own processes also end when their driver is killed, but some only after tens of seconds.
 """
 
 import os
@@ -13,18 +12,18 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-_MARK = "NETVERDICT_SESSION"
+_MARK = "FAIRVERDICT_SESSION"
 _LOOK_EVERY_SECONDS = 0.05
 
 
 @contextmanager
 def reaping(session: str) -> Iterator[None]:
-    """Ends all processes that are started within and inherit its environment, once it is left or this process killed.
+    """Ends all processes that were started in this context, when it is left or this process is killed.
 
     Args:
         session: a name that no other study on this machine has.
     """
-    # In a session of its own, where a terminal's Ctrl-C does not reach it. That its input ends is how it knows.
+    # The reaper gets its own process session: a terminal's Ctrl-C does not reach it. It waits for the end of stdin.
     command = [sys.executable, "-m", "study.cluster.reaper", session]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):
         os.environ[_MARK] = session
@@ -35,8 +34,9 @@ def reaping(session: str) -> Iterator[None]:
 
 
 def _reap(session: str) -> None:
+    """Waits for the end of stdin, then kills the processes of the session."""
     sys.stdin.read()
-    # Again until there is none: one that is not ended yet may start another.
+    # Repeat until none is left: a process may start another before it ends.
     while left := [process for process in psutil.process_iter() if _belongs_to(process, session)]:
         for process in left:
             with suppress(psutil.NoSuchProcess):
@@ -45,9 +45,10 @@ def _reap(session: str) -> None:
 
 
 def _belongs_to(process: psutil.Process, session: str) -> bool:
+    """Whether a process carries the session's mark in its environment."""
     try:
         return process.environ().get(_MARK) == session
-    except psutil.Error:  # ended meanwhile, or somebody else's
+    except psutil.Error:  # it has ended, or belongs to another user
         return False
 
 

@@ -1,4 +1,4 @@
-"""Ray, started for one study or joined, and ended with it."""
+"""Starts Ray for one study or joins a cluster, and ends the session with the study."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ import ray
 import torch
 from joblib import cpu_count
 
-# Ray has no public way to ask who answers at an address without waiting for minutes where nobody does.
+# Private modules, because Ray's public functions wait for minutes if nothing answers at an address.
 from ray._private import ray_constants, services
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
@@ -27,24 +27,28 @@ from study.cluster.reaper import reaping
 from study.errors import BadInput, one_line
 from study.storage.lock import Locked, exclusive
 
+# A cluster has at most 10 s to answer, because the user waits.
 ANSWER_WITHIN_SECONDS = 10.0
-# Short, since Ray puts sockets there and their paths are limited to 107 bytes.
+# A short path, because Ray puts sockets there and their paths may have at most 107 bytes.
 _TEMPORARY = Path("/tmp")
-_PREFIX = "netverdict-"
-# What `_locked_directory` makes: others may begin their names with the prefix, too.
+_PREFIX = "fairverdict-"
+# The names that `_locked_directory` makes. Folders of other programs may start with the prefix, too.
 _SESSION = re.compile(rf"{_PREFIX}\d+-[a-z0-9_]{{8}}")
 
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[Capacity]:
-    """Starts a Ray of this machine alone, or joins the cluster at `address`; leaves nothing behind.
+    """Starts Ray on this machine alone, or joins a cluster. Leaves nothing behind.
+
+    Args:
+        address: HOST:PORT of the cluster or "auto"; None starts Ray on this machine.
 
     Yields:
-        What the machine has, or the cluster with all the nodes that it may start.
+        The capacity of the machine, or of the cluster with all the nodes that it may start.
 
     Raises:
-        BadInput: if there is no cluster of this version at the address, or it does not let this process in; without
-            an address, if Ray has no place for its token.
+        BadInput: if no cluster of this Ray version answers at the address, or it refuses this process. Without an
+            address, if Ray cannot write its token.
     """
     if address is not None:
         with _sigterm_interrupts():
@@ -75,7 +79,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
 
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """While Ray starts it answers SIGTERM itself, by SystemExit; here that means the same as Ctrl-C."""
+    """Turns SystemExit, by which a starting Ray answers SIGTERM, into KeyboardInterrupt."""
     try:
         yield
     except SystemExit as ended:
@@ -84,7 +88,7 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _gpu_shared(directory: Path) -> Iterator[None]:
-    """Lets processes that are started within run on a GPU at the same time, where there is one. The reaper ends it."""
+    """Starts MPS if there is a GPU, so that the workers use it at the same time. The reaper ends it."""
     started = torch.cuda.is_available() and mps.start(directory / "mps")
     try:
         yield
@@ -95,7 +99,7 @@ def _gpu_shared(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _session_directory() -> Iterator[Path]:
-    """A temporary folder for Ray. Those of drivers that were killed, which lock theirs no more, are removed."""
+    """Yields a temporary folder for Ray. Removes the folders that killed drivers left: they are not locked."""
     for left in filter(lambda path: _SESSION.fullmatch(path.name), _TEMPORARY.glob(f"{_PREFIX}*")):
         with suppress(Locked, OSError), exclusive(left) as is_ours:
             if is_ours and left.stat().st_uid == os.getuid():
@@ -109,7 +113,7 @@ def _session_directory() -> Iterator[Path]:
 
 
 def _locked_directory(stack: ExitStack) -> Path:
-    """Makes one and holds it; another where a driver took it, not yet locked, for one left behind."""
+    """Makes a folder and locks it. Makes another if a driver removed it before the lock."""
     while True:
         directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_TEMPORARY))
         with suppress(Locked, FileNotFoundError):
@@ -119,7 +123,7 @@ def _locked_directory(stack: ExitStack) -> Path:
 
 
 def _keep_token_private() -> None:
-    """Ray writes its token for everyone to read, unless the file is there already. Raises BadInput if it cannot be."""
+    """Makes the file of Ray's token private, because Ray would let everyone read it. Raises BadInput if it cannot."""
     if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         return
     token = home_folder() / ".ray" / "auth_token"
@@ -130,11 +134,12 @@ def _keep_token_private() -> None:
             token.chmod(0o600)
     except OSError as error:
         raise BadInput(
-            f"{token}, where Ray keeps a token, cannot be written ({error.strerror}): set HOME to a folder that can"
+            f"Ray's token {token} cannot be written ({error.strerror}): set HOME to a folder that can be written"
         ) from error
 
 
 def _join(address: str) -> None:
+    """Joins a cluster. Raises BadInput if it cannot."""
     found = _find(address)
     try:
         ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
@@ -143,11 +148,11 @@ def _join(address: str) -> None:
 
 
 def _find(address: str) -> str:
-    """The cluster's host:port. Raises BadInput unless a Ray of this version answers there and lets this process in."""
+    """Returns the cluster's host:port. Raises BadInput unless the same Ray version answers and accepts this process."""
     try:
         found = str(services.canonicalize_bootstrap_address(address))
     except ConnectionError as error:
-        raise BadInput(f"--address {address}: this machine is part of no running Ray cluster") from error
+        raise BadInput(f"--address {address}: this machine is not part of a running Ray cluster") from error
     except ValueError as error:
         raise BadInput(f"--address {address!r} is neither auto nor HOST:PORT") from error
     try:
@@ -162,7 +167,10 @@ def _find(address: str) -> str:
                 f"the cluster at {found} refuses this process's token: put the cluster's into ~/.ray/auth_token"
                 " or RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token"
             ) from error
-        raise BadInput(f"no Ray cluster answers at {found}: {error.code().name.lower()}") from error
+        raise BadInput(f"no Ray cluster answers at {found} ({error.code().name.lower()}): check --address") from error
     if reply.ray_version != ray.__version__:
-        raise BadInput(f"the cluster at {found} runs Ray {reply.ray_version}, and this machine Ray {ray.__version__}")
+        raise BadInput(
+            f"the cluster at {found} runs Ray {reply.ray_version}, and this machine Ray {ray.__version__}:"
+            " install the same version"
+        )
     return found

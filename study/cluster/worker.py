@@ -14,21 +14,21 @@ from models.training.history import EpochResult
 from models.training.loop import TrainingRun
 from study.storage.checkpoints import CheckpointStore
 
-# Of a run's time, what its checkpoints may take, and after how long there is one even if it takes more.
+# Checkpoints take at most this share of a run's time, but one is written at least every CHECKPOINT_SECONDS.
 CHECKPOINT_SHARE = 0.01
 CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What every training run of a study has in common.
+    """Holds the settings that all training runs of a study share.
 
     Attributes:
-        train: reference to the training images in Ray's shared memory, which every node fetches once.
-        test: to the test images, which only a final run that is judged asks for.
+        train: the training images in Ray's shared memory, which every node fetches once.
+        test: the test images, which only final runs fetch.
         seed: the study's seed.
-        threads: threads of torch on the CPU.
-        checkpoints: where every node can reach them.
+        threads: the number of torch's threads on the CPU.
+        checkpoints: a store that every node reaches.
     """
 
     train: "ray.ObjectRef[LabelledImages]"
@@ -41,20 +41,22 @@ class WorkerSettings:
 
 
 def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:
-    """Trains to the end, saving a checkpoint after the first epoch, the last, and as many between as cost little.
+    """Trains a run to its end. Saves a checkpoint after the first epoch, the last, and often in between.
 
-    An interruption then costs an epoch or, where epochs are short, what is trained in a hundred times the time of a
-    save, but no more than CHECKPOINT_SECONDS.
+    An interruption costs one epoch, or at most CHECKPOINT_SECONDS of training if epochs are short.
 
     Yields:
-        Every epoch's result, those of an earlier attempt first: who listens may have missed some.
+        The result of every epoch. The epochs of an earlier attempt come first, because the driver may have missed some.
+
+    Raises:
+        StorageFailed: if a checkpoint cannot be read or written.
     """
     try:
         if (state := store.load(name)) is not None:
             run.load_state_dict(state)
     except (DamagedFile, ValueError) as error:
         logging.getLogger(__name__).warning("%s: the run %s begins anew", error, name)
-    # Not "yield from": Ray sends values into its generators, which a list's iterator does not take.
+    # Not "yield from": Ray sends values into its generators, and a list's iterator accepts none.
     for result in list(run.history):
         yield result
     saved_at, seconds_to_save = monotonic(), 0.0

@@ -1,1 +1,1 @@
-"""The data sets, read into arrays."""
+"""Reads data sets into arrays."""

@@ -46,8 +46,8 @@ def load_cifar10(root: Path) -> Dataset:
     except (OSError, HTTPException, RuntimeError) as error:
         raise BadInput(
             f"CIFAR-10 cannot be downloaded from {CIFAR10.url} to {str(root)!r} ({one_line(error)}). Put"
-            f" {CIFAR10.filename} or its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR,"
-            f" or use your own images with --dataset folder --data-dir PATH, or take --dataset digits"
+            f" {CIFAR10.filename} or its unpacked {CIFAR10.base_folder} into a folder DIR and pass --data-dir DIR, or"
+            f" use your own images with --dataset folder --data-dir PATH, or run offline with --dataset digits"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Locks on folders that go with the process that holds them, however it ends."""
+"""Locks folders. A lock ends with the process that holds it, even if the process is killed."""
 
 import errno
 import fcntl
@@ -7,25 +7,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-# What file systems answer that lock no folders: NFS, which locks only files that are open for writing, and others.
+# The errors of file systems that cannot lock a folder. NFS locks only files that are open for writing.
 _UNSUPPORTED = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
-# And what answers who may make no file beside the folder.
+# The errors if this process may not make a file beside the folder.
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Locked(Exception):
-    """Another process holds the folder."""
+    """Says that another process holds the folder."""
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[bool]:
-    """Holds a folder for this process. The lock is the kernel's (flock) and dies with the process.
+    """Holds a folder for this process by the kernel's lock (flock) on the folder itself, which leaves no file.
 
-    Where folders cannot be locked, a file `.<name>.lock` beside it is, which stays.
+    If the file system cannot lock folders, the lock is on a file `.<name>.lock` beside the folder, which stays.
 
     Yields:
-        Whether it could be locked: False on a file system that can lock neither.
+        Whether the folder is locked: False if the file system can lock neither.
 
     Raises:
         Locked: if another process holds it.
@@ -37,7 +37,7 @@ def exclusive(folder: Path) -> Iterator[bool]:
 
 
 def _lock(path: Path, flags: int, stack: ExitStack) -> bool:
-    """Whether the lock could be had that goes with the stack."""
+    """Locks a path until the stack is left. Returns False if it cannot be locked. Raises Locked."""
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:

@@ -18,6 +18,7 @@ from analysis.results.optuna_database import open_database
 from analysis.results.study_folder import StudyFolder
 from study.search.ledger import Ledger
 from study.settings.config import StudyConfig
+from study.storage.claim import held, mend
 from tests.processes import SMALL, TEMPORARY, Study, assert_same_results, run
 
 
@@ -136,8 +137,8 @@ def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(workplace: Path) -> None:
     study.wait_until_gone(10)
     folder = StudyFolder.open(workplace / "results" / "twice")
     assert StudyConfig.from_json(folder.read_study()["config"]).trials == 2
-    with folder.held():
-        assert folder.mend() == []
+    with held(folder.path):
+        assert mend(folder) == []
     assert len(Ledger(folder.journal).arrivals()) >= 1
 
 
@@ -282,8 +283,8 @@ with ray_session(None):
     ) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "up\n"
-        (directory,) = TEMPORARY.glob(f"netverdict-{first.pid}-*")
-        left, foreign = TEMPORARY / "netverdict-1-of_a_run", TEMPORARY / f"netverdict-{first.pid}"
+        (directory,) = TEMPORARY.glob(f"fairverdict-{first.pid}-*")
+        left, foreign = TEMPORARY / "fairverdict-1-of_a_run", TEMPORARY / f"fairverdict-{first.pid}"
         for path in (left, foreign):
             (path / "session").mkdir(parents=True)
         second = subprocess.run([sys.executable, "-c", script], input="\n", text=True, capture_output=True, check=False)

@@ -3,20 +3,18 @@
 import math
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from analysis.results.errors import UnusableStudy
 from analysis.results.files import DamagedFile, write_checksums
 from analysis.results.run_folders import EPOCH_COLUMNS, FinalRun
-from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder, check_name
-from study.errors import BadInput
+from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
+from study.storage.claim import mend
 
 GROUP = "alexnet-tuned"
 
@@ -34,126 +32,27 @@ def _run(seed: int = 0, group: str = GROUP, value: float = 0.5) -> FinalRun:
     )
 
 
-# --- names
+# --- a study that has begun
 
 
-@settings(deadline=None)
-@given(st.text(max_size=30) | st.text("./\\-~ \0\n:*ab", max_size=8))
-def test_a_name_never_leaves_the_results_folder(name: str) -> None:
-    try:
-        check_name(name)
-    except BadInput:
-        return
-    results = Path("/some/results")
-    path = Path(os.path.normpath(results / name))
-    assert path.parent == results
-    assert path.name == name
-    assert name.isprintable()
-    assert "\\" not in name
-
-
-@pytest.mark.parametrize(
-    "name", ["study", "digits-20250101-120000", "a.b", "lr=1e-3 + more", "größe", "@home", "a" * 200]
-)
-def test_plain_names(name: str) -> None:
-    assert check_name(name) == name
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "/a", "../a", "a\0b", "a\n", " a", "a ", "~/a*", "a\\b", "a" * 201]
-)
-def test_other_names(name: str) -> None:
-    with pytest.raises(BadInput, match="not one plain path component") as error:
-        check_name(name)
-    assert "\n" not in str(error.value)
-
-
-def test_a_name_too_long_for_the_file_system_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(BadInput):
-        StudyFolder.check_free(tmp_path, "é" * 200)
-
-
-# --- a new study's folder
-
-
-def test_a_free_name_leaves_no_trace(tmp_path: Path) -> None:
-    StudyFolder.check_free(tmp_path / "results" / "deep", "a")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_creating_and_opening(tmp_path: Path) -> None:
-    folder = StudyFolder.create(tmp_path / "results", "a")
-    with pytest.raises(BadInput, match=r"is not a study: it holds no study\.json"):
+def test_opening(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "a")
+    with pytest.raises(UnusableStudy, match=r"is not a study \(it holds no study\.json\)"):
         StudyFolder.open(folder.path)
     folder.write_study({"name": "a", "x": math.nan})
     assert StudyFolder.open(folder.path).read_study() == {"name": "a", "x": None}
 
 
-def test_a_taken_name_says_what_to_do(tmp_path: Path) -> None:
-    StudyFolder.create(tmp_path, "a").write_study({"keep": 1})
-    for attempt in (StudyFolder.check_free, StudyFolder.create):
-        with pytest.raises(BadInput, match=r"exists already: go on with it by --resume --name a, or choose another"):
-            attempt(tmp_path, "a")
-    assert StudyFolder.open(tmp_path / "a").read_study() == {"keep": 1}
-
-
-@pytest.mark.parametrize("make", [Path.mkdir, Path.touch], ids=["folder", "file"])
-def test_a_folder_that_is_not_a_studys_is_refused_and_kept(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    theirs = tmp_path / "a" / "thesis"
-    theirs.parent.mkdir()
-    make(theirs)
-    with pytest.raises(BadInput, match=r"holds files that are not a study's"):
-        StudyFolder.create(tmp_path, "a")
-    assert theirs.exists()
-
-
-@pytest.mark.parametrize("target", [None, "elsewhere"], ids=["file", "dangling link"])
-def test_what_is_not_a_folder_is_refused(tmp_path: Path, target: str | None) -> None:
-    path = tmp_path / "a"
-    path.symlink_to(tmp_path / target) if target else path.touch()
-    with pytest.raises(BadInput, match="exists and is not a folder"):
-        StudyFolder.create(tmp_path, "a")
-
-
-def test_results_that_cannot_lie_where_they_should(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for results in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        with pytest.raises(BadInput, match="cannot be written"):
-            StudyFolder.check_free(results, "a")
-
-
-def test_a_study_that_never_began_is_begun_afresh(tmp_path: Path) -> None:
-    folder = StudyFolder.create(tmp_path, "a")
-    folder.final.write(_run())
-    folder.write_trials(pd.DataFrame(columns=TRIAL_COLUMNS))
-    StudyFolder.create(tmp_path, "a")
-    assert list(folder.path.iterdir()) == []
-
-
-def test_killed_while_study_json_was_written_the_same_command_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = StudyFolder.create(tmp_path, "a")
-    with monkeypatch.context() as killed:
-        killed.setattr(Path, "replace", lambda path, target: 1 / 0)
-        killed.setattr(Path, "unlink", lambda path, missing_ok=False: None)
-        with pytest.raises(ZeroDivisionError):
-            folder.write_study({"name": "a"})
-    assert len(list(folder.path.iterdir())) == 1, "the temporary file that a kill leaves"
-    StudyFolder.create(tmp_path, "a")
-    assert list(folder.path.iterdir()) == []
-
-
 def test_the_newest_study(tmp_path: Path) -> None:
     for results in (tmp_path, tmp_path / "none"):
-        with pytest.raises(BadInput, match="there is no study in"):
+        with pytest.raises(UnusableStudy, match="there is no study in"):
             StudyFolder.newest(results)
     days = [{"created": f"2026-01-0{day}T00:00:00+00:00"} for day in range(5)]
     records = {"b": days[3], "c": {**days[1], "resumed": [days[2], days[4]]}, "a": {**days[2], "resumed": []}}
     for age, (name, record) in enumerate(records.items()):
-        StudyFolder.create(tmp_path, name).write_study(record)
+        StudyFolder(tmp_path / name).write_study(record)
         os.utime(tmp_path / name / "study.json", (1000 - age, 1000 - age))
-    StudyFolder.create(tmp_path, "z")
+    (tmp_path / "z").mkdir()
     assert StudyFolder.newest(tmp_path).path.name == "c"
     StudyFolder(tmp_path / "c").write_study(days[3])
     assert StudyFolder.newest(tmp_path).path.name == "c", "of two in the same second the later name"
@@ -239,6 +138,20 @@ def test_which_runs_are_finished(tmp_path: Path) -> None:
     folder.write_latency({"alexnet": {"latency_ms": {"p50": 1.0}}})
     (tmp_path / "final" / GROUP / "seed-x").mkdir()
     assert folder.final.numbers() == {"alexnet-baseline": [1], GROUP: [0, 2, 10]}
+
+
+def test_metrics_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.final.write(_run(0))
+    known = folder.final.metrics()
+    assert known[GROUP, 0]["accuracy"] == 0.5
+    folder.final.write(_run(1, value=0.75))
+    for file in folder.final.path_of(GROUP, 0).iterdir():
+        file.unlink()
+    found = folder.final.metrics(known)
+    assert {run: metrics["accuracy"] for run, metrics in found.items()} == {(GROUP, 0): 0.5, (GROUP, 1): 0.75}
+    with pytest.raises(DamagedFile, match=r"seed-0/metrics\.json is missing"):
+        folder.final.metrics()
 
 
 @pytest.mark.parametrize("step", ["write_json", "write_npz", "write_safetensors"])
@@ -329,10 +242,10 @@ def test_a_damaged_run_is_removed_and_the_others_stay(tmp_path: Path, name: str)
     for seed in (0, 1):
         folder.final.write(_run(seed))
         folder.confirm.write(_run(seed, "alexnet-3"))
-    assert folder.mend() == []
+    assert mend(folder) == []
     file = folder.final.path_of(GROUP, 1) / name
     file.write_bytes(next(_damaged(file.read_bytes())))
-    (line,) = folder.mend()
+    (line,) = mend(folder)
     assert "seed-1" in line
     assert "the run is made again" in line
     assert folder.final.numbers() == {GROUP: [0]}
@@ -348,7 +261,7 @@ def test_a_damaged_confirmation_is_named_and_removed(tmp_path: Path, name: str) 
         file.write_bytes(content)
         with pytest.raises(DamagedFile, match=f"seed-0/{name}"):
             folder.confirm.read_all()
-    (line,) = folder.mend()
+    (line,) = mend(folder)
     assert f"seed-0/{name}" in line
     assert folder.confirm.read_all() == []
 
@@ -363,62 +276,10 @@ def test_damaged_measurements_are_named_and_removed(tmp_path: Path, name: str) -
         file.write_bytes(content)
         with pytest.raises(DamagedFile, match=name):
             assert folder.read_latency() and folder.read_samples()
-    (line,) = folder.mend()
+    (line,) = mend(folder)
     assert f"final/{name} is damaged" in line
     assert not file.exists()
-    assert folder.mend() == []
-
-
-def test_what_a_kill_left_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = StudyFolder(tmp_path)
-    folder.final.write(_run())
-    with monkeypatch.context() as killed:
-        for fault in ("pathlib.Path.rename", "pathlib.Path.replace"):
-            killed.setattr(fault, lambda path, target: 1 / 0)
-        for cleaner in ("shutil.rmtree", "pathlib.Path.unlink"):
-            killed.setattr(cleaner, lambda *arguments, **named: None)
-        for write in (lambda: folder.final.write(_run(1)), lambda: folder.write_study({})):
-            with pytest.raises(ZeroDivisionError):
-                write()
-    assert len(list(tmp_path.rglob(".*.tmp"))) == 3
-    assert folder.mend() == []
-    assert list(tmp_path.rglob(".*")) == []
-    assert folder.final.numbers() == {GROUP: [0]}
-
-
-NO_FOLDER_IS_LOCKED = """
-import errno, fcntl, os, stat
-
-def flock(descriptor, operation, lock=fcntl.flock):
-    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        raise OSError(errno.EBADF, "as NFS has it, where nothing is locked that is not open for writing")
-    return lock(descriptor, operation)
-
-fcntl.flock = flock
-"""
-
-
-@pytest.mark.parametrize("prelude", ["", NO_FOLDER_IS_LOCKED], ids=["locks", "as on NFS"])
-def test_a_folder_is_held_by_one_process_until_that_ends(tmp_path: Path, prelude: str) -> None:
-    script = f"""
-{prelude}
-import sys
-from pathlib import Path
-from analysis.results.study_folder import StudyFolder
-with StudyFolder(Path({str(tmp_path / "study")!r})).held():
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "held\n"
-        second = subprocess.run(command, input="", capture_output=True, text=True, check=False)
-        assert (second.stdout, second.returncode) == ("", 1)
-        assert "another process is at work on the study" in second.stderr
-        first.kill()
-        first.wait()
-    assert subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout == "held\n"
+    assert mend(folder) == []
 
 
 # --- what else the report shows
@@ -439,9 +300,26 @@ def test_latency_and_samples_come_back(tmp_path: Path) -> None:
 
 
 def test_a_folder_can_be_moved(tmp_path: Path) -> None:
-    folder = StudyFolder.create(tmp_path, "a")
+    folder = StudyFolder(tmp_path / "a")
     folder.write_study({"x": 1})
     folder.final.write(_run())
     moved = StudyFolder.open(folder.path.rename(tmp_path / "b"))
     assert moved.final.numbers() == {GROUP: [0]}
     assert moved.final.read(GROUP, 0).metrics["accuracy"] == 0.5
+
+
+def test_what_a_kill_left_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.final.write(_run())
+    with monkeypatch.context() as killed:
+        for fault in ("pathlib.Path.rename", "pathlib.Path.replace"):
+            killed.setattr(fault, lambda path, target: 1 / 0)
+        for cleaner in ("shutil.rmtree", "pathlib.Path.unlink"):
+            killed.setattr(cleaner, lambda *arguments, **named: None)
+        for write in (lambda: folder.final.write(_run(1)), lambda: folder.write_study({})):
+            with pytest.raises(ZeroDivisionError):
+                write()
+    assert len(list(tmp_path.rglob(".*.tmp"))) == 3
+    assert mend(folder) == []
+    assert list(tmp_path.rglob(".*")) == []
+    assert folder.final.numbers() == {GROUP: [0]}

@@ -47,7 +47,7 @@ def test_only_a_study_that_has_begun_is_gone_on_with(tmp_path: Path) -> None:
     request = read_request(arguments)
     error = OSError(errno.EACCES, "no", "/place")
     assert ending_of(error, request) == ("the study failed: no: /place. When that is mended, begin again", 1)
-    StudyFolder.create(tmp_path, "mine").write_study({})
+    StudyFolder(tmp_path / "mine").write_study({})
     go_on = f"go on with: python -m study.run --resume --results-dir {tmp_path} --name mine"
     assert ending_of(error, request) == (f"the study failed: no: /place. When that is mended, {go_on}", 1)
 
