@@ -31,8 +31,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / file, source)
+    for file in (path for path in ROOT.iterdir() if path.is_file()):
+        shutil.copy(file, source)
     command = [sys.executable, "-m", "uv", "build", "--wheel", "--no-build-isolation", "--python", sys.executable]
     _run([*command, "--out-dir", source / "dist"], source)
     (path,) = (source / "dist").glob("*.whl")

@@ -31,12 +31,12 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         (["study.run", "--version"], 0, "fairverdict 0.1.0"),
         (["study.run", "--trails", "3"], 2, "--trails"),
         (["study.run", "--trials", "0"], 2, "--trials must be at least 1, not 0"),
-        (["study", "--help"], 0, "report"),
-        (["study", "--version"], 0, "fairverdict 0.1.0"),
-        (["study", "run", "--help"], 0, "--max-epochs"),
-        (["study", "run", "--trails", "3"], 2, "--trails"),
-        (["study", "train"], 2, "'train' is not a command: choose from run, report"),
-        (["study"], 2, "choose from run, report"),
+        (["study.cli.commands", "--help"], 0, "report"),
+        (["study.cli.commands", "--version"], 0, "fairverdict 0.1.0"),
+        (["study.cli.commands", "run", "--help"], 0, "--max-epochs"),
+        (["study.cli.commands", "run", "--trails", "3"], 2, "--trails"),
+        (["study.cli.commands", "train"], 2, "'train' is not a command: choose from run, report"),
+        (["study.cli.commands"], 2, "choose from run, report"),
     ],
 )
 def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, words: str) -> None:
@@ -49,7 +49,7 @@ def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, 
 
 
 def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
-    ways = (["study", "report"], ["analysis.report"])
+    ways = (["study.cli.commands", "report"], ["analysis.report"])
     first, second = (_ended("-m", *way, str(tmp_path))[0] for way in ways)
     assert (first.returncode, first.stderr) == (second.returncode, second.stderr)
     assert "is not a study" in first.stderr

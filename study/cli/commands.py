@@ -1,4 +1,4 @@
-"""The command `fairverdict`, also `python -m study`."""
+"""The command `fairverdict`: one word for each program of the project."""
 
 import sys
 from collections.abc import Sequence
