@@ -18,6 +18,7 @@ from study.data.datasets import load_dataset
 from study.errors import BadInput
 from study.run import main
 from study.search.ledger import Ledger
+from study.storage.claim import held
 from study.storage.provenance import describe_networks
 
 BEGUN = ["--dataset", "digits", "--train-size", "150", "--seeds", "3", "--archs", "mobilenet", "--name", "begun"]
@@ -231,7 +232,7 @@ def test_without_a_name_the_study_worked_on_last_goes_on_and_is_named(
     session = {"created": "2100-01-01T00:00:01+00:00"}
     folder.write_study(folder.read_study() | {"resumed": [session]})
     later.write_study(later.read_study())
-    with folder.held():
+    with held(folder.path):
         assert main(["--resume"]) == 2
     printed = capsys.readouterr()
     assert printed.out == "Going on with results/begun: the study worked on last here\n"
