@@ -65,6 +65,8 @@ class Options:
     """The number that everything random depends on."""
     precision: str = "auto"
     """auto, fp32 or bf16; auto is bf16 where the hardware is fast at it."""
+    kernels: Literal["auto", "off"] = "auto"
+    """auto: use this project's fast code where it first agrees with torch's layers. off: torch's layers everywhere."""
     cpus_per_trial: OptionalFloat = None
     """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4; less for many at a time)."""
     gpus_per_trial: OptionalFloat = None

@@ -176,7 +176,7 @@ def _train_run(
     split_seed = integer(stream(settings.seed, plan.purpose, plan.seed, "split"))
     data = TrainingData.from_split(train, stratified_split(train.labels, split_seed), settings.n_classes)
     seeds = RunSeeds.of(settings.seed, plan.purpose, plan.seed)
-    run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), settings.precision)
+    run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), settings.precision, settings.kernels)
     yield from train_with_checkpoints(run, settings.checkpoints, plan.name)
     if not is_judged:
         return
@@ -194,6 +194,7 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
         "config": {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout},
         "is_tuned": plan.is_tuned,
         "status": run.outcome,
+        "kernels": run.kernels.path,
         "epochs": len(run.history),
         "best_epoch": best.epoch if best else None,
         "val_loss": best.val_loss if best else None,

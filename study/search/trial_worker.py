@@ -17,6 +17,7 @@ from models.precision import Precision, training_device
 from models.randomness import RunSeeds
 from models.training.history import EpochResult
 from models.training.loop import TrainingRun
+from models.training.proof import Setting
 from models.training.recipe import TrainingConfig
 from study.errors import StorageFailed
 from study.storage.checkpoints import CheckpointStore
@@ -38,6 +39,7 @@ class WorkerSettings:
         seed: the study's seed.
         threads: threads of torch on the CPU.
         checkpoints: where every node can reach them.
+        kernels: "auto" or "off", see TrainingRun.
     """
 
     train: "ray.ObjectRef[LabelledImages]"
@@ -47,6 +49,7 @@ class WorkerSettings:
     precision: Precision
     threads: int
     checkpoints: CheckpointStore
+    kernels: Setting = "auto"
 
 
 def train_trial(
@@ -73,6 +76,7 @@ def train_trial(
         RunSeeds.of(settings.seed, "search", config["arch"], config["number"]),
         training_device(),
         settings.precision,
+        settings.kernels,
     )
     try:
         for result in train_with_checkpoints(run, settings.checkpoints, config["trial_id"]):

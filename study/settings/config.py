@@ -83,6 +83,7 @@ class StudyConfig:
         archs: names of the networks to compare.
         seed: the number that everything random depends on.
         precision: number format of matrix products.
+        kernels: "auto" trains with the fast code of models/kernels where it proves itself, "off" with torch's layers.
         cpus_per_trial: CPUs, and so torch threads, of a training run.
         gpus_per_trial: share of a GPU that a training run takes.
         concurrency: training runs at a time.
@@ -102,6 +103,7 @@ class StudyConfig:
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
     seed: int = 0
     precision: str = "auto"
+    kernels: Literal["auto", "off"] = "auto"
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     concurrency: int | None = None
@@ -164,6 +166,8 @@ def check(config: StudyConfig) -> None:
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     if config.precision not in ("auto", "fp32", "bf16"):
         raise BadInput(f"--precision {config.precision!r} is none of auto, fp32, bf16")
+    if config.kernels not in ("auto", "off"):
+        raise BadInput(f"--kernels {config.kernels!r} is neither auto nor off")
 
 
 def _is_share(share: float) -> bool:
