@@ -29,7 +29,7 @@ Setting = Literal["auto", "off"]
 # At most this part of the norm of torch's gradient may differ. Sums in another order round differently, and activations
 # near 0 then fall on either side of the ReLU; bfloat16 has only 8 bits.
 GRADIENT_TOLERANCE: dict[Precision, float] = {"fp32": 0.02, "bf16": 0.3}
-# At most this part of a loss, a buffer or an update of Adam (given its moments) may differ: rounding averages out there.
+# At most this part of the loss, of a buffer or of an update of Adam may differ: rounding averages out there.
 TOLERANCE = 0.02
 # A tensor whose norm is below this part of the norm of its kind is noise, and is compared on that scale.
 NOISE = 0.01
