@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 
 from analysis.results.study_folder import StudyFolder
+from models.networks.registry import ARCHITECTURES, Architecture
+from models.training.recipe import TrainingConfig
+from study.runs import ray_runs
+from study.runs.ray_runs import RunPlan
+from tests.builders import TOY, training_run
 from tests.processes import Study
 
 ROOT = Path(__file__).parents[3]
@@ -179,3 +184,13 @@ with ray_session(None):
 def test_a_stage_waits_for_a_slot_that_a_run_trained_ahead_has_which_predicts_no_test_image(tmp_path: Path) -> None:
     done = _run(NO_SLOT_IS_LEFT, tmp_path)
     assert done.stdout.splitlines() == ["['confirm/toy-3/seed-0']", "True False", "['FinalRun']", "True"], done.stderr
+
+
+@pytest.mark.parametrize("architecture", [TOY, ARCHITECTURES["mobilenet"]], ids=lambda entry: entry.name)
+def test_the_metrics_record_the_code_that_trained(architecture: Architecture) -> None:
+    recipe = TrainingConfig(lr=1e-3, dropout=0.1, max_epochs=1)
+    plan = RunPlan(architecture.name, "tuned", 0, recipe, is_tuned=True)
+    run = training_run(architecture, config=recipe)
+    assert ray_runs._complete(plan, run).metrics["kernels"] == run.kernels.path
+    off = training_run(architecture, config=recipe, kernels="off")
+    assert ray_runs._complete(plan, off).metrics["kernels"] == "torch"
