@@ -24,7 +24,7 @@ from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.data import LabelledImages, Split, TrainingData
-from models.kernels import norm_relu_pool_cpu
+from models.kernels.norm_relu_pool import cpu as norm_relu_pool_cpu
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds

@@ -1,1 +1,1 @@
-"""The networks, and how one of them is trained. Knows nothing of Ray or of studies."""
+"""The networks and their training. Imports neither Ray nor the study."""

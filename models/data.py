@@ -1,4 +1,4 @@
-"""Labelled images as arrays, how they are split, and what they are normalised with."""
+"""Labelled images as arrays, their split into training and validation, and their normalisation."""
 
 import hashlib
 import json
@@ -8,13 +8,16 @@ import numpy as np
 
 IMAGE_SHAPE = (32, 32, 3)
 VALIDATION_FRACTION = 0.1
-# Few enough for sums of 32 bits.
+# At most 500 images a sum: their squares add up in 32 bits, and the copies of the pixels stay small.
 _IMAGES_A_SUM = 500
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images uint8 [n, 32, 32, 3] (height, width, RGB) and their labels int64 [n]."""
+    """Holds images uint8 [n, 32, 32, 3] (height, width, RGB) and their labels int64 [n].
+
+    Raises ValueError for arrays of other types or shapes.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -31,7 +34,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test set over the same classes.
+    """Holds a training and a test set over the same classes.
 
     Attributes:
         title: name shown in reports.
@@ -44,7 +47,7 @@ class Dataset:
     test: LabelledImages
 
     def fingerprint(self) -> str:
-        """SHA-256 over the class names and every image and label, as 64 hexadecimal digits."""
+        """Return the SHA-256 of the class names and of every image and label, as 64 hexadecimal digits."""
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for part in (self.train, self.test):
             digest.update(f"|{len(part)}|".encode())
@@ -55,18 +58,18 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint index arrays, int64 and sorted, into one set of labelled images."""
+    """Holds disjoint index arrays, int64 and sorted, into one set of labelled images."""
 
     train: np.ndarray
     validation: np.ndarray
 
 
 class TooFewImages(ValueError):
-    """A class has fewer images than a split needs."""
+    """Says that a class has fewer images than a split needs."""
 
 
 def stratified_split(labels: np.ndarray, seed: int) -> Split:
-    """Sets aside a tenth of the images for validation, the classes in proportion.
+    """Set aside a tenth of the images for validation, the classes in proportion.
 
     Args:
         labels: int64 [n].
@@ -88,7 +91,7 @@ def stratified_split(labels: np.ndarray, seed: int) -> Split:
 
 
 def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledImages:
-    """Keeps `size` images, the classes in proportion; `size` equal to the number of images keeps all.
+    """Keep `size` images, the classes in proportion; `size` equal to the number of images keeps all.
 
     Raises:
         TooFewImages: if there are fewer images than `size`, or `size` leaves a class empty.
@@ -105,10 +108,10 @@ def stratified_subset(data: LabelledImages, size: int, seed: int) -> LabelledIma
 
 
 def _draw_in_proportion(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Indices, sorted, of `size` images, each class in proportion.
+    """Return the sorted indices of `size` images, each class in proportion.
 
-    What does not come out even goes to classes that have none yet, then to the largest remainders, then by lot. So it
-    does not hang on the seed which classes are drawn from at all, if there are enough images for all.
+    Images left over by rounding down go to classes that have none yet, then to the largest remainders, then by lot. So
+    every class gets an image, whatever the seed, if `size` is at least the number of classes.
     """
     rng = np.random.default_rng(seed)
     classes, counts = np.unique(labels, return_counts=True)
@@ -122,14 +125,14 @@ def _draw_in_proportion(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Mean and standard deviation of each colour channel, float32 [3], in units of pixel values 0 to 255."""
+    """Holds mean and standard deviation of each colour channel, float32 [3], in units of pixel values 0 to 255."""
 
     mean: np.ndarray
     deviation: np.ndarray
 
 
 def channel_statistics(images: np.ndarray) -> ChannelStatistics:
-    """Statistics of uint8 images [n, 32, 32, 3]; the deviation of a constant channel is given as 1."""
+    """Return the statistics of uint8 images [n, 32, 32, 3]; the deviation of a constant channel is given as 1."""
     sums, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for start in range(0, len(images), _IMAGES_A_SUM):
         part = images[start : start + _IMAGES_A_SUM]
@@ -144,7 +147,7 @@ def channel_statistics(images: np.ndarray) -> ChannelStatistics:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one training run sees: images, which of them it trains and validates on, and their normalisation.
+    """Holds the images of one training run, its split of them, and their normalisation.
 
     Attributes:
         source: images that the split indexes; may be read-only and shared between processes.
@@ -158,5 +161,5 @@ class TrainingData:
 
     @classmethod
     def from_split(cls, source: LabelledImages, split: Split, n_classes: int) -> "TrainingData":
-        """Takes the channel statistics of the split's training part."""
+        """Return the data with the channel statistics of the split's training part."""
         return cls(source, split, n_classes, channel_statistics(source.images[split.train]))

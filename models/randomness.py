@@ -1,24 +1,35 @@
-"""Independent random streams, each named by what it is for, from one seed."""
+"""Independent random streams from one seed, each named by its purpose."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 
 def stream(seed: int, *purpose: str | int) -> np.random.SeedSequence:
-    """A SeedSequence that is independent of that of every other purpose (numpy's parallel random generation).
+    """Return a SeedSequence that is independent of the sequence of every other purpose.
 
     Args:
-        seed: non-negative; the one number that a whole study depends on.
+        seed: at least 0; the one number that a whole study depends on.
         purpose: words and non-negative integers that name the stream, for example ("search", "alexnet", 3).
     """
     return np.random.SeedSequence(seed, spawn_key=tuple(_as_integer(part) for part in purpose))
 
 
 def integer(sequence: np.random.SeedSequence, bits: int = 32) -> int:
-    """A uniform integer in [0, 2**bits) for libraries that take no SeedSequence; bits is 32 or 64."""
+    """Return a uniform integer in [0, 2**bits) for libraries that take no SeedSequence; bits is 32 or 64."""
     return int(sequence.generate_state(1, np.uint64 if bits == 64 else np.uint32)[0])
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators inside the block; give them their former state back after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _as_integer(part: str | int) -> int:
@@ -29,9 +40,9 @@ def _as_integer(part: str | int) -> int:
 
 @dataclass(frozen=True)
 class RunSeeds:
-    """What one training run draws from: seeds of its data order, initial weights and dropout masks.
+    """Holds the seeds of one training run: of its data order, its initial weights and its dropout masks.
 
-    They have 64 bits, of which torch's generator on a CPU uses 32.
+    A seed has 64 bits; torch's generator on a CPU uses 32 of them.
     """
 
     order: int
@@ -40,5 +51,5 @@ class RunSeeds:
 
     @classmethod
     def of(cls, seed: int, *purpose: str | int) -> "RunSeeds":
-        """The seeds of the run that `purpose` names."""
+        """Return the seeds of the run that `purpose` names."""
         return cls(*(integer(stream(seed, *purpose, part), bits=64) for part in ("order", "weights", "dropout")))

@@ -114,6 +114,7 @@ def _do(
             precision=resolve(config.precision, torch.device("cpu")),
             threads=resources.threads,
             checkpoints=_checkpoints(request.folder, config),
+            kernels=config.kernels,
         )
         with Progress(console) as progress:
             slots = Slots(resources, request.config)

@@ -9,6 +9,7 @@ from models.networks.registry import Architecture
 from models.randomness import RunSeeds
 from models.training.history import EpochResult
 from models.training.loop import TrainingRun
+from models.training.proof import Setting
 from models.training.recipe import TrainingConfig
 
 CPU = torch.device("cpu")
@@ -56,6 +57,7 @@ def training_run(
     seed: int = 0,
     precision: str = "fp32",
     device: torch.device = CPU,
+    kernels: Setting = "auto",
 ) -> TrainingRun:
     return TrainingRun(
         architecture,
@@ -64,6 +66,7 @@ def training_run(
         RunSeeds.of(seed, "test"),
         device,
         "bf16" if precision == "bf16" else "fp32",
+        kernels,
     )
 
 

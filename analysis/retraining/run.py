@@ -16,6 +16,7 @@ from models.randomness import RunSeeds, integer, stream
 from models.training.history import EpochResult, best_epoch
 from models.training.inference import DeviceImages, predict_logits
 from models.training.loop import TrainingRun
+from models.training.proof import Setting
 
 
 def train_and_judge(
@@ -23,6 +24,7 @@ def train_and_judge(
     architecture: Architecture,
     seed: int,
     precision: Precision,
+    kernels: Setting,
     n_classes: int,
     train: LabelledImages,
     read_test: Callable[[], LabelledImages],
@@ -32,6 +34,7 @@ def train_and_judge(
 
     Args:
         seed: the study's seed, which every random stream of the run depends on.
+        kernels: "auto" or "off", as TrainingRun takes it.
         train: all training images; the run's own seed splits them.
         read_test: gives the test images; not called for a confirmation run.
         train_epochs: trains the run to its end and yields each epoch's result.
@@ -42,7 +45,7 @@ def train_and_judge(
     split = stratified_split(train.labels, integer(stream(seed, plan.purpose, plan.seed, "split")))
     data = TrainingData.from_split(train, split, n_classes)
     seeds = RunSeeds.of(seed, plan.purpose, plan.seed)
-    run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), precision)
+    run = TrainingRun(architecture, plan.recipe, data, seeds, training_device(), precision, kernels)
     yield from train_epochs(run)
     done = _complete(plan, run)
     yield done if plan.purpose == "confirm" else _judge(done, run, data, read_test())
@@ -57,6 +60,7 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
         "seed": plan.seed,
         "config": plan.made[0],
         "is_tuned": plan.is_tuned,
+        "kernels": run.kernels.path,
         "status": run.outcome,
         "epochs": len(run.history),
         "best_epoch": best.epoch if best else None,

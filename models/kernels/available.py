@@ -1,4 +1,4 @@
-"""Whether the kernels of this project run here: those of a GPU, in Triton, and those of a CPU, in C."""
+"""The kernels that can run on this machine, and the switch that lets a network use them."""
 
 import warnings
 from functools import cache
@@ -7,11 +7,36 @@ import torch
 from torch import nn
 
 
+class Switchable:
+    """Marks a module that has fast code beside torch's own layers.
+
+    Attributes:
+        uses_kernels: whether the fast code may run; off until `use_kernels` switches it on.
+    """
+
+    uses_kernels: bool = False
+
+
+def use_kernels(model: nn.Module, allowed: bool) -> None:
+    """Switch the fast code of all layers of a network on or off; copies of the network keep the switch."""
+    for module in model.modules():
+        if isinstance(module, Switchable):
+            module.uses_kernels = allowed
+
+
+def has_switchable(model: nn.Module) -> bool:
+    """Return whether some layer of the network has fast code."""
+    return any(isinstance(module, Switchable) for module in model.modules())
+
+
 @cache
 def can_use_triton() -> bool:
-    """Whether Triton, which asks for a C compiler and Python's headers, can build kernels for the GPU; warns if not."""
+    """Return whether Triton can build kernels for the GPU; warn if not.
+
+    Triton needs a C compiler and Python's headers.
+    """
     try:
-        from models.kernels.norm_relu_pool_gpu import norm_relu_pool
+        from models.kernels.norm_relu_pool.gpu import norm_relu_pool
 
         with torch.no_grad():
             norm_relu_pool(torch.zeros(1, 8, 2, 2, device="cuda"), nn.BatchNorm2d(8, device="cuda"), 2)
@@ -23,8 +48,8 @@ def can_use_triton() -> bool:
 
 @cache
 def can_compile_c(dtype: torch.dtype) -> bool:
-    """Whether there is a C compiler (cc) whose code for this type of values can run here; warns if not."""
-    from models.kernels.norm_relu_pool_cpu import CompilationFailed, library
+    """Return whether a C compiler (cc) builds code for values of this type that loads here; warn if not."""
+    from models.kernels.norm_relu_pool.cpu import CompilationFailed, library
 
     try:
         library(dtype)

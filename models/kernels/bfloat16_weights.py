@@ -1,8 +1,8 @@
 """Mixed precision training (Micikevicius et al., 2018) on a GPU, with Adam as one pass over each weight.
 
-Under autocast every step casts each weight to bfloat16 and each of its gradients back to float32, and torch's fused
-Adam gives a block of the GPU 65,536 values, which leaves much of it idle: on an H200 150 of the 885 us of AlexNet's
-step. Here Adam takes gradients in bfloat16, and writes the weights in float32 and, for the next step, in bfloat16.
+Under autocast every step casts each weight to bfloat16 and each gradient back to float32. torch's fused Adam gives each
+block of the GPU 65,536 values, which leaves much of the GPU idle. Here Adam reads gradients in bfloat16, and writes the
+weights in float32 and, for the next step, in bfloat16. README.md in this folder says what this saves.
 """
 
 import math
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-# The layers that compute in bfloat16 under autocast. Its batch normalisation keeps float32 weights.
+# The layers that compute in bfloat16 under autocast. Batch normalisation keeps float32 weights.
 CAST_LAYERS = (nn.Conv2d, nn.Linear)
+# Values that one program of the Adam kernel updates.
 BLOCK = 1024
 
 
@@ -28,7 +29,7 @@ def _adam_kernel(
     weight, copy, gradient, first, second, steps, n, lr, eps,
     BETA1: tl.constexpr, BETA2: tl.constexpr, LOG_BETA1: tl.constexpr, LOG_BETA2: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Algorithm 1 of Kingma and Ba (2015), with epsilon outside of the root, as torch has it."""
+    """Make one step of Adam (algorithm 1 of Kingma and Ba, 2015), with epsilon outside of the root, as in torch."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < n
     g = tl.load(gradient + i, inside, 0.0).to(tl.float32)
@@ -37,7 +38,7 @@ def _adam_kernel(
     w = tl.load(weight + i, inside, 0.0)
     m = BETA1 * m + (1 - BETA1) * g
     v = BETA2 * v + (1 - BETA2) * g * g
-    # In float64: in the first steps 1 - beta2 ** t is small.
+    # In float64, because 1 - beta2 ** t is small in the first steps.
     t = tl.load(steps).to(tl.float64)
     correction1 = 1 - tl.exp(t * LOG_BETA1)
     correction2 = 1 - tl.exp(t * LOG_BETA2)
@@ -49,17 +50,17 @@ def _adam_kernel(
 
 
 class Bfloat16Weights:
-    """Copies in bfloat16 of the weights of a network's convolutions and linear layers, to train the network with.
+    """Trains a network with bfloat16 copies of the weights of its convolutions and linear layers.
 
-    Backward, the gradients of weights are taken in a second stream, and each is used there and then, beside what the
-    first stream goes on with: products leave room for what waits for memory, as Adam and batch normalisation do.
+    In the backward pass a second stream computes the gradients of the weights and updates the weights at once. It runs
+    beside the first stream: matrix products keep the multiprocessors busy, Adam and batch normalisation the memory.
 
-    The weights may change by training alone as long as this is used.
+    Nothing but training may change the weights as long as the copies are in use.
 
     Args:
-        model: of one device.
-        optimizer: torch's Adam of its parameters, neither amsgrad nor with weight decay; what state it has is kept, in
-            place and in its own form.
+        model: all its parameters lie on one device.
+        optimizer: torch's Adam of the network's parameters, without amsgrad and weight decay; its state is kept, in
+            place and in torch's form.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Adam) -> None:
@@ -79,17 +80,17 @@ class Bfloat16Weights:
 
     @torch.no_grad()
     def start(self) -> None:
-        """Begins a step, which `finish` ends; between them lie one call and its backward pass."""
+        """Begin a step, which `finish` ends; between them lie one call and its backward pass."""
         torch._foreach_add_(self._steps, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The logits of the network with the copies in the place of its weights."""
+        """Return the logits [n, n_classes] that the network gives with the copies in the place of its weights."""
         with _Layers(self):
             logits: Tensor = torch.func.functional_call(self._model, self._copies, (images,))
         return logits
 
     def finish(self) -> None:
-        """Waits for the second stream, and updates the weights that are used in other ways than by a layer."""
+        """Wait for the second stream, and update the weights that no convolution or linear layer used."""
         if self._second is not None:
             torch.cuda.current_stream().wait_stream(self._second)
         self._lent.clear()
@@ -100,11 +101,11 @@ class Bfloat16Weights:
 
     @contextmanager
     def beside(self, *used: Tensor) -> Iterator[None]:
-        """Runs the block in the second stream, once the first has come to where it is now.
+        """Run the block in the second stream, after all work that the first stream has queued so far.
 
         Args:
-            used: what the block reads of the first stream's. It is kept until `finish`: a gradient that nobody else
-                holds any more autograd adds another to in place, as it does where a skip connection begins.
+            used: tensors of the first stream that the block reads. They are kept until `finish`, because autograd adds
+                to a gradient in place if nothing else holds it, for example at a skip connection.
         """
         self._lent += used
         if self._second is None:
@@ -115,7 +116,7 @@ class Bfloat16Weights:
             yield
 
     def update_layer(self, weight: Tensor, to_weight: Tensor, bias: Tensor | None, to_bias: Tensor) -> None:
-        """Updates, in the second stream, copies that the first has read for the last time in this step."""
+        """Update a layer's weight and bias in the second stream, after the first has read them last in this step."""
         with self.beside():
             self.update(weight, to_weight)
             if bias is not None:
@@ -123,7 +124,7 @@ class Bfloat16Weights:
 
     @torch.no_grad()
     def update(self, copy: Tensor, gradient: Tensor) -> None:
-        """Makes the step of Adam of the weight that this is the copy of."""
+        """Make the step of Adam for the weight of this copy, given the gradient of the copy's shape."""
         weight, state = self._updates[id(copy)]
         if gradient.stride() != copy.stride():
             gradient = torch.empty_like(copy).copy_(gradient)
@@ -135,13 +136,14 @@ class Bfloat16Weights:
         )  # fmt: skip
 
     def is_copy(self, tensor: object) -> bool:
+        """Return whether the tensor is the copy of a weight."""
         return id(tensor) in self._updates
 
 
 class _Layers(TorchFunctionMode):
-    """Within it convolutions and linear layers of copies have a backward pass of their own.
+    """Gives convolutions and linear layers of copies the backward pass of this file.
 
-    Raises RuntimeError where two layers share a weight, of which neither knows the whole gradient.
+    Raises RuntimeError if two layers share a weight, because neither layer knows the whole gradient.
     """
 
     def __init__(self, weights: Bfloat16Weights) -> None:
@@ -212,12 +214,12 @@ class _Convolution(torch.autograd.Function):
 
 @cache
 def _second_stream(device: torch.device) -> torch.cuda.Stream:
-    """One a process, since memory that was freed serves only the stream it was used in."""
+    """Return the one second stream of this process; freed memory is reused only in the stream it was used in."""
     return torch.cuda.Stream(device)
 
 
 def _state(optimizer: torch.optim.Adam, weight: Tensor) -> dict[str, Any]:
-    """The optimizer's state of a weight, made as it makes it if there is none."""
+    """Return the optimizer's state of a weight; create it as torch does if there is none."""
     state: dict[str, Any] = optimizer.state[weight]
     if not state:
         state["step"] = torch.zeros((), device=weight.device)

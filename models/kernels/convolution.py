@@ -1,4 +1,7 @@
-"""A convolution that trains faster on CPUs that multiply bfloat16 matrices in tiles (Intel AMX)."""
+"""A convolution with two faster ways to train in bfloat16: on CPUs with Intel AMX, and on a GPU if channels are few.
+
+README.md in this folder says what each saves.
+"""
 
 from typing import Any
 
@@ -7,30 +10,35 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from models.kernels.available import can_use_triton
+from models.kernels.available import Switchable, can_use_triton
 
 HAS_TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-# oneDNN is slow on rows of so many pixels or fewer; it is not on rows of 16.
+# At most 8 pixels a row, because oneDNN is slow on such rows; on rows of 16 it is not.
 NARROW = 8
+# At least enough images side by side to fill the tiles with rows of hundreds of pixels.
 IMAGES_A_ROW = 32
 
 
-class Conv2d(nn.Conv2d):
-    """A convolution [n, in_channels, h, w] to [n, out_channels, h, w], without bias, trained as torch's is.
+class Conv2d(Switchable, nn.Conv2d):
+    """Maps [n, in_channels, h, w] to [n, out_channels, h, w] as torch's size-keeping convolution without bias does.
 
-    For the gradient of the weights oneDNN multiplies a row of pixels at a time, and a row of 8 fills a quarter of an
-    AMX tile. Images put side by side make rows of hundreds and give the same sums: the third and fourth convolution of
-    AlexNet go backward in 55 ms a batch instead of 91, of a step of 250 (one thread).
+    For the gradient of the weights oneDNN multiplies a row of pixels at a time, and a row of 8 pixels fills a quarter
+    of an AMX tile. Images put side by side make rows of hundreds of pixels and give the same sums.
 
     Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         kernel_size: odd side of the square kernel, in pixels.
-        groups: divides both numbers of channels.
+        groups: divides both numbers of channels; default 1, an ordinary convolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Convolve with the fast code if it is switched on and supports the images, else with torch's layer."""
+        if not self.uses_kernels:
+            return super().forward(images)
         if self.groups == 1 and images.shape[-1] <= NARROW and _multiplies_in_tiles(images):
             output: Tensor = _SideBySide.apply(images.bfloat16(), self.weight.bfloat16())
             return output
@@ -58,7 +66,7 @@ def _is_bfloat16(images: Tensor, device: str) -> bool:
 
 
 class _SideBySide(torch.autograd.Function):
-    """The convolution of bfloat16 tensors; its weights' gradient is taken of the images side by side."""
+    """Convolves bfloat16 tensors; the gradient of the weights is computed from the images side by side."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
@@ -75,10 +83,14 @@ class _SideBySide(torch.autograd.Function):
 
 
 def side_by_side(images: Tensor, gap: int) -> Tensor:
-    """Puts images [n, c, h, w] in rows of 32, each followed by `gap` columns of zeros, channels last.
+    """Put images in rows of 32, each image followed by `gap` columns of zeros.
+
+    Args:
+        images: [n, c, h, w].
+        gap: columns of zeros, at least the padding of the convolution, so that neighbours do not mix.
 
     Returns:
-        [ceil(n / 32), c, h, 32 * (w + gap)]; what the last row lacks of 32 images is zeros.
+        [ceil(n / 32), c, h, 32 * (w + gap)], channels last; the last row is filled up with zeros.
     """
     n, channels, height, width = images.shape
     if missing := -n % IMAGES_A_ROW:

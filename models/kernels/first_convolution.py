@@ -1,8 +1,8 @@
-"""The convolution of images of few channels as a product of matrices, on a GPU.
+"""The convolution of images of few channels as a matrix product, on a GPU, with Triton.
 
-cuDNN pads the three channels of an image and still takes, of AlexNet's step on an H200, 94 of 885 us for the first
-convolution, which has a hundredth of the arithmetic. A matrix with a row for each pixel, of all values under the
-kernel, makes a product of it that cuBLAS is fast at.
+cuDNN pads the three channels of an image, which makes the first convolution slow for its little arithmetic. Here a
+matrix has one row a pixel with all values under the kernel, and cuBLAS is fast at its product with the weights.
+README.md in this folder says what this saves.
 """
 
 import torch
@@ -11,8 +11,9 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-# Values a row: a multiple of what tensor cores take, and of 16 bytes.
+# At least 27 values a row (3 channels, kernel 3x3), padded to 32 because tensor cores need multiples of 16 bytes.
 ROW = 32
+# Pixels that one program copies.
 PIXELS = 128
 
 
@@ -32,11 +33,11 @@ def _patches_kernel(
 
 
 def patches(images: Tensor, side: int) -> Tensor:
-    """What lies under a square kernel at each pixel, zeros where that is outside of the image.
+    """Return the values under a square kernel at each pixel; values outside of the image are 0.
 
     Args:
         images: [n, c, h, w] with side * side * c of at most 32.
-        side: of the kernel, in pixels, odd.
+        side: side of the kernel in pixels, odd.
 
     Returns:
         bfloat16 [n * h * w, 32]; a row holds [side, side, c] values and then zeros.
@@ -52,10 +53,14 @@ def patches(images: Tensor, side: int) -> Tensor:
 
 
 def convolve(images: Tensor, weight: Tensor) -> Tensor:
-    """The size-keeping convolution in bfloat16 of images that need no gradient, [n, c, h, w] to [n, out, h, w].
+    """Apply the size-keeping convolution in bfloat16 to images that need no gradient.
 
     Args:
-        weight: [out, c, side, side], side * side * c of at most 32.
+        images: [n, c, h, w].
+        weight: [out, c, side, side], side odd, side * side * c of at most 32.
+
+    Returns:
+        bfloat16 [n, out, h, w], channels last.
     """
     n, _, height, width = images.shape
     matrix = weight.permute(0, 2, 3, 1).flatten(1)

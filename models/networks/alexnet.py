@@ -6,13 +6,13 @@ from models.networks.layers import Features, conv_bn_relu
 
 
 class AlexNet(nn.Module):
-    """Five 3x3 convolutions, three 2x2 pools and three fully connected layers; 6,387,658 parameters for 10 classes.
+    """Has five 3x3 convolutions, three 2x2 pools and three linear layers; 6,387,658 parameters for 10 classes.
 
     Differences from the paper: 3x3 kernels throughout, batch normalisation in place of local response
-    normalisation, and smaller fully connected layers, as suits images of 32x32.
+    normalisation, and smaller fully connected layers, because images have 32x32 pixels.
 
     Args:
-        n_classes: number of logits returned.
+        n_classes: number of logits, at least 1.
         dropout: probability in [0, 1) of zeroing a unit after each hidden fully connected layer.
     """
 
@@ -39,6 +39,6 @@ class AlexNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps normalised images [n, 3, 32, 32] to logits [n, n_classes]."""
+        """Map normalised images [n, 3, 32, 32] to logits [n, n_classes]."""
         logits: Tensor = self.classifier(self.features(images))
         return logits

@@ -1,4 +1,4 @@
-"""How large a network is, and how much it multiplies."""
+"""Parameters and multiply-accumulates of a network."""
 
 import torch
 from torch import nn
@@ -6,12 +6,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable weights."""
+    """Return the number of trainable weights."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def count_macs(model: nn.Module) -> int:
-    """Multiply-accumulates of convolutions and matrix products to predict one 3x32x32 image."""
+    """Return the multiply-accumulates of convolutions and matrix products to predict one 3x32x32 image."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model.eval()(torch.zeros(1, 3, 32, 32))
     return int(counter.get_total_flops()) // 2

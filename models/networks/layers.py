@@ -2,12 +2,13 @@
 
 from torch import Tensor, nn
 
+from models.kernels.available import Switchable
 from models.kernels.convolution import Conv2d
-from models.kernels.norm_relu_pool import norm_relu_pool
+from models.kernels.norm_relu_pool.layer import norm_relu_pool
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, groups: int = 1) -> list[nn.Module]:
-    """A size-keeping convolution without bias, batch normalisation (Ioffe and Szegedy, 2015) and ReLU.
+    """Return a size-keeping convolution without bias, batch normalisation (Ioffe and Szegedy, 2015) and ReLU.
 
     Args:
         in_channels: channels of the input [n, in_channels, h, w].
@@ -22,14 +23,18 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, grou
     ]
 
 
-class Features(nn.Sequential):
-    """Layers in a row.
+class Features(Switchable, nn.Sequential):
+    """Runs layers in a row.
 
-    In training a batch normalisation with the ReLU behind it, and the max pool behind that, run as one, see
-    models/norm_relu_pool.py, and their forward hooks do not run.
+    In training, if the kernels are switched on (models/kernels), a batch normalisation, the ReLU after it and the max
+    pool after the ReLU run as one operation, and their forward hooks do not run.
     """
 
     def forward(self, images: Tensor) -> Tensor:
+        """Map images [n, c, h, w] to the output of the last layer."""
+        if not self.uses_kernels:
+            output: Tensor = super().forward(images)
+            return output
         layers = list(self)
         while layers:
             layer = layers.pop(0)
@@ -45,7 +50,7 @@ class Features(nn.Sequential):
 
 
 def _side_of_windows(layer: nn.Module) -> int:
-    """That of a max pool of square windows side by side, in pixels; 1 for all other layers."""
+    """Return the side in pixels of the windows of a plain max pool; 1 for all other layers and pools."""
     is_plain = (
         type(layer) is nn.MaxPool2d
         and layer.stride == layer.kernel_size
@@ -56,11 +61,12 @@ def _side_of_windows(layer: nn.Module) -> int:
 
 
 class GlobalAveragePool(nn.Module):
-    """Means over the pixels, [n, channels, h, w] to [n, channels, 1, 1].
+    """Pools globally by the average: [n, channels, h, w] to [n, channels, 1, 1].
 
-    Taken channels last, so that the gradient comes back in that layout: with AdaptiveAvgPool2d it did not, and the
-    pool and the ReLU before it took 28 ms forward and backward on a CPU where this takes 9 (MobileNet-like, batch 128).
+    The mean is taken channels last, so the gradient comes back in that layout. With AdaptiveAvgPool2d it does not, and
+    the pool and the ReLU before it are slower on a CPU.
     """
 
     def forward(self, images: Tensor) -> Tensor:
+        """Average over the pixels."""
         return images.permute(0, 2, 3, 1).mean((1, 2), keepdim=True).permute(0, 3, 1, 2)

@@ -6,10 +6,10 @@ from models.networks.layers import Features, GlobalAveragePool, conv_bn_relu
 
 
 class MobileNetLike(nn.Module):
-    """A 3x3 convolution, two depthwise separable blocks and global average pooling; 13,898 parameters for 10 classes.
+    """Has a 3x3 convolution, two depthwise separable blocks and global average pooling; 13,898 parameters (10 classes).
 
     Args:
-        n_classes: number of logits returned.
+        n_classes: number of logits, at least 1.
         dropout: probability in [0, 1) of zeroing a pooled feature before the last layer.
     """
 
@@ -31,6 +31,6 @@ class MobileNetLike(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps normalised images [n, 3, 32, 32] to logits [n, n_classes]."""
+        """Map normalised images [n, 3, 32, 32] to logits [n, n_classes]."""
         logits: Tensor = self.classifier(self.features(images))
         return logits

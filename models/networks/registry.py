@@ -11,17 +11,17 @@ from models.networks.mobilenet import MobileNetLike
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network and what its documented baseline says of it.
+    """Describes one network and its documented baseline.
 
     Attributes:
         name: lower-case identifier, used on the command line and in file names.
         title: name shown in tables and figures.
         build: `build(n_classes, dropout)` returns a module that maps images [n, 3, 32, 32] to logits [n, n_classes].
         baseline_dropout: the dropout of its documented recipe, in [0, 1).
-        capturable: whether a training step may be captured as a CUDA graph and replayed, which on a GPU is faster
-            (models/step.py). Only for a network whose every step launches the same kernels on the same tensors: no
-            decision in Python, no buffer that is replaced instead of changed, no value read back from the GPU, a
-            gradient for every parameter, and no convolution or linear layer whose weights anything else uses.
+        capturable: whether a training step may be captured as a CUDA graph and replayed, which is faster on a GPU
+            (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
+            Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
+            every parameter, and no convolution or linear layer that shares its weights.
     """
 
     name: str
@@ -35,7 +35,7 @@ ARCHITECTURES: dict[str, Architecture] = {}
 
 
 def register(architecture: Architecture) -> None:
-    """Makes a network known by its name. Raises ValueError if the name is taken or unfit for a file name."""
+    """Make a network known by its name. Raises ValueError if the name is taken or is no lower-case identifier."""
     if not architecture.name.isidentifier() or architecture.name != architecture.name.lower():
         raise ValueError(f"architecture name {architecture.name!r} must be a lower-case identifier")
     if architecture.name in ARCHITECTURES:

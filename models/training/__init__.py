@@ -1,1 +1,1 @@
-"""How one network is trained, from its recipe to its best weights."""
+"""The training of one network, from its recipe to its best weights."""

@@ -1,4 +1,4 @@
-"""Predictions of a network on images held as bytes."""
+"""Predictions of a network on images that are kept as bytes."""
 
 import warnings
 
@@ -9,22 +9,22 @@ from torch import Tensor, nn
 from models.data import ChannelStatistics
 from models.precision import Precision, autocast
 
-# On a CPU the activations of 64 images stay in the caches: on one thread 128 at a time took 1.2 times as long (AlexNet)
-# and 1.2 to 1.7 times (MobileNet-like), 500 of the MobileNet-like net three times as long as 128. On two threads 128
-# were 2 and 9 % faster in bfloat16, and slower in float32.
+# At most 64 images at a time on a CPU, because their activations fit in the caches: on one thread 128 images at a time
+# took 1.2 times as long (AlexNet) and 1.2 to 1.7 times (MobileNet-like). On two threads 128 were 2 and 9 % faster in
+# bfloat16, and slower in float32.
 CPU_BATCH_SIZE = 64
 BATCH_SIZE = 500
 
 
 class DeviceImages:
-    """Images uint8 [n, 32, 32, 3] on a device; indexing gives normalised float32 batches, channels last.
+    """Holds images uint8 [n, 32, 32, 3] on a device; indexing gives normalised float32 batches, channels last.
 
-    The bytes are not copied on a CPU, so many processes can share one read-only array.
+    On a CPU the bytes are not copied, so many processes can share one read-only array.
     """
 
     def __init__(self, images: np.ndarray, statistics: ChannelStatistics, device: torch.device) -> None:
         with warnings.catch_warnings():
-            # Read-only shared memory is meant: nothing here writes to it.
+            # The warning does not apply: nothing here writes to the shared memory.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             self._bytes = torch.from_numpy(images).to(device)
         self._mean = torch.from_numpy(statistics.mean).to(device)
@@ -32,20 +32,21 @@ class DeviceImages:
 
     @property
     def device(self) -> torch.device:
+        """Return the device that the images lie on."""
         return self._bytes.device
 
     def __len__(self) -> int:
         return len(self._bytes)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """Images [len(index), 3, 32, 32] with mean 0 and deviation 1 a channel over the training split."""
+        """Return images [len(index), 3, 32, 32] whose channels have mean 0 and deviation 1 over the training split."""
         return ((self._bytes[index] - self._mean) / self._deviation).permute(0, 3, 1, 2)
 
 
-# Not inference_mode, in which autocast casts the weights anew for every batch: 4 % of AlexNet's time.
+# In inference_mode autocast would cast the weights again for every batch: 4 % of AlexNet's time.
 @torch.no_grad()
 def predict_logits(model: nn.Module, images: DeviceImages, index: Tensor, precision: Precision) -> Tensor:
-    """Logits float32 [len(index), n_classes] of the network in eval mode; leaves the network in eval mode."""
+    """Return the logits float32 [len(index), n_classes] of the network in eval mode; leave it in eval mode."""
     model.eval()
     size = CPU_BATCH_SIZE if images.device.type == "cpu" else BATCH_SIZE
     with autocast(precision, images.device):

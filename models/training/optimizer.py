@@ -6,9 +6,9 @@ import torch
 
 
 class Adam(torch.optim.Adam):
-    """torch's own Adam (Kingma and Ba, 2015), out of the wrappers that are there for torch.compile.
+    """Is torch's Adam (Kingma and Ba, 2015) without the wrappers for torch.compile.
 
-    When first called they import torch._dynamo, which takes every process that trains a second and some 70 MiB.
+    On their first call the wrappers import torch._dynamo, which costs every process that trains time and memory.
     """
 
     add_param_group = unwrap(torch.optim.Adam.add_param_group)

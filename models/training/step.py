@@ -1,5 +1,8 @@
-"""One optimizer step on one batch; on a GPU a captured graph of its kernels, replayed."""
+"""One optimizer step on one batch; on a GPU a CUDA graph captures the step once and replays it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,27 +16,35 @@ from models.training.inference import DeviceImages
 if TYPE_CHECKING:
     from models.kernels.bfloat16_weights import Bfloat16Weights
 
-# Steps of a full batch that let cuDNN, cuBLAS and the optimizer set up what a capture may not.
+# At least 3 ordinary steps before the capture, because they let cuDNN, cuBLAS and the optimizer set up their state.
 WARM_UP_STEPS = 3
+
+
+def can_capture(device: torch.device) -> bool:
+    """Return whether the device can capture a step as a CUDA graph."""
+    return device.type == "cuda"
 
 
 class TrainingStep:
     """Trains a network on one batch at a time.
 
-    To launch the kernels of a step one by one takes longer than to run them: on an H200, of torch's own, 3.9 ms of
-    either network, where a replay took 1.1 and 0.8. So on a GPU, after some ordinary steps, that of a full batch is
-    captured as a CUDA graph, and later ones replay it: the same kernels, with dropout masks from the same stream. From
-    then on weights and optimizer state may only change in place, and Python code of the network does not run again.
+    Launching the kernels of a step one by one takes longer than running them. So on a GPU, after some ordinary steps,
+    one step of a full batch is captured as a CUDA graph, and later steps replay it: the same kernels, with dropout
+    masks from the same random stream. From then on weights and optimizer state may only change in place, and the
+    Python code of the network does not run again.
 
     Args:
-        model: in train mode whenever a step is made.
-        optimizer: of its parameters; capturable on a GPU.
-        images: what batches index, with their labels int64 [n] on the same device.
-        batch_size: images of a full batch.
-        is_capturable: whether the network may be captured; see `Architecture.capturable`.
+        model: the network; it must be in train mode whenever a step is made.
+        optimizer: Adam of the network's parameters; capturable on a GPU.
+        images: the images that batches index.
+        labels: int64 [len(images)], on the device of the images.
+        precision: number format of matrix products.
+        batch_size: images of a full batch, at least 1.
+        may_capture: allows a captured step and the second stream; they are used if the device is a GPU.
 
     Attributes:
-        loss_sum: the losses of all images since it was last zeroed, a scalar on the device: to read it is to wait.
+        loss_sum: sum of the losses of all images since it was last zeroed, in nats; a scalar on the device. Reading it
+            waits for the GPU.
     """
 
     def __init__(
@@ -44,7 +55,7 @@ class TrainingStep:
         labels: Tensor,
         precision: Precision,
         batch_size: int,
-        is_capturable: bool,
+        may_capture: bool,
     ) -> None:
         self.loss_sum = torch.zeros((), device=images.device)
         self._model = model
@@ -53,7 +64,7 @@ class TrainingStep:
         self._labels = labels
         self._precision = precision
         self._batch = torch.zeros(batch_size, dtype=torch.int64, device=images.device)
-        self._may_capture = is_capturable and images.device.type == "cuda"
+        self._may_capture = may_capture and can_capture(images.device)
         self._ordinary_steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._weights: Bfloat16Weights | None = None
@@ -63,7 +74,7 @@ class TrainingStep:
             self._weights = bfloat16_weights.Bfloat16Weights(model, optimizer)
 
     def __call__(self, batch: Tensor) -> None:
-        """Trains on the images of these indices, int64 [at most batch_size]."""
+        """Train on the images of these indices, int64 [at most batch_size]."""
         if len(batch) < len(self._batch):
             self._step(batch)
             return
@@ -94,3 +105,22 @@ class TrainingStep:
             self._weights.finish()
         self._optimizer.step()
         self.loss_sum.add_(loss.detach(), alpha=len(batch))
+
+
+@contextmanager
+def side_stream(device: torch.device) -> Iterator[None]:
+    """Run the block in a stream of its own on a GPU, because the default stream cannot be captured."""
+    if device.type != "cuda":
+        yield
+        return
+    stream, default = _stream_of(device), torch.cuda.current_stream(device)
+    stream.wait_stream(default)
+    with torch.cuda.stream(stream):
+        yield
+    default.wait_stream(stream)
+
+
+@cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """Return the one side stream of this process; freed memory is reused only in the stream it was used in."""
+    return torch.cuda.Stream(device)

@@ -12,6 +12,7 @@ from models.data import LabelledImages
 from models.precision import Precision
 from models.training.history import EpochResult
 from models.training.loop import TrainingRun
+from models.training.proof import Setting
 from study.storage.checkpoints import CheckpointStore
 
 # Checkpoints take at most this share of a run's time, but one is written at least every CHECKPOINT_SECONDS.
@@ -29,6 +30,7 @@ class WorkerSettings:
         seed: the study's seed.
         threads: the number of torch's threads on the CPU.
         checkpoints: a store that every node reaches.
+        kernels: "auto" or "off", as TrainingRun takes it.
     """
 
     train: "ray.ObjectRef[LabelledImages]"
@@ -38,6 +40,7 @@ class WorkerSettings:
     precision: Precision
     threads: int
     checkpoints: CheckpointStore
+    kernels: Setting = "auto"
 
 
 def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:

@@ -112,6 +112,7 @@ def _train_run(
         architecture,
         settings.seed,
         settings.precision,
+        settings.kernels,
         settings.n_classes,
         ray.get(settings.train),
         read_test,

@@ -45,6 +45,7 @@ def train_trial(
         RunSeeds.of(settings.seed, "search", config["arch"], config["number"]),
         training_device(),
         settings.precision,
+        settings.kernels,
     )
     try:
         for result in train_with_checkpoints(run, settings.checkpoints, config["trial_id"]):

@@ -97,6 +97,8 @@ class StudyConfig:
     """The number that everything random depends on."""
     precision: str = "auto"
     """auto, fp32 or bf16; auto is bf16 where the hardware is fast at it."""
+    kernels: Literal["auto", "off"] = "auto"
+    """auto: use this project's fast code where it first agrees with torch's layers. off: torch's layers everywhere."""
     cpus_per_trial: float | None = None
     """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4; less for many at a time)."""
     gpus_per_trial: float | None = None
@@ -172,6 +174,8 @@ def check(config: StudyConfig) -> None:
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     if config.precision not in ("auto", "fp32", "bf16"):
         raise BadInput(f"--precision {config.precision!r} is none of auto, fp32, bf16")
+    if config.kernels not in ("auto", "off"):
+        raise BadInput(f"--kernels {config.kernels!r} is neither auto nor off")
 
 
 def _is_share(share: float) -> bool:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from models.data import TrainingData
-from models.kernels import convolution, norm_relu_pool
 from models.kernels.available import can_use_triton
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.training import step
 from models.training.loop import TrainingRun
+from models.training.proof import Setting
 from models.training.recipe import TrainingConfig
 from tests.builders import CPU, ToyNet, coloured, training_data, training_run
 
@@ -33,10 +33,15 @@ def data() -> TrainingData:
 
 
 def run_of(
-    arch: str, data: TrainingData, dropout: float, device: torch.device = GPU, precision: str = "fp32"
+    arch: str,
+    data: TrainingData,
+    dropout: float,
+    device: torch.device = GPU,
+    precision: str = "fp32",
+    kernels: Setting = "auto",
 ) -> TrainingRun:
     config = TrainingConfig(1e-4, dropout, EPOCHS, batch_size=64)
-    return training_run(ARCHITECTURES[arch], data, config, device=device, precision=precision)
+    return training_run(ARCHITECTURES[arch], data, config, device=device, precision=precision, kernels=kernels)
 
 
 def train(run: TrainingRun, epochs: int = EPOCHS) -> np.ndarray:
@@ -87,14 +92,11 @@ def test_a_gpu_learns_what_a_cpu_does(arch: str, precision: str, data: TrainingD
 
 @Arch
 @BothPrecisions
-def test_the_kernels_train_as_the_layers_of_torch_do(
-    arch: str, precision: str, data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours = train(run_of(arch, data, 0.5, precision=precision))
+def test_the_kernels_train_as_the_layers_of_torch_do(arch: str, precision: str, data: TrainingData) -> None:
+    ours, theirs = (run_of(arch, data, 0.5, precision=precision, kernels=setting) for setting in ("auto", "off"))
     assert can_use_triton()
-    for module in (norm_relu_pool, convolution, step):
-        monkeypatch.setattr(module, "can_use_triton", lambda: False)
-    np.testing.assert_allclose(ours, train(run_of(arch, data, 0.5, precision=precision)), **ALMOST)
+    assert (ours.kernels.path, theirs.kernels.path) == ("fast", "torch")
+    np.testing.assert_allclose(train(ours), train(theirs), **ALMOST)
 
 
 @Arch

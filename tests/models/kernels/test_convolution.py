@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from models.kernels import convolution
+from models.kernels.available import use_kernels
 from models.kernels.convolution import Conv2d, side_by_side
 
 SHAPES = [(1, 8, 3), (31, 8, 3), (32, 4, 3), (40, 8, 5), (128, 8, 3), (33, 2, 1), (2, 1, 3)]
@@ -21,6 +22,7 @@ def _layers(kernel_size: int, groups: int = 1) -> tuple[Conv2d, nn.Conv2d]:
     ours = Conv2d(6, 4, kernel_size, groups)
     theirs = nn.Conv2d(6, 4, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
     theirs.load_state_dict(ours.state_dict())
+    use_kernels(ours, True)
     return ours.to(memory_format=torch.channels_last), theirs  # type: ignore[call-overload]
 
 

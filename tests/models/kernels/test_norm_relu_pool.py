@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from benchmarks.plain import plain_network
 from models.kernels import available as kernels
-from models.kernels import norm_relu_pool_cpu
-from models.networks.layers import Features, conv_bn_relu
+from models.kernels.norm_relu_pool import cpu as norm_relu_pool_cpu
+from models.networks import layers as blocks
+from models.networks.layers import conv_bn_relu
 from models.networks.registry import ARCHITECTURES
 from tests.builders import CPU, channels_last
 
@@ -37,9 +38,15 @@ def kernel(request: pytest.FixtureRequest) -> tuple[Kernel, torch.device]:
             pytest.skip("there is no C compiler")
         return norm_relu_pool_cpu.norm_relu_pool, CPU
     pytest.importorskip("triton")
-    from models.kernels.norm_relu_pool_gpu import norm_relu_pool
+    from models.kernels.norm_relu_pool.gpu import norm_relu_pool
 
     return norm_relu_pool, GPU
+
+
+def fast_features(*layers: nn.Module) -> blocks.Features:
+    features = blocks.Features(*layers)
+    kernels.use_kernels(features, True)
+    return features
 
 
 def trained_norm(channels: int, device: torch.device = CPU) -> nn.BatchNorm2d:
@@ -93,7 +100,7 @@ def test_normalises_and_pools_as_torch_does(
 
 def test_triton_takes_any_number_of_channels() -> None:
     pytest.importorskip("triton")
-    from models.kernels.norm_relu_pool_gpu import norm_relu_pool
+    from models.kernels.norm_relu_pool.gpu import norm_relu_pool
 
     for shape, side in (((3, 5, 8, 4), 4), ((2, 70, 7, 9), 1)):
         images, norm = channels_last(GPU, *shape), trained_norm(shape[1], GPU)
@@ -188,6 +195,7 @@ def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: py
         torch.manual_seed(0)
         ours, plain = ARCHITECTURES[name].build(10, 0.0), plain_network(ARCHITECTURES[name], 10, 0.0)
     plain.load_state_dict(ours.state_dict())
+    kernels.use_kernels(ours, True)
     images = channels_last(CPU, 16, 3, 32, 32)
     for model in (ours, plain):
         F.cross_entropy(model(images), torch.arange(16) % 10).backward()
@@ -227,7 +235,7 @@ def changed(norm: nn.BatchNorm2d, **attributes: Any) -> nn.BatchNorm2d:
 )
 def test_what_there_is_no_code_for_runs_in_torch(images: Tensor, norm: nn.BatchNorm2d) -> None:
     other = copy.deepcopy(norm)
-    features, plain = Features(norm, nn.ReLU(), nn.MaxPool2d(2)), nn.Sequential(other, nn.ReLU(), nn.MaxPool2d(2))
+    features, plain = fast_features(norm, nn.ReLU(), nn.MaxPool2d(2)), nn.Sequential(other, nn.ReLU(), nn.MaxPool2d(2))
     for mine, theirs in zip((features(images), *norm.buffers()), (plain(images), *other.buffers()), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -250,7 +258,7 @@ def test_what_there_is_no_code_for_runs_in_torch(images: Tensor, norm: nn.BatchN
     ids=str,
 )
 def test_whatever_follows_a_normalisation_is_run(layers: list[nn.Module]) -> None:
-    features = Features(nn.BatchNorm2d(16), *layers)
+    features = fast_features(nn.BatchNorm2d(16), *layers)
     plain = nn.Sequential(*copy.deepcopy(features))
     images = channels_last(CPU, 2, 16, 8, 8)
     torch.testing.assert_close(features(images), plain(images), rtol=1e-5, atol=1e-5)
@@ -263,17 +271,17 @@ def test_a_normalisation_of_another_kind_is_run_as_it_is() -> None:
 
     images = channels_last(CPU, 2, 16, 8, 8)
     plain = 2 * torchs(images, nn.BatchNorm2d(16), 1)
-    torch.testing.assert_close(Features(Doubled(16), nn.ReLU())(images), plain, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(fast_features(Doubled(16), nn.ReLU())(images), plain, rtol=1e-5, atol=1e-5)
 
 
 def test_the_wrong_number_of_channels_is_refused_as_torch_does() -> None:
     with pytest.raises(RuntimeError, match="16"):
-        Features(nn.BatchNorm2d(16), nn.ReLU())(channels_last(CPU, 2, 64, 4, 4))
+        fast_features(nn.BatchNorm2d(16), nn.ReLU())(channels_last(CPU, 2, 64, 4, 4))
 
 
 def test_an_image_without_a_batch_is_refused_as_torch_does() -> None:
     with pytest.raises(ValueError, match="expected 4D input"):
-        Features(nn.BatchNorm2d(16), nn.ReLU())(torch.zeros(16, 8, 8))
+        fast_features(nn.BatchNorm2d(16), nn.ReLU())(torch.zeros(16, 8, 8))
 
 
 @NeedsC
@@ -312,7 +320,7 @@ def test_bfloat16_is_rounded_to_the_nearest_of_two_the_even() -> None:
 
 def test_a_channel_of_one_pixel_is_refused_as_torch_does() -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
-        Features(nn.BatchNorm2d(16), nn.ReLU())(torch.zeros(1, 16, 1, 1))
+        fast_features(nn.BatchNorm2d(16), nn.ReLU())(torch.zeros(1, 16, 1, 1))
 
 
 @pytest.fixture
@@ -342,7 +350,7 @@ def test_without_a_compiler_torch_trains_and_says_so_once(
         script = tmp_path / "cc"
         script.write_text(f"#!/bin/sh\n{compiler}\n")
         script.chmod(0o755)
-    features = Features(*conv_bn_relu(3, 16), nn.MaxPool2d(2))
+    features = fast_features(*conv_bn_relu(3, 16), nn.MaxPool2d(2))
     plain = nn.Sequential(*copy.deepcopy(features))
     images = channels_last(CPU, 4, 3, 8, 8)
     with pytest.warns(RuntimeWarning, match=f"training is slower: .*{why}"):

@@ -450,3 +450,16 @@ def test_precision_auto_asks_the_processor(fast: bool, monkeypatch: pytest.Monke
     assert [resolve(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
     with pytest.raises(ValueError, match="'fp8' is none of auto, fp32, bf16"):
         resolve("fp8", CPU)
+
+
+@pytest.mark.parametrize("change", ["shape", "name"])
+def test_a_state_of_another_network_is_refused_and_changes_nothing(change: str) -> None:
+    state = _stored(_train(training_run(), 1).state_dict())
+    weight = state["model"].pop("layers.2.weight")
+    state["model"]["layers.2.weight" if change == "shape" else "layers.9.weight"] = weight[:4]
+    run = training_run()
+    before = _bits(run.state_dict())
+    line = "layers.2.weight has shape 4x48, was 16x48" if change == "shape" else "it has no layers.2.weight"
+    with pytest.raises(ValueError, match=f"a state of another network: {line}"):
+        run.load_state_dict(state)
+    assert _bits(run.state_dict()) == before

@@ -30,6 +30,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--archs", "mobilenet", "alexnet"], "archs", ("mobilenet", "alexnet")),
     (["--seed", "7"], "seed", 7),
     (["--precision", "bf16"], "precision", "bf16"),
+    (["--kernels", "off"], "kernels", "off"),
     (["--cpus-per-trial", "0.5"], "cpus_per_trial", 0.5),
     (["--gpus-per-trial", "0.25"], "gpus_per_trial", 0.25),
     (["--concurrency", "3"], "concurrency", 3),

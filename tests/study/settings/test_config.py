@@ -67,6 +67,12 @@ def test_a_configuration_comes_back_from_json(config: StudyConfig) -> None:
     assert StudyConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
+def test_a_configuration_from_before_the_kernels_flag_uses_them() -> None:
+    values = StudyConfig(kernels="off").to_json()
+    del values["kernels"]
+    assert StudyConfig.from_json(values).kernels == "auto"
+
+
 @pytest.mark.parametrize(
     "values", [{}, {"archs": []}, None, {**StudyConfig().to_json(), "new": 1}, {**StudyConfig().to_json(), "archs": 3}]
 )
@@ -90,6 +96,7 @@ def test_what_is_no_configuration(values: Any) -> None:
         ({"gpus_per_trial": -0.5}, "--gpus-per-trial must be 0 or at least 0.001"),
         ({"gpus_per_trial": float("nan")}, "--gpus-per-trial must be 0 or at least 0.001"),
         ({"precision": "fp16"}, "--precision 'fp16' is none of auto, fp32, bf16"),
+        ({"kernels": "on"}, "--kernels 'on' is neither auto nor off"),
         ({"archs": ()}, "--archs needs at least one"),
         ({"archs": ("alexnet", "mobilenet", "alexnet")}, "names a network twice"),
     ],

@@ -1,15 +1,15 @@
-/* Batch normalisation in training, ReLU and max pooling in one, on a CPU; see models/norm_relu_pool_cpu.py.
+/* Batch normalisation in training, ReLU and max pooling as one operation on a CPU; cpu.py calls it.
 
-   Images are channels last: n images of height * width pixels of `channels` values, a multiple of LANES. Compiled with
-   -DBFLOAT16 a value is a bfloat16, else a float. Sums are taken of each image by itself and then in the order of the
-   images, so that no result hangs on the number of threads. */
+   Images are channels last: n images of height * width pixels of `channels` values, a multiple of LANES. A value is a
+   bfloat16 if compiled with -DBFLOAT16, else a float. Each image is summed by itself, and the sums are then added in the
+   order of the images, so results do not depend on the number of threads. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-/* Channels that are worked on at a time, one vector: gcc takes longer ones than the CPU has apart into single numbers. It
-   divides the LANES of models/norm_relu_pool_cpu.py. */
+/* Channels in one vector, at most the CPU's vector length, because gcc splits longer vectors into single numbers. LANES
+   divides the LANES of cpu.py. */
 #if defined __AVX512F__
 #define LANES 16
 #elif defined __AVX__
@@ -43,7 +43,7 @@ INLINE floats read(const value *from) {
     return (floats)(__builtin_convertvector(halves, bits) << 16);
 }
 
-/* Rounds to the nearest, of two the even one; a NaN of arithmetic stays one. */
+/* Round to the nearest value, ties to even; a NaN from arithmetic stays a NaN. */
 INLINE void write(value *to, floats numbers) {
     bits whole = (bits)numbers;
     values halves = __builtin_convertvector((whole + 0x7fff + ((whole >> 16) & 1)) >> 16, values);
@@ -59,21 +59,21 @@ INLINE void write(value *to, floats numbers) { store(to, numbers); }
 
 typedef struct {
     long n, height, width, channels; /* of the images before pooling */
-    long side;                       /* of a window */
+    long side;                       /* of a window, in pixels */
 } Sizes;
 
-/* What each pixel of a channel is given: x * scale + shift. */
+/* Batch normalisation turns each pixel x of a channel into x * scale + shift. */
 typedef struct {
     const float *scale, *shift, *mean;
 } Norm;
 
-/* The highest activation of a window, the pixel that it comes from and the number of that pixel, first of equals. */
+/* The highest activation of a window (the first of equals), its pixel before normalisation, and the pixel's number. */
 typedef struct {
     floats activation, pixel;
     ints number;
 } Highest;
 
-/* Where pixel k of a window lies, from its first. */
+/* Return the offset of pixel k of a window from its first pixel. */
 INLINE long place(Sizes sizes, long side, long k) { return (k / side * sizes.width + k % side) * sizes.channels; }
 
 INLINE Highest highest_of(const value *x, Sizes sizes, long side, floats scale, floats shift) {
@@ -89,9 +89,9 @@ INLINE Highest highest_of(const value *x, Sizes sizes, long side, floats scale, 
     return highest;
 }
 
-/* Runs a statement for each window of an image and each vector of its channels, from c on. It finds the window's first
-   value at x[window], the place of its result at `output`, its Highest, and the scale and shift that this was found with;
-   x, sizes, side and norm are the caller's. */
+/* Run a statement for each window of an image and each vector of its channels, which starts at channel c. The statement
+   finds the window's first value at x[window], the place of the result in `output`, the window's Highest in `highest`, and
+   its scale and shift. The caller defines x, sizes, side and norm. */
 #define FOR_EACH_WINDOW(...)                                                                   \
     for (long h = 0; h < sizes.height / side; h++)                                             \
         for (long w = 0; w < sizes.width / side; w++)                                          \
@@ -103,12 +103,12 @@ INLINE Highest highest_of(const value *x, Sizes sizes, long side, floats scale, 
                 __VA_ARGS__                                                                    \
             }
 
-/* A NaN is not below 0, and stays. */
+/* Forward pass of one image. A NaN is not below 0, so it stays. */
 INLINE void pool(const value *x, value *y, Sizes sizes, long side, Norm norm) {
     FOR_EACH_WINDOW(write(y + output, where(highest.activation < 0, (floats){0}, highest.activation));)
 }
 
-/* sums: [2, channels], the gradient behind the ReLU, and it times the pixel less the mean. */
+/* Sum over one image. sums: [2, channels], the gradient at the input of the ReLU, and this times (pixel - mean). */
 INLINE void sum_gradients(const value *x, const value *gradient, float *sums, Sizes sizes, long side, Norm norm) {
     float *products = sums + sizes.channels;
     memset(sums, 0, 2 * sizes.channels * sizeof *sums);
@@ -119,7 +119,7 @@ INLINE void sum_gradients(const value *x, const value *gradient, float *sums, Si
     })
 }
 
-/* What the mean and the deviation of all pixels take off a gradient is (x - mean) * slope + offset. */
+/* Backward pass of one image. Mean and deviation depend on all pixels, which subtracts (x - mean) * slope + offset. */
 INLINE void unpool(const value *x, const value *gradient, value *to_x, Sizes sizes, long side, Norm norm,
                    const float *slope, const float *offset) {
     FOR_EACH_WINDOW({
@@ -133,7 +133,7 @@ INLINE void unpool(const value *x, const value *gradient, value *to_x, Sizes siz
     })
 }
 
-/* sums: [2, channels], of the differences from `origin` and of their squares, which cancel less than those of x. */
+/* Sum over one image. sums: [2, channels], the differences from `origin` and their squares; squares of x would cancel. */
 static void sum_pixels(const value *x, const float *origin, float *sums, long pixels, long channels) {
     memset(sums, 0, 2 * channels * sizeof *sums);
     for (long p = 0; p < pixels; p++)
@@ -144,14 +144,14 @@ static void sum_pixels(const value *x, const float *origin, float *sums, long pi
         }
 }
 
-/* The sum over images of one of the 2 * channels sums of each. */
+/* Return the sum over all images of one of the 2 * channels sums that each image has. */
 static double total(const float *sums, long n, long stride, long index) {
     double result = 0;
     for (long i = 0; i < n; i++) result += sums[i * stride + index];
     return result;
 }
 
-/* With constants for the usual sides, of which compilers make faster loops. */
+/* Call with a constant for the usual sides, because compilers make faster loops of it. */
 #define WITH_SIDE(call)                                  \
     switch (sizes.side) {                                \
         case 1: { enum { side = 1 }; call; } break;      \
@@ -159,12 +159,12 @@ static double total(const float *sums, long n, long stride, long index) {
         default: { long side = sizes.side; call; }       \
     }
 
-/* statistics: [4, channels], scale, shift, mean and deviation for the way back; sums: [n, 2, channels] to work in. */
+/* statistics: [4, channels], scale, shift, mean and deviation for the backward pass; sums: [n, 2, channels] to work in. */
 void forward(const value *x, const float *weight, const float *bias, float *running_mean, float *running_variance,
              float *statistics, float *sums, value *y, Sizes sizes, double momentum, double eps, int threads) {
     long channels = sizes.channels, image = sizes.height * sizes.width * channels;
     float *scale = statistics, *shift = scale + channels, *mean = shift + channels, *deviation = mean + channels;
-    /* The origin is the mean of the first image: one pixel may lie far off, where differences cancel as much as x does. */
+    /* The origin is the mean of the first image; a single pixel could be an outlier, far from all others. */
     float *origin = mean;
     memset(origin, 0, channels * sizeof *origin);
     sum_pixels(x, origin, sums, image / channels, channels);
@@ -193,7 +193,7 @@ void forward(const value *x, const float *weight, const float *bias, float *runn
         WITH_SIDE(pool(x + i * image, y + i * (image / (side * side)), sizes, side, norm))
 }
 
-/* work: [2, channels], the slope and offset of every pixel. */
+/* work: [2, channels], the slope and the offset that `unpool` subtracts. */
 void backward(const value *x, const value *gradient, const float *statistics, float *sums, float *work, value *to_x,
               float *to_weight, float *to_bias, Sizes sizes, int threads) {
     long channels = sizes.channels, image = sizes.height * sizes.width * channels;

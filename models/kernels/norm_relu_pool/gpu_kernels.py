@@ -1,38 +1,26 @@
-"""Batch normalisation, ReLU and max pooling in one, for training on a GPU, as Triton kernels.
+"""The Triton kernels of batch normalisation, ReLU and max pooling; gpu.py launches them.
 
-torch runs each of the three by itself, forward and backward, and each reads and writes all activations. Here a layer
-is read twice each way, for the sums and for the result, and what lies between the three is not kept but made again.
-
-Activations are channels last, so an image [n, c, h, w] is a matrix of n * h * w pixels by c channels. Sums are taken in
-two steps, of fixed order, so equal inputs give equal outputs.
+Activations are channels last: images [n, c, h, w] are a matrix of n * h * w pixels by c channels. Each program of a
+kernel works on a tile of PIXELS rows and CHANNELS columns. A sum has two steps of fixed order (a partial sum for each
+program, then the sum of the partial sums), so equal inputs give equal outputs.
 """
 
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-# Values that one program holds at a time, and programs that share the pixels of a sum: four for each multiprocessor.
-TILE = 4096
-PROGRAMS = 512
-
-# Products and sums rounded one by one, so that forward and backward agree on which pixel is the highest.
-OPTIONS = {"enable_fp_fusion": False}
-# Compiled once for all sizes of images and batches.
+# Triton compiles each kernel once for all sizes of images and batches.
 _kernel = triton.jit(do_not_specialize=["pixels", "outputs", "width", "programs", "tiles"])
 
 
 @_kernel
-def _sums_kernel(x, sums, pixels, channels, tiles, PIXELS: tl.constexpr, CHANNELS: tl.constexpr):
-    """sums[program, 0 and 1]: of a share of the pixels the sums of x - x[0] and of its squares, which cancel less."""
+def sums_kernel(x, sums, pixels, channels, tiles, PIXELS: tl.constexpr, CHANNELS: tl.constexpr):
+    """Store in sums[program, 0 and 1] the sums of x - x[0] and of its squares over one share of the pixels."""
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     is_channel = c < channels
     origin = tl.load(x + c, is_channel, 0.0).to(tl.float32)
     total = tl.zeros([PIXELS, CHANNELS], tl.float32)
     squares = tl.zeros([PIXELS, CHANNELS], tl.float32)
-    # Tiles loaded ahead, here and backward, take 1.5 % off AlexNet's step on an H200, 2.5 off the MobileNet-like net's.
+    # num_stages loads tiles ahead; README.md has the gain.
     for tile in tl.range(tiles, num_stages=3):
         p = (tl.program_id(0) * tiles + tile) * PIXELS + tl.arange(0, PIXELS)
         inside = (p < pixels)[:, None] & is_channel[None, :]
@@ -59,18 +47,18 @@ def _load_sums(sums, programs, channels, c, PROGRAMS: tl.constexpr):
 
 
 @_kernel
-def _statistics_kernel(
+def statistics_kernel(
     x, sums, mean, deviation, running_mean, running_variance, batches,
     programs, pixels, channels, momentum, eps, PROGRAMS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Mean and deviation of each channel from the sums, and the running statistics brought up to date."""
+    """Store mean and deviation of each channel, and update the running statistics."""
     c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     is_channel = c < channels
     total, squares = _load_sums(sums, programs, channels, c, PROGRAMS)
     offset = total / pixels
     average = tl.load(x + c, is_channel, 0.0).to(tl.float32) + offset
     variance = squares / pixels - offset * offset
-    # Not tl.maximum, which drops a NaN.
+    # tl.maximum would drop a NaN.
     variance = tl.where(variance < 0, 0.0, variance)
     tl.store(mean + c, average, is_channel)
     tl.store(deviation + c, tl.sqrt(variance + eps), is_channel)
@@ -85,7 +73,7 @@ def _statistics_kernel(
 
 @triton.jit
 def _scale_and_shift(c, is_channel, mean, deviation, weight, bias):
-    """Batch normalisation is x * scale + shift, each [1, channels]."""
+    """Return scale and shift, [1, channels] each: batch normalisation is x * scale + shift."""
     scale = tl.load(weight + c, is_channel, 0.0) / tl.load(deviation + c, is_channel, 1.0)
     shift = tl.load(bias + c, is_channel, 0.0) - tl.load(mean + c, is_channel, 0.0) * scale
     return scale[None, :], shift[None, :]
@@ -93,7 +81,7 @@ def _scale_and_shift(c, is_channel, mean, deviation, weight, bias):
 
 @triton.jit
 def _load(x, k, p, c, inside, channels, width, SIDE: tl.constexpr):
-    """Pixel k of each window [p, c], and its places in x; the pooled image is `width` wide."""
+    """Load pixel k of each window [p, c]; return it and its places in x. The pooled image is `width` pixels wide."""
     pixel = (p // width * SIDE + k // SIDE) * width * SIDE + p % width * SIDE + k % SIDE
     place = pixel[:, None] * channels + c[None, :]
     return tl.load(x + place, inside, 0.0).to(tl.float32), place
@@ -101,9 +89,9 @@ def _load(x, k, p, c, inside, channels, width, SIDE: tl.constexpr):
 
 @triton.jit
 def _highest(x, p, c, inside, scale, shift, channels, width, SIDE: tl.constexpr):
-    """Of each window [p, c] the highest activation, the pixel that it comes from, and the number of that pixel.
+    """Return the highest activation of each window [p, c], its pixel before normalisation, and the pixel's number.
 
-    The first of equal ones, as in torch's pool.
+    Of equal activations the first wins, as in torch's pool.
     """
     pixel, _ = _load(x, 0, p, c, inside, channels, width, SIDE)
     highest = pixel * scale + shift
@@ -119,7 +107,7 @@ def _highest(x, p, c, inside, scale, shift, channels, width, SIDE: tl.constexpr)
 
 
 @_kernel
-def _forward_kernel(
+def forward_kernel(
     x, mean, deviation, weight, bias, y, outputs, channels, width,
     SIDE: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
@@ -129,17 +117,19 @@ def _forward_kernel(
     inside = (p < outputs)[:, None] & is_channel[None, :]
     scale, shift = _scale_and_shift(c, is_channel, mean, deviation, weight, bias)
     highest, _, _ = _highest(x, p, c, inside, scale, shift, channels, width, SIDE)
-    # A NaN is not below 0, and stays.
+    # A NaN is not below 0, so it stays.
     tl.store(y + p[:, None] * channels + c[None, :], tl.where(highest < 0, 0.0, highest), inside)
 
 
 @_kernel
-def _backward_sums_kernel(
+def backward_sums_kernel(
     x, gradient, mean, deviation, weight, bias, sums, outputs, channels, width, tiles,
     SIDE: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """sums[program, 0 and 1]: of a share of the windows the sums of the gradient behind the ReLU, and of it times the
-    normalised pixel."""
+    """Store in sums[program, 0 and 1] two sums over one share of the windows.
+
+    The first is of the gradient at the input of the ReLU, the second of this gradient times the normalised pixel.
+    """
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     is_channel = c < channels
     scale, shift = _scale_and_shift(c, is_channel, mean, deviation, weight, bias)
@@ -159,7 +149,7 @@ def _backward_sums_kernel(
 
 
 @_kernel
-def _parameters_kernel(sums, to_weight, to_bias, programs, channels, PROGRAMS: tl.constexpr, CHANNELS: tl.constexpr):
+def parameters_kernel(sums, to_weight, to_bias, programs, channels, PROGRAMS: tl.constexpr, CHANNELS: tl.constexpr):
     c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     total, products = _load_sums(sums, programs, channels, c, PROGRAMS)
     tl.store(to_bias + c, total, c < channels)
@@ -167,7 +157,7 @@ def _parameters_kernel(sums, to_weight, to_bias, programs, channels, PROGRAMS: t
 
 
 @_kernel
-def _backward_kernel(
+def backward_kernel(
     x, gradient, mean, deviation, weight, bias, to_weight, to_bias, to_x, outputs, channels, width,
     SIDE: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
@@ -179,7 +169,7 @@ def _backward_kernel(
     above = tl.load(gradient + p[:, None] * channels + c[None, :], inside, 0.0).to(tl.float32)
     highest, _, number = _highest(x, p, c, inside, scale, shift, channels, width, SIDE)
     above = tl.where(highest <= 0, 0.0, above)
-    # What the mean and the deviation of all pixels take off, as slope * (x - average) + offset.
+    # Mean and deviation depend on all pixels, which subtracts slope * (x - average) + offset from the gradient.
     pixels = outputs * (SIDE * SIDE)
     average = tl.load(mean + c, is_channel, 0.0)[None, :]
     slope = tl.load(to_weight + c, is_channel, 0.0) / tl.load(deviation + c, is_channel, 1.0) / pixels
@@ -188,117 +178,3 @@ def _backward_kernel(
         value, place = _load(x, k, p, c, inside, channels, width, SIDE)
         below = tl.where(number == k, above, 0.0)
         tl.store(to_x + place, scale * (below - slope[None, :] * (value - average) - offset), inside)
-
-
-class _NormReluPool(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        running_mean: Tensor,
-        running_variance: Tensor,
-        batches: Tensor,
-        momentum: float,
-        eps: float,
-        side: int,
-    ) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
-        n, channels, height, width = x.shape
-        mean, deviation = torch.empty_like(running_mean), torch.empty_like(running_mean)
-        size = (n, channels, height // side, width // side)
-        y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        pixels = n * height * width
-        tile = _Tile(channels, 1)
-        programs, tiles = tile.shares(pixels)
-        sums = torch.empty(programs, 2, channels, device=x.device)
-        _sums_kernel[programs, tile.columns](x, sums, pixels, channels, tiles, tile.pixels, tile.channels, **OPTIONS)
-        _statistics_kernel[(triton.cdiv(channels, 8),)](
-            x, sums, mean, deviation, running_mean, running_variance, batches,
-            programs, pixels, channels, momentum, eps, triton.next_power_of_2(programs), 8, **OPTIONS,
-        )  # fmt: skip
-        tile = _Tile(channels, side)
-        outputs = pixels // side**2
-        _forward_kernel[triton.cdiv(outputs, tile.pixels), tile.columns](
-            x,
-            mean,
-            deviation,
-            weight,
-            bias,
-            y,
-            outputs,
-            channels,
-            width // side,
-            side,
-            tile.pixels,
-            tile.channels,
-            **OPTIONS,
-        )
-        ctx.save_for_backward(x, mean, deviation, weight, bias)
-        ctx.side = side
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, deviation, weight, bias = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        n, channels, height, width = gradient.shape
-        outputs = n * height * width
-        tile = _Tile(channels, ctx.side)
-        programs, tiles = tile.shares(outputs)
-        sums = torch.empty(programs, 2, channels, device=x.device)
-        to_x, to_weight, to_bias = (torch.empty_like(tensor) for tensor in (x, weight, bias))
-        _backward_sums_kernel[programs, tile.columns](
-            x, gradient, mean, deviation, weight, bias, sums, outputs, channels, width, tiles,
-            ctx.side, tile.pixels, tile.channels, **OPTIONS,
-        )  # fmt: skip
-        _parameters_kernel[(triton.cdiv(channels, 8),)](
-            sums, to_weight, to_bias, programs, channels, triton.next_power_of_2(programs), 8, **OPTIONS
-        )
-        _backward_kernel[triton.cdiv(outputs, tile.pixels), tile.columns](
-            x, gradient, mean, deviation, weight, bias, to_weight, to_bias, to_x, outputs, channels, width,
-            ctx.side, tile.pixels, tile.channels, **OPTIONS,
-        )  # fmt: skip
-        return to_x, to_weight, to_bias, None, None, None, None, None, None
-
-
-class _Tile:
-    """How many output pixels, and of how many channels, a program works on at a time."""
-
-    def __init__(self, channels: int, side: int) -> None:
-        self.channels = min(64, triton.next_power_of_2(channels))
-        self.columns = triton.cdiv(channels, self.channels)
-        self.pixels = TILE // self.channels // side**2
-
-    def shares(self, outputs: int) -> tuple[int, int]:
-        """Programs that share a sum over so many pixels, and tiles of each."""
-        tiles = triton.cdiv(outputs, self.pixels)
-        each = triton.cdiv(tiles, max(1, PROGRAMS // self.columns))
-        return triton.cdiv(tiles, each), each
-
-
-def norm_relu_pool(images: Tensor, norm: torch.nn.BatchNorm2d, side: int) -> Tensor:
-    """Batch normalisation in training (Ioffe and Szegedy, 2015), ReLU, and the maxima of square windows.
-
-    Args:
-        images: [n, c, h, w] with more than one pixel, h and w multiples of `side`, fewer than 2**31 values.
-        norm: gives weights, running statistics (which it updates), momentum and epsilon.
-        side: of a window, in pixels, 1, 2, 4 or 8; 1 does not pool.
-
-    Returns:
-        [n, c, h // side, w // side] of the type of `images`, channels last. Gradients are those of torch's own layers,
-        but that the first maximum of a window is that of float32 values.
-    """
-    output: Tensor = _NormReluPool.apply(
-        images,
-        norm.weight,
-        norm.bias,
-        norm.running_mean,
-        norm.running_var,
-        norm.num_batches_tracked,
-        norm.momentum,
-        norm.eps,
-        side,
-    )
-    return output

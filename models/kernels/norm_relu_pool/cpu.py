@@ -1,7 +1,8 @@
-"""Batch normalisation, ReLU and max pooling in one, for training on a CPU: models/norm_relu_pool.c.
+"""Batch normalisation, ReLU and max pooling as one operation for training on a CPU, in C (norm_relu_pool.c).
 
-torch runs each of the three by itself, forward and backward, and each reads and writes all activations; its pool keeps
-an index of 8 bytes for each value, too. Here a layer is read twice each way, for the sums and for the result.
+torch runs each of the three layers by itself, forward and backward, and each reads and writes all activations. torch's
+pool also keeps an index of 8 bytes for each value. Here each pass reads a layer twice, once for the sums and once for
+the result. README.md, one folder up, says what this saves.
 """
 
 import ctypes
@@ -16,17 +17,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import BatchNorm2d
 
-# Channels come in as many as the longest vectors of any CPU hold.
+# The channels must be a multiple of 16, because the longest vectors (AVX-512) hold 16 floats.
 LANES = 16
 SOURCE = Path(__file__).with_name("norm_relu_pool.c")
 COMPILER = ("cc", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
-# Products and sums rounded one by one, so that forward and backward agree on which pixel is the highest.
+# Without fused multiply-add forward and backward round alike, so they agree on the highest pixel of a window.
 ROUNDING = ("-ffp-contract=off",)
 OPTIONS = {torch.bfloat16: ("-DBFLOAT16",), torch.float32: ()}
 
 
 class CompilationFailed(Exception):
-    """There is no C compiler, it fails, or what it made cannot be loaded."""
+    """Says that there is no C compiler, that it fails, or that its output cannot be loaded."""
 
 
 class _Sizes(ctypes.Structure):
@@ -35,17 +36,17 @@ class _Sizes(ctypes.Structure):
 
 @cache
 def library(dtype: torch.dtype) -> ctypes.CDLL:
-    """The code for tensors of this type, compiled for the CPU of this process, which takes a third of a second.
+    """Compile the code for tensors of this type and for the CPU of this process, once a process; return the library.
 
     Raises:
-        CompilationFailed: see there.
+        CompilationFailed: if there is no C compiler, if it fails, or if its output cannot be loaded.
     """
     try:
         with tempfile.TemporaryDirectory() as directory:
             output = Path(directory, "norm_relu_pool.so")
             command = [*COMPILER, *ROUNDING, *OPTIONS[dtype], str(SOURCE), "-o", str(output), "-lm"]
             subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
-            # torch has loaded its copy of OpenMP, so the threads are torch's.
+            # torch has already loaded OpenMP, so the code shares torch's threads.
             return ctypes.CDLL(str(output))
     except subprocess.CalledProcessError as error:
         raise CompilationFailed(error.stderr.strip() or str(error)) from error
@@ -54,7 +55,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
 
 
 def run_c(function: Any, *arguments: Tensor | ctypes.Structure | ctypes.c_double) -> None:
-    """Calls a function of the code with the addresses of tensors, and the number of threads as its last argument."""
+    """Call a function of the library with the addresses of the tensors and with torch's number of threads."""
     pointers = (ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else a for a in arguments)
     function(*pointers, ctypes.c_int(torch.get_num_threads()))
 
@@ -90,7 +91,7 @@ class _NormReluPool(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, statistics = ctx.saved_tensors
-        # Where hooks keep saved tensors elsewhere, they may come back in another layout.
+        # Hooks for saved tensors may bring them back in another layout.
         x = x.contiguous(memory_format=torch.channels_last)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         n, channels = x.shape[:2]
@@ -101,24 +102,24 @@ class _NormReluPool(torch.autograd.Function):
 
 
 def can_take(images: Tensor) -> bool:
-    """Whether there is code for the type and the channels of these images [n, c, h, w]."""
+    """Return whether there is code for the device, the type and the channels of these images [n, c, h, w]."""
     return images.device.type == "cpu" and images.dtype in OPTIONS and images.shape[1] % LANES == 0
 
 
 def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
-    """Batch normalisation in training, ReLU, and the maxima of square windows.
+    """Apply batch normalisation in training, ReLU, and max pooling over square windows.
 
     Args:
         images: [n, c, h, w] that `can_take` takes, h and w multiples of `side`.
-        norm: gives weights, running statistics, which it updates, momentum and epsilon.
-        side: of a window, in pixels; 1 does not pool.
+        norm: gives weights, momentum and epsilon; its running statistics are updated.
+        side: side of a window in pixels, at least 1; 1 does not pool.
 
     Returns:
         [n, c, h // side, w // side] of the type of `images`, channels last, the same bits for any number of threads.
-        Gradients are those of torch's own layers, but that the first maximum of a window is that of float32 values.
+        Gradients equal the gradients of torch's layers, except that the maximum of a window is found in float32.
 
     Raises:
-        CompilationFailed: there is no code.
+        CompilationFailed: if the code cannot be compiled or loaded.
     """
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)

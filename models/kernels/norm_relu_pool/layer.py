@@ -1,38 +1,38 @@
-"""Batch normalisation, ReLU and max pooling in one, where there is code for it, and one after the other elsewhere."""
+"""Batch normalisation, ReLU and max pooling: the kernel for the device if there is one, else torch's three layers."""
 
 import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 
-from models.kernels import norm_relu_pool_cpu
 from models.kernels.available import can_compile_c, can_use_triton
+from models.kernels.norm_relu_pool import cpu
 
 
 def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
-    """Batch normalisation in training (Ioffe and Szegedy, 2015), ReLU, and the maxima of square windows.
+    """Apply batch normalisation in training (Ioffe and Szegedy, 2015), ReLU, and max pooling over square windows.
 
     Args:
         images: [n, c, h, w].
         norm: in train mode; its running statistics are updated.
-        side: of a window, in pixels; 1 does not pool.
+        side: side of a window in pixels, at least 1; 1 does not pool.
 
     Returns:
         [n, c, h // side, w // side] of the type of `images`.
     """
-    if _is_usual(images, norm, side):
+    if _is_supported(images, norm, side):
         if images.is_cuda and side in (1, 2, 4, 8) and can_use_triton():
-            from models.kernels.norm_relu_pool_gpu import norm_relu_pool as on_gpu
+            from models.kernels.norm_relu_pool.gpu import norm_relu_pool as on_gpu
 
             return on_gpu(images, norm, side)
-        if norm_relu_pool_cpu.can_take(images) and can_compile_c(images.dtype):
-            return norm_relu_pool_cpu.norm_relu_pool(images, norm, side)
+        if cpu.can_take(images) and can_compile_c(images.dtype):
+            return cpu.norm_relu_pool(images, norm, side)
     activations = F.relu(norm(images))
     return F.max_pool2d(activations, side) if side > 1 else activations
 
 
-def _is_usual(images: Tensor, norm: BatchNorm2d, side: int) -> bool:
-    """Whether the kernels, which ask nothing, may be given these: torch's layers have more forms, and refuse others."""
+def _is_supported(images: Tensor, norm: BatchNorm2d, side: int) -> bool:
+    """Return whether the kernels support this layer and input; they check nothing themselves."""
     of_a_channel = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     return (
         norm.training

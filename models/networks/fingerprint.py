@@ -1,0 +1,105 @@
+"""The fingerprint of a network: a short description that tells whether two runs trained the same network."""
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.networks.registry import Architecture
+
+
+def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
+    """Describe a network by its weights, its layers, its source and its baseline, as JSON can hold it.
+
+    Global random states stay as they are.
+
+    Args:
+        architecture: the network.
+        n_classes: number of logits, at least 1.
+
+    Returns:
+        weights: shape by name, parameters: number of trainable weights, layers and source: SHA-256 as 64 hexadecimal
+        digits, baseline: the documented hyperparameters. source covers the classes of all submodules except torch's
+        own, without comments, docstrings and layout; it is None if the source of a class cannot be read.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = architecture.build(n_classes, architecture.baseline_dropout)
+    return {
+        "weights": shapes(model),
+        "parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
+        "layers": _digest(repr(model)),
+        "source": _source(model),
+        "baseline": {"dropout": architecture.baseline_dropout},
+    }
+
+
+def shapes(model: nn.Module) -> dict[str, list[int]]:
+    """Return the shape of every entry of the network's state_dict, by name."""
+    return {name: list(value.shape) for name, value in model.state_dict().items()}
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    """Say in one line how the network of `after` differs from the network of `before`; None if it does not.
+
+    Args:
+        before: a fingerprint, as `fingerprint` returns it or as it comes back from JSON.
+        after: the fingerprint to compare with it.
+    """
+    if line := shape_difference(after["weights"], before["weights"]):
+        return line
+    if before["parameters"] != after["parameters"]:
+        return f"it has {after['parameters']:,} trainable weights, had {before['parameters']:,}"
+    if before["layers"] != after["layers"]:
+        return "a layer or its settings differ, though all weights have the same shapes"
+    if None not in (before["source"], after["source"]) and before["source"] != after["source"]:
+        return "the source of its classes differs, though all layers are the same"
+    for name in sorted(before["baseline"].keys() | after["baseline"].keys()):
+        was, is_ = before["baseline"].get(name), after["baseline"].get(name)
+        if was != is_:
+            return f"its baseline has {name} {is_}, had {was}"
+    return None
+
+
+def shape_difference(found: dict[str, list[int]], expected: dict[str, list[int]]) -> str | None:
+    """Say in one line how these shapes of weights, by name, differ from the expected ones; None if they do not."""
+    for name, shape in expected.items():
+        if name not in found:
+            return f"it has no {name}"
+        if list(found[name]) != list(shape):
+            return f"{name} has shape {_times(found[name])}, was {_times(shape)}"
+    unknown = next((name for name in found if name not in expected), None)
+    return None if unknown is None else f"it has {unknown}, which was not there"
+
+
+def _times(shape: list[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _source(model: nn.Module) -> str | None:
+    """Return the digest of the code of all classes of the network except torch's own; None if one cannot be read."""
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__ if not _is_of_torch(kind)}
+    try:
+        return _digest("\n".join(sorted(_code(kind) for kind in kinds)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
+def _is_of_torch(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("torch", "builtins", "typing", "abc")
+
+
+def _code(kind: type) -> str:
+    """Return the source of a class without comments, docstrings and layout."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
