@@ -96,7 +96,7 @@ class TrainingRun:
         Its tensors are the run's own: save it before training on.
         """
         return {
-            "config": asdict(self._config),
+            "config": self._config.to_json(),
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             # Those of the newest epoch are the model's; without a copy of them a state is a quarter smaller.
@@ -109,8 +109,8 @@ class TrainingRun:
 
         Raises ValueError if it is of another configuration.
         """
-        if state["config"] != asdict(self._config):
-            raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
+        if state["config"] != self._config.to_json():
+            raise ValueError(f"a state of {state['config']}, not of {self._config.to_json()}")
         self._model.load_state_dict(state["model"])
         # Which takes the tensors themselves, and training changes them.
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))

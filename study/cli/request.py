@@ -245,7 +245,7 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
         raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
     return {
         "title": architecture.title,
-        "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
+        "baseline": dict(baseline.values),
         "parameters": parameters,
         "macs": macs,
     }

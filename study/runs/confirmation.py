@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from analysis.results.run_folders import CompletedRun
 from study.runs.ray_runs import RunPlan
-from study.search.ledger import Trial
 from study.search.search import Search
+from study.search.trial import Trial
 from study.settings.config import StudyConfig
 
 SEEDS = 2

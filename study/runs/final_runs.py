@@ -8,7 +8,7 @@ from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import StudyFolder
 from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
-from models.training.recipe import TrainingConfig
+from models.training.recipe import TrainingConfig, Value
 from study.listeners.progress import Progress, Row
 from study.runs.confirmation import choose_tuned
 from study.runs.ray_runs import FailedRun, Purpose, RunPlan
@@ -81,7 +81,7 @@ def stray_runs(plans: Sequence[RunPlan], folder: StudyFolder) -> list[tuple[Purp
     return [run for run, made in _made_runs(folder).items() if run[0] in purposes and planned.get(run) != made]
 
 
-def _made_runs(folder: StudyFolder) -> dict[tuple[Purpose, str, int], tuple[dict[str, float], bool]]:
+def _made_runs(folder: StudyFolder) -> dict[tuple[Purpose, str, int], tuple[dict[str, Value], bool]]:
     """What each run in the folder has trained, by its purpose, group and number."""
     purposes: tuple[Purpose, ...] = ("confirm", "final")
     return {
@@ -91,8 +91,8 @@ def _made_runs(folder: StudyFolder) -> dict[tuple[Purpose, str, int], tuple[dict
     }
 
 
-def _identity(plan: RunPlan) -> tuple[dict[str, float], bool]:
-    return {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout}, plan.is_tuned
+def _identity(plan: RunPlan) -> tuple[dict[str, Value], bool]:
+    return dict(plan.recipe.values), plan.is_tuned
 
 
 class RunsRecorder:

@@ -191,7 +191,7 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
         "arch": plan.arch,
         "variant": plan.variant,
         "seed": plan.seed,
-        "config": {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout},
+        "config": dict(plan.recipe.values),
         "is_tuned": plan.is_tuned,
         "status": run.outcome,
         "epochs": len(run.history),

@@ -1,71 +1,20 @@
 """What a study is asked to do: its presets, and the checks that need no data."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
 from models.networks.registry import ARCHITECTURES
-from models.training.recipe import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
+from models.training.recipe import HYPERPARAMETERS, TrainingConfig, Value, baseline_recipe
 from study.errors import BadInput
+from study.settings.search_space import SEARCH_SPACE
 
 # The finest share of a processor or a GPU that a run may ask for.
 LEAST_SHARE = 0.001
 MOST_EPOCHS = 1_000_000
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """The ranges that Optuna samples from: learning rate log-uniform, dropout uniform."""
-
-    lr: tuple[float, float] = (1e-4, 1e-2)
-    dropout: tuple[float, float] = (0.0, 0.7)
-
-    def place(self, lr: float, dropout: float) -> tuple[float, float]:
-        """Where in the unit square a configuration lies, on the scales that it is sampled on."""
-        (low, high), (least, most) = self.lr, self.dropout
-        return math.log(lr / low) / math.log(high / low), (dropout - least) / (most - least)
-
-    def at(self, across: float, along: float) -> tuple[float, float]:
-        """Learning rate and dropout at a place in the unit square."""
-        (low, high), (least, most) = self.lr, self.dropout
-        return min(max(low * (high / low) ** across, low), high), least + along * (most - least)
-
-
-@dataclass(frozen=True)
-class Rungs:
-    """ASHA's rungs (Li et al., 2020), each `reduction_factor` times later than the one before it.
-
-    The first lies late, since good low learning rates start slowly: earlier ones lost AlexNet's
-    best configurations (benchmarks/RESULTS.md).
-
-    Attributes:
-        grace_period: epochs at the first rung, unless what follows moves it.
-        grace_share: of the cap on epochs, where the first rung lies if that is sooner.
-        reduction_factor: one trial in so many goes on.
-        tolerance: by how much of accuracy a trial may fall short and go on all the same: where proposals have become
-            alike, chance ranks them. Two accuracies of 1,000 images differ by about that much by chance.
-        grace_steps: optimizer steps before which the first rung does not lie, however few of them an epoch has.
-    """
-
-    grace_period: int = 8
-    grace_share: float = 0.4
-    reduction_factor: int = 2
-    tolerance: float = 0.02
-    grace_steps: int = 60
-
-    def first(self, max_epochs: int, steps_per_epoch: float = math.inf) -> int:
-        """Epochs at the first rung under this cap; the cap itself, where no trial is stopped, if none lies below it."""
-        epochs = min(self.grace_period, math.ceil(self.grace_share * max_epochs))
-        return min(max_epochs, max(epochs, math.ceil(self.grace_steps / steps_per_epoch)))
-
-
-SEARCH_SPACE = SearchSpace()
-RUNGS = Rungs()
-# Trials that end before a model of their scores says what comes next: the baseline alone, if it ends first
-# (benchmarks/RESULTS.md has what more of them do).
-STARTUP_TRIALS = 1
 
 
 @dataclass(frozen=True)
@@ -109,13 +58,13 @@ class StudyConfig:
     storage: str | None = None
     baseline: bool = False
 
-    def training(self, lr: float, dropout: float) -> TrainingConfig:
-        """The recipe of one run of this study."""
-        return TrainingConfig(lr=lr, dropout=dropout, max_epochs=self.max_epochs, patience=PATIENCE)
+    def training(self, values: Mapping[str, Value]) -> TrainingConfig:
+        """Return the recipe of a run with these hyperparameters."""
+        return TrainingConfig(values, self.max_epochs)
 
     def baseline_training(self, arch: str) -> TrainingConfig:
         """The documented baseline of an architecture, at this study's cap on epochs."""
-        return self.training(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout)
+        return baseline_recipe(ARCHITECTURES[arch].baseline_dropout, self.max_epochs)
 
     def to_json(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -171,13 +120,19 @@ def _is_share(share: float) -> bool:
 
 
 def _check_archs(archs: tuple[str, ...]) -> None:
+    if set(SEARCH_SPACE.ranges) != set(HYPERPARAMETERS):
+        found, read = ", ".join(SEARCH_SPACE.ranges), ", ".join(HYPERPARAMETERS)
+        raise BadInput(f"the search space has {found}; give it those that the training loop reads: {read}")
     if not archs:
         raise BadInput("--archs needs at least one architecture")
     for arch in archs:
         if arch not in ARCHITECTURES:
             raise BadInput(f"unknown architecture {arch!r}: choose from {', '.join(ARCHITECTURES)}")
-        low, high = SEARCH_SPACE.dropout
-        if not low <= ARCHITECTURES[arch].baseline_dropout <= high:
-            raise BadInput(f"the baseline dropout of {arch!r} lies outside the range of the search, {low} to {high}")
+        for name, value in baseline_recipe(ARCHITECTURES[arch].baseline_dropout, 1).values.items():
+            if not SEARCH_SPACE.holds(name, value):
+                ends = SEARCH_SPACE.to_json()[name]
+                raise BadInput(
+                    f"the baseline {name} of {arch!r}, {value}, lies outside the range of the search: {ends}"
+                )
     if len(set(archs)) < len(archs):
         raise BadInput(f"--archs names an architecture twice: {' '.join(archs)}")

@@ -10,8 +10,9 @@ from analysis.results.study_folder import StudyFolder
 from study.runs.confirmation import choose_tuned, plan_confirmations
 from study.runs.final_runs import missing_runs, plan_final_runs
 from study.runs.ray_runs import RunPlan
-from study.search.ledger import Ledger, Status
+from study.search.ledger import Ledger
 from study.search.search import Search
+from study.search.trial import Status
 from study.settings.config import StudyConfig
 from tests.builders import epoch
 
@@ -29,7 +30,7 @@ SCORES: list[tuple[float, Status]] = [
 def search(tmp_path: Path) -> Search:
     ledger = Ledger(tmp_path / "journal.jsonl")
     for number, (score, status) in enumerate(SCORES):
-        trial = ledger.ask("alexnet", number, 1e-3 * (number + 1), 0.5)
+        trial = ledger.ask("alexnet", number, {"lr": 1e-3 * (number + 1), "dropout": 0.5})
         ledger.report(trial.trial_id, epoch(1, 1.0, score))
         ledger.end(trial.trial_id, status)
     return Search(CONFIG, {"alexnet": CONFIG.baseline_training("alexnet")}, ledger)
@@ -45,7 +46,7 @@ def test_the_leading_unpruned_trials_run_twice_on_seeds_of_their_own(search: Sea
     plans = plan_confirmations(CONFIG, search)
     assert [(plan.group, plan.seed) for plan in plans] == [(f"alexnet-{n}", s) for s in (0, 1) for n in (2, 3, 4)]
     assert {plan.purpose for plan in plans} == {"confirm"}
-    assert plans[0].recipe == CONFIG.training(3e-3, 0.5)
+    assert plans[0].recipe == CONFIG.training({"lr": 3e-3, "dropout": 0.5})
     assert plan_confirmations(StudyConfig(confirm=0, archs=("alexnet",)), search) == []
 
 
@@ -88,6 +89,6 @@ def test_confirmed_runs_are_not_made_again(search: Search, tmp_path: Path) -> No
 
 
 def test_a_final_run_of_the_same_number_is_another_run() -> None:
-    recipe = CONFIG.training(1e-3, 0.5)
+    recipe = CONFIG.training({"lr": 1e-3, "dropout": 0.5})
     names = {RunPlan("alexnet", "0", 0, recipe, False, purpose).name for purpose in ("final", "confirm")}
     assert len(names) == 2

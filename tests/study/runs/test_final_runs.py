@@ -17,8 +17,9 @@ from models.training.recipe import TrainingConfig
 from study.listeners.progress import Progress
 from study.runs.final_runs import RunsRecorder, missing_runs, plan_final_runs, stray_runs, untrained_runs
 from study.runs.ray_runs import FailedRun, RunPlan
-from study.search.ledger import Ledger, Status
+from study.search.ledger import Ledger
 from study.search.search import Search
+from study.search.trial import Status
 from study.settings.config import StudyConfig
 from tests.builders import epoch
 
@@ -33,7 +34,7 @@ def _search(path: Path, trials: Mapping[str, Rows], config: StudyConfig = CONFIG
     ledger = Ledger(path / "journal.jsonl")
     for arch, rows in trials.items():
         for number, (lr, dropout, score, status) in enumerate(rows):
-            trial = ledger.ask(arch, number, lr, dropout)
+            trial = ledger.ask(arch, number, {"lr": lr, "dropout": dropout})
             ledger.report(trial.trial_id, epoch(1, 1.0, score))
             ledger.end(trial.trial_id, status)
     return Search(config, {arch: config.baseline_training(arch) for arch in config.archs}, ledger)
@@ -54,7 +55,7 @@ def test_baseline_and_tuned_of_each_on_the_same_seeds(tmp_path: Path) -> None:
     assert [(plan.seed, plan.group) for plan in plans] == [(seed, group) for seed in range(3) for group in groups]
     for plan in plans:
         if plan.variant == "tuned":
-            assert plan.recipe == TrainingConfig(lr=2e-3, dropout=0.1, max_epochs=9)
+            assert plan.recipe == TrainingConfig({"lr": 2e-3, "dropout": 0.1}, max_epochs=9)
         else:
             assert plan.recipe == CONFIG.baseline_training(plan.arch)
         assert plan.is_tuned == (plan.variant == "tuned")
@@ -75,7 +76,7 @@ def test_where_every_trial_failed_there_is_nothing_to_train(tmp_path: Path) -> N
 
 def test_where_no_trial_has_a_score_the_baseline_is_trained_alone(tmp_path: Path) -> None:
     search = _search(tmp_path, {"alexnet": [], "mobilenet": TUNED})
-    trial = search.ledger.ask("alexnet", 0, 1e-3, 0.5)
+    trial = search.ledger.ask("alexnet", 0, {"lr": 1e-3, "dropout": 0.5})
     search.ledger.report(trial.trial_id, epoch(1, float("nan")))
     search.ledger.end(trial.trial_id, "DIVERGED")
     plans = plan_final_runs(CONFIG, search)
@@ -105,7 +106,7 @@ def _made(plan: RunPlan, accuracy: float = 0.5, epochs: int = 2, status: str = "
         metrics={
             "accuracy": accuracy,
             "status": status,
-            "config": {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout},
+            "config": dict(plan.recipe.values),
             "is_tuned": plan.is_tuned,
         },
         history=pd.DataFrame(rows, columns=list(EPOCH_COLUMNS)),
@@ -210,7 +211,10 @@ def test_a_run_is_not_trained_ahead_again_for_being_called_tuned(tmp_path: Path)
     folder = StudyFolder(tmp_path)
     plan = plan_final_runs(replace(CONFIG, archs=("mobilenet",), seeds=1), None)[0]
     folder.final.write(_made(plan))
-    renamed, other = replace(plan, is_tuned=True), replace(plan, recipe=replace(plan.recipe, lr=5e-3))
+    renamed, other = (
+        replace(plan, is_tuned=True),
+        replace(plan, recipe=replace(plan.recipe, values=dict(plan.recipe.values) | {"lr": 5e-3})),
+    )
     assert missing_runs([renamed, other], folder) == [renamed, other]
     assert untrained_runs([renamed, other, replace(plan, seed=1)], folder) == [other, replace(plan, seed=1)]
 

@@ -13,7 +13,8 @@ import pytest
 
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from models.training.history import EpochResult
-from study.search.ledger import Ledger, Trial
+from study.search.ledger import Ledger
+from study.search.trial import Trial
 from tests.builders import epoch
 
 
@@ -24,12 +25,12 @@ def journal(tmp_path: Path) -> Path:
 
 def _filled(journal: Path) -> Ledger:
     ledger = Ledger(journal)
-    ledger.ask("alexnet", 0, 1e-3, 0.5)
-    ledger.ask("mobilenet", 0, 1e-3, 0.0)
+    ledger.ask("alexnet", 0, {"lr": 1e-3, "dropout": 0.5})
+    ledger.ask("mobilenet", 0, {"lr": 1e-3, "dropout": 0.0})
     ledger.report("mobilenet-0", epoch(1, 0.9, 0.3))
     ledger.report("alexnet-0", epoch(1, 0.8, 0.4))
     ledger.end("mobilenet-0", "PRUNED")
-    ledger.ask("alexnet", 1, 0.1 + 0.2, 1 / 3)
+    ledger.ask("alexnet", 1, {"lr": 0.1 + 0.2, "dropout": 1 / 3})
     ledger.report("alexnet-0", epoch(2, 0.7, 0.6))
     ledger.report("alexnet-0", epoch(3, 0.75, 0.9))
     ledger.end("alexnet-0", "STOPPED_EARLY")
@@ -68,7 +69,7 @@ def test_a_ledger_is_read_back_as_it_was(journal: Path) -> None:
     before.report("alexnet-1", EpochResult(1, math.nan, math.inf, 0.1, 0.1 + 0.2))
     after = Ledger(journal)
     assert _view(after) == _view(before)
-    assert after.trial("alexnet-1").lr == 0.1 + 0.2
+    assert after.trial("alexnet-1").values["lr"] == 0.1 + 0.2
 
 
 def test_what_is_told_is_on_the_disk(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +179,7 @@ def test_the_table_of_trials(journal: Path) -> None:
     ledger = _filled(journal)
     ledger.report("alexnet-1", epoch(1, math.nan))
     ledger.end("alexnet-1", "DIVERGED")
-    ledger.ask("mobilenet", 1, 2e-3, 0.1)
+    ledger.ask("mobilenet", 1, {"lr": 2e-3, "dropout": 0.1})
     table = ledger.trials_table()
     assert list(table.columns) == list(TRIAL_COLUMNS)
     assert table["trial_id"].tolist() == ["alexnet-0", "alexnet-1", "mobilenet-0"], "by network, ended ones alone"
@@ -206,7 +207,7 @@ def test_the_table_of_epochs(journal: Path) -> None:
 def test_scores_are_those_of_the_weights_kept() -> None:
     losses, accuracies = (0.9, 0.7, 0.8, 0.7, 0.6), (0.1, 0.5, 0.9, 0.8, 0.4)
     rows = [epoch(number, *pair) for number, pair in enumerate(zip(losses, accuracies, strict=True), start=1)]
-    assert Trial("alexnet", 3, 1e-3, 0.0, history=rows).scores() == [0.1, 0.5, 0.5, 0.5, 0.4]
+    assert Trial("alexnet", 3, {"lr": 1e-3, "dropout": 0.0}, history=rows).scores() == [0.1, 0.5, 0.5, 0.5, 0.4]
 
 
 def test_a_journal_of_epochs_whose_validation_was_not_timed_is_whole(journal: Path) -> None:

@@ -13,9 +13,11 @@ from optuna.trial import TrialState
 
 from models.training.history import EpochResult, outcome_of
 from models.training.recipe import TrainingConfig
-from study.search.ledger import Ledger, Trial
+from study.search.ledger import Ledger
 from study.search.search import Search
-from study.settings.config import RUNGS, STARTUP_TRIALS, Rungs, StudyConfig
+from study.search.trial import Trial
+from study.settings.config import StudyConfig
+from study.settings.search_space import RUNGS, STARTUP_TRIALS, Rungs
 from tests.builders import epoch
 
 ARCHS = ("alexnet", "mobilenet")
@@ -54,7 +56,7 @@ def _flat(score: float) -> Curve:
 
 def _varied(trial: Trial, number: int) -> EpochResult:
     """Scores that depend on the configuration; some trials run out of patience, some diverge, at once or later."""
-    score = 0.9 - 0.1 * abs(np.log10(trial.lr) + 3) - 0.1 * trial.dropout
+    score = 0.9 - 0.1 * abs(np.log10(trial.values["lr"]) + 3) - 0.1 * trial.values["dropout"]
     match trial.number % 6:
         case 2:
             return epoch(number, 1 / min(number, 2) + 0.01 * number, 0.97)
@@ -111,7 +113,9 @@ def test_trial_0_is_the_documented_baseline(tmp_path: Path) -> None:
     _play(search, _varied)
     for arch, dropout in (("alexnet", 0.5), ("mobilenet", 0.0)):
         first, *others = search.ledger.trials(arch)
-        assert search.recipe(first) == TrainingConfig(1e-3, dropout, max_epochs=9, patience=5, batch_size=128)
+        assert search.recipe(first) == TrainingConfig(
+            {"lr": 1e-3, "dropout": dropout}, max_epochs=9, patience=5, batch_size=128
+        )
         assert all(1e-4 <= trial.lr <= 1e-2 and 0 <= trial.dropout <= 0.7 for trial in others)
         assert len({(trial.lr, trial.dropout) for trial in others}) == 2
 
@@ -304,7 +308,7 @@ def test_every_way_to_end(tmp_path: Path) -> None:
     assert [told[0].value, told[2].value] == [0.8, 0.9]
     assert told[1].intermediate_values == {1: 0.3, 2: 0.3}
     assert told[3].intermediate_values == {}
-    assert [(t.params["lr"], t.params["dropout"]) for t in told] == [(t.lr, t.dropout) for t in search.ledger.trials()]
+    assert [trial.params for trial in told] == [trial.values for trial in search.ledger.trials()]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -386,7 +390,7 @@ def test_killed_with_several_running(tmp_path: Path) -> None:
         assert (tmp_path / "journal.jsonl").read_bytes().startswith(b"".join(lines[:count]))
         for trial in search.ledger.trials():
             assert [row.epoch for row in trial.history] == list(range(1, len(trial.history) + 1))
-            assert trial.number > 0 or (trial.lr, trial.is_baseline) == (1e-3, True)
+            assert trial.number > 0 or (trial.values["lr"], trial.is_baseline) == (1e-3, True)
 
 
 def test_killed_between_a_trials_last_epoch_and_its_end(tmp_path: Path) -> None:
@@ -443,7 +447,7 @@ def test_a_search_that_is_done_stays_as_it_is(tmp_path: Path) -> None:
 def test_the_best_trial(tmp_path: Path, rows: list[tuple[float, float, str | None]], best: int | None) -> None:
     search = _search(tmp_path, _config(trials=len(rows) + 1, archs=("alexnet",)))
     for number, (accuracy, loss, status) in enumerate(rows):
-        trial = search.ledger.ask("alexnet", number, 1e-3, 0.1 * number)
+        trial = search.ledger.ask("alexnet", number, {"lr": 1e-3, "dropout": 0.1 * number})
         search.ledger.report(trial.trial_id, epoch(1, loss, accuracy))
         if status is not None:
             search.ledger.end(trial.trial_id, status)  # type: ignore[arg-type]

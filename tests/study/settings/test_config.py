@@ -10,7 +10,8 @@ import pytest
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
-from study.settings.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check
+from study.settings.config import PRESETS, StudyConfig, check
+from study.settings.search_space import RUNGS, SEARCH_SPACE
 
 
 def test_the_documented_presets() -> None:
@@ -24,7 +25,10 @@ def test_the_documented_presets() -> None:
 
 
 def test_the_documented_search() -> None:
-    assert (SEARCH_SPACE.lr, SEARCH_SPACE.dropout) == ((1e-4, 1e-2), (0.0, 0.7))
+    assert SEARCH_SPACE.to_json() == {
+        "lr": {"low": 1e-4, "high": 1e-2, "log": True},
+        "dropout": {"low": 0.0, "high": 0.7, "log": False},
+    }
     assert [RUNGS.first(cap) for cap in (1, 3, 6, 12, 20, 50)] == [1, 2, 3, 5, 8, 8]
     assert RUNGS.reduction_factor == 2
 
@@ -50,7 +54,7 @@ def test_no_rung_lies_before_so_many_optimizer_steps(n_train: int, cap: int, exp
 
 @pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])
 def test_the_documented_baseline(arch: str, dropout: float) -> None:
-    expected = TrainingConfig(lr=1e-3, dropout=dropout, max_epochs=50, patience=5, batch_size=128)
+    expected = TrainingConfig({"lr": 1e-3, "dropout": dropout}, max_epochs=50, patience=5, batch_size=128)
     assert StudyConfig().baseline_training(arch) == expected
     assert replace(StudyConfig(), max_epochs=7).baseline_training(arch) == replace(expected, max_epochs=7)
 
@@ -58,7 +62,7 @@ def test_the_documented_baseline(arch: str, dropout: float) -> None:
 @pytest.mark.parametrize("arch", list(ARCHITECTURES))
 def test_baselines_lie_within_the_search_space(arch: str) -> None:
     baseline = StudyConfig().baseline_training(arch)
-    assert SEARCH_SPACE.lr[0] <= baseline.lr <= SEARCH_SPACE.lr[1]
+    assert all(SEARCH_SPACE.holds(name, value) for name, value in baseline.values.items())
     assert SEARCH_SPACE.dropout[0] <= baseline.dropout <= SEARCH_SPACE.dropout[1]
 
 
