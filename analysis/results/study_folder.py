@@ -211,8 +211,8 @@ class StudyFolder:
     # The search.
 
     def write_trials(self, trials: pd.DataFrame) -> None:
-        """Columns TRIAL_COLUMNS, a row a trial."""
-        write_csv(self.path / "trials.csv", trials[list(TRIAL_COLUMNS)])
+        """Write a row for each trial: TRIAL_COLUMNS and the further hyperparameters."""
+        write_csv(self.path / "trials.csv", trials)
 
     def read_trials(self) -> pd.DataFrame | None:
         """The trials, or None if there was no search. Raises DamagedFile."""
