@@ -148,7 +148,7 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert sum(shares.values()) == pytest.approx(1)
 
     figure = search_space(trials, {"alexnet": "AlexNet"}, THREE.to_json(), {"alexnet": "alexnet-0"})
-    panels = [ax for ax in figure.axes if ax.get_title()]
+    panels = [ax for ax in figure.axes if ax.get_xlabel()]
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in panels] == [
         ("learning rate", "dropout"),
         ("learning rate", "pooling"),

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
 
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
 from study.settings.config import PRESETS, StudyConfig, check
-from study.settings.search_space import RUNGS, SEARCH_SPACE
+from study.settings.search_space import RUNGS, SEARCH_SPACE, SearchSpace
 
 
 def test_the_documented_presets() -> None:
@@ -63,7 +64,6 @@ def test_the_documented_baseline(arch: str, dropout: float) -> None:
 def test_baselines_lie_within_the_search_space(arch: str) -> None:
     baseline = StudyConfig().baseline_training(arch)
     assert all(SEARCH_SPACE.holds(name, value) for name, value in baseline.values.items())
-    assert SEARCH_SPACE.dropout[0] <= baseline.dropout <= SEARCH_SPACE.dropout[1]
 
 
 @pytest.mark.parametrize("config", [*PRESETS.values(), StudyConfig(data_dir=Path("/a b"), archs=("x",), seed=2**70)])
@@ -111,3 +111,23 @@ def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
 )
 def test_what_is_not(changed: dict[str, Any]) -> None:
     check(replace(StudyConfig(), **changed))
+
+
+def test_a_search_space_that_training_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = {
+        "lr, dropout, width; give it those that the training loop reads: lr, dropout": {"width": (1, 2)},
+        "the baseline dropout of 'alexnet', 0.5, lies outside the search space": {"dropout": (0.0, 0.3)},
+    }
+    for message, ranges in spaces.items():
+        changed = {name: FloatDistribution(*ends) for name, ends in ranges.items()}
+        monkeypatch.setattr("study.settings.config.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
+        with pytest.raises(BadInput, match=message):
+            check(StudyConfig())
+
+
+def test_equal_recipes_are_equal_and_have_one_hash() -> None:
+    recipe, same = (StudyConfig().training({"lr": 1e-3, "dropout": 0.5}) for _ in range(2))
+    assert (recipe, hash(recipe)) == (same, hash(same))
+    assert recipe != StudyConfig().training({"lr": 1e-3, "dropout": 0.4})
+    older_checkpoint = {"lr": 1e-3, "dropout": 0.5, "max_epochs": 50, "patience": 5, "batch_size": 128}
+    assert recipe.to_json() == older_checkpoint
