@@ -10,7 +10,6 @@ from typing import Any, Literal, get_type_hints
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import HYPERPARAMETERS, TrainingConfig, Value, baseline_recipe
 from study.errors import BadInput
-from study.settings.search_space import SEARCH_SPACE
 
 # The finest share of a processor or a GPU that a run may ask for.
 LEAST_SHARE = 0.001
@@ -120,6 +119,9 @@ def _is_share(share: float) -> bool:
 
 
 def _check_archs(archs: tuple[str, ...]) -> None:
+    # Imported here, because every worker imports this module and none needs Optuna.
+    from study.settings.search_space import SEARCH_SPACE
+
     if set(SEARCH_SPACE.ranges) != set(HYPERPARAMETERS):
         found, read = ", ".join(SEARCH_SPACE.ranges), ", ".join(HYPERPARAMETERS)
         raise BadInput(f"the search space has {found}; give it those that the training loop reads: {read}")

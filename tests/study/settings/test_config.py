@@ -116,11 +116,11 @@ def test_what_is_not(changed: dict[str, Any]) -> None:
 def test_a_search_space_that_training_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spaces = {
         "lr, dropout, width; give it those that the training loop reads: lr, dropout": {"width": (1, 2)},
-        "the baseline dropout of 'alexnet', 0.5, lies outside the search space": {"dropout": (0.0, 0.3)},
+        "the baseline dropout of 'alexnet', 0.5, lies outside the range of the search": {"dropout": (0.0, 0.3)},
     }
     for message, ranges in spaces.items():
         changed = {name: FloatDistribution(*ends) for name, ends in ranges.items()}
-        monkeypatch.setattr("study.settings.config.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
+        monkeypatch.setattr("study.settings.search_space.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
         with pytest.raises(BadInput, match=message):
             check(StudyConfig())
 
