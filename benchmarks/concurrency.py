@@ -32,7 +32,7 @@ from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
-from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
+from models.training.recipe import baseline_recipe
 from study.cluster.capacity import divide
 from study.cluster.session import ray_session
 from study.settings.config import StudyConfig
@@ -52,7 +52,7 @@ class _Worker:
         self._runs = {
             arch: TrainingRun(
                 architecture,
-                TrainingConfig(BASELINE_LEARNING_RATE, architecture.baseline_dropout, 10_000, 10_000),
+                baseline_recipe(architecture.baseline_dropout, 10_000, 10_000),
                 data,
                 RunSeeds.of(number),
                 device,

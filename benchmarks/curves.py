@@ -35,7 +35,7 @@ from models.training.history import EpochResult
 from models.training.loop import TrainingRun
 from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
 from study.data import datasets
-from study.settings.config import SEARCH_SPACE
+from study.settings.search_space import SEARCH_SPACE
 
 COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
 CPU = torch.device("cpu")
@@ -58,10 +58,10 @@ def tasks(configurations: int, max_epochs: int) -> list[Task]:
     A larger number of configurations begins with the same points.
     """
     points = qmc.Halton(2, rng=np.random.default_rng(0)).random(configurations)
-    low, high = np.log10(SEARCH_SPACE.lr)
+    configs = [SEARCH_SPACE.at(point) for point in points.tolist()]
     # Rounded, so that the table holds exactly the values that were trained.
-    lrs = [float(f"{10 ** (low + u * (high - low)):.4g}") for u in points[:, 0]]
-    dropouts = [round(float(np.interp(u, (0, 1), SEARCH_SPACE.dropout)), 4) for u in points[:, 1]]
+    lrs = [float(f"{config['lr']:.4g}") for config in configs]
+    dropouts = [round(float(config["dropout"]), 4) for config in configs]
     designs = {
         arch: [(BASELINE_LEARNING_RATE, architecture.baseline_dropout), *zip(lrs, dropouts, strict=True)]
         for arch, architecture in ARCHITECTURES.items()
@@ -76,7 +76,7 @@ def tasks(configurations: int, max_epochs: int) -> list[Task]:
 def record(task: Task, data: TrainingData) -> pd.DataFrame:
     """Trains one configuration to its end on one thread."""
     torch.set_num_threads(1)
-    config = TrainingConfig(task.lr, task.dropout, task.max_epochs)
+    config = TrainingConfig({"lr": task.lr, "dropout": task.dropout}, task.max_epochs)
     results = train(data, task.arch, config, RunSeeds.of(0, "curves", task.arch, task.number))
     rows = [{"arch": task.arch, "lr": task.lr, "dropout": task.dropout, **vars(result)} for result in results]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -102,7 +102,7 @@ class Live:
         self._curves: dict[tuple[float, float, int], Curve] = {}
 
     def __call__(self, lr: float, dropout: float, seed: int) -> Curve:
-        config = TrainingConfig(lr, dropout, self.max_epochs)
+        config = TrainingConfig({"lr": lr, "dropout": dropout}, self.max_epochs)
         if (lr, dropout, seed) not in self._curves:
             rows = train(self._data, self._arch, config, RunSeeds.of(seed, "live", self._arch))
             self._curves[lr, dropout, seed] = Curve((lr, dropout), rows, config)

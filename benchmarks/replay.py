@@ -10,8 +10,8 @@ import pandas as pd
 
 from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.recipe import TrainingConfig
-from study.search.ledger import Trial
-from study.settings.config import SEARCH_SPACE
+from study.search.trial import Trial
+from study.settings.search_space import SEARCH_SPACE
 
 
 class Curve:
@@ -69,13 +69,17 @@ class Recorded:
         if not self._curves:
             raise ValueError(f"the table holds no curve of {arch!r}")
         self._keys = list(self._curves)
-        self._places = np.array([SEARCH_SPACE.place(*key) for key in self._keys])
+        self._places = np.array([_place(*key) for key in self._keys])
         self.max_epochs = max(len(rows) for rows in self._curves.values())
 
     def __call__(self, lr: float, dropout: float, seed: int = 0) -> Curve:
-        distances = ((self._places - SEARCH_SPACE.place(lr, dropout)) ** 2).sum(axis=1)
+        distances = ((self._places - _place(lr, dropout)) ** 2).sum(axis=1)
         key = self._keys[int(distances.argmin())]
-        return Curve(key, self._curves[key], TrainingConfig(*key, max_epochs=self.max_epochs))
+        return Curve(key, self._curves[key], TrainingConfig({"lr": key[0], "dropout": key[1]}, self.max_epochs))
+
+
+def _place(lr: float, dropout: float) -> tuple[float, ...]:
+    return SEARCH_SPACE.place({"lr": lr, "dropout": dropout})
 
 
 class Side(Protocol):
@@ -140,12 +144,12 @@ class Played:
         return since
 
 
-def play(side: Side, curve_of: Callable[[float, float], Curve], workers: int) -> Played:
+def play(side: Side, curve_of: Callable[..., Curve], workers: int) -> Played:
     """Plays a search to its end.
 
     Args:
         side: the search to play.
-        curve_of: returns the curve of a learning rate and a dropout.
+        curve_of: returns the curve of a configuration, called with its `lr` and `dropout`.
         workers: number of trials at a time. An epoch takes its recorded seconds on the clock.
     """
     clock, epochs, order = 0.0, 0, 0
@@ -156,7 +160,7 @@ def play(side: Side, curve_of: Callable[[float, float], Curve], workers: int) ->
     curves: dict[str, Curve] = {}
     while True:
         while len(running) < workers and (trial := side.next_trial()):
-            curve = curves[trial.trial_id] = curve_of(trial.lr, trial.dropout)
+            curve = curves[trial.trial_id] = curve_of(**trial.values)
             tried.append((trial, curve))
             first = curve.row(1)
             assert first is not None

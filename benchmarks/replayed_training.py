@@ -17,10 +17,10 @@ def replay(config: dict[str, Any], *, settings: Any, **_: object) -> None:
     """Replaces `study.search.trial_worker.train_trial`: its epochs take no time."""
     _wait_for_the_others(str(settings.checkpoints))
     recipe = config["recipe"]
-    rng = np.random.default_rng([config["number"], int(recipe["lr"] * 1e9)])
+    rng = np.random.default_rng([config["number"], int(recipe["values"]["lr"] * 1e9)])
     best, since = math.inf, 0
     for epoch in range(1, recipe["max_epochs"] + 1):
-        row = _result(recipe["lr"], recipe["dropout"], epoch, rng)
+        row = _result(**recipe["values"], epoch=epoch, rng=rng)
         since = 0 if row["val_loss"] < best else since + 1
         best = min(best, row["val_loss"])
         tune.report(row)

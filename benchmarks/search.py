@@ -44,10 +44,10 @@ from scipy import stats
 from analysis.results.files import without_nan
 from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
-from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler, UnwarpedSampler
+from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE
-from study.settings.config import RUNGS, Rungs
+from study.settings.search_space import RUNGS, Rungs
 
 RECORDED = Path(__file__).with_name("curves.csv")
 FEWEST = 48
@@ -69,7 +69,6 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
         "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
         "5 trials to start": partial(ours, startup_trials=5),
         "may repeat itself": partial(ours, sampler=RepeatingSampler),
-        "scores not warped": partial(ours, sampler=UnwarpedSampler),
         "TPE, 5 trials to start": partial(ours, sampler=TpeSampler, startup_trials=5),
     }
 

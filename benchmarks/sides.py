@@ -6,14 +6,13 @@ the validation accuracy, or the loss, of the weights that a trial would keep.
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import optuna
-from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
@@ -21,11 +20,13 @@ from benchmarks.replay import Side
 from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
 from models.training.history import EpochResult
-from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
-from study.search.ledger import Ledger, Status, Trial
+from models.training.recipe import Value, baseline_recipe
+from study.search.ledger import Ledger
 from study.search.sampler import Sampler
 from study.search.search import Search
-from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
+from study.search.trial import Status, Trial
+from study.settings.config import StudyConfig
+from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs
 
 MakeSide = Callable[[str, int, int, int], Side]
 """Makes a side from the name of a network, the number of trials, the cap on epochs, and a seed."""
@@ -53,27 +54,18 @@ class TpeSampler(Sampler):
     TPE ranks trials that ended by themselves first, then trials that a rung stopped, then diverged ones.
     """
 
-    def _improve(self, number: int) -> tuple[float, float]:
+    def _improve(self, number: int) -> dict[str, Value]:
         seed = integer(stream(self._seed, "sampler", self.study.study_name, number))
         tpe = optuna.samplers.TPESampler(n_startup_trials=self._startup_trials, multivariate=True, seed=seed)
         shown = optuna.create_study(direction="maximize", sampler=tpe)
         shown.add_trials(self.study.get_trials(deepcopy=False))
-        params = shown.ask(self._distributions).params
-        return params["lr"], params["dropout"]
-
-
-class UnwarpedSampler(Sampler):
-    """Fits this project's Gaussian process to the scores without warping them."""
-
-    @staticmethod
-    def warp(scores: np.ndarray) -> np.ndarray:
-        return scores
+        return shown.ask(dict(self._space.ranges)).params
 
 
 class RepeatingSampler(Sampler):
     """Lets this project's sampler propose the same configuration again."""
 
-    def _is_apart(self, config: tuple[float, float]) -> bool:
+    def _is_apart(self, values: Mapping[str, Value]) -> bool:
         return True
 
 
@@ -92,7 +84,7 @@ class ThisProject:
         steps_per_epoch: float = math.inf,
     ) -> None:
         config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed)
-        baseline = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout, max_epochs)
+        baseline = baseline_recipe(ARCHITECTURES[arch].baseline_dropout, max_epochs)
         self._search = _CurvesEndTrials(
             config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, startup_trials, steps_per_epoch
         )
@@ -133,12 +125,11 @@ class RandomSearch:
         if not self._left:
             return None
         self._left -= 1
-        self.trials.append(Trial(self._arch, len(self.trials), *self.suggest()))
+        self.trials.append(Trial(self._arch, len(self.trials), self.suggest()))
         return self.trials[-1]
 
-    def suggest(self) -> tuple[float, float]:
-        low, high = np.log(SEARCH_SPACE.lr)
-        return float(np.exp(self._rng.uniform(low, high))), float(self._rng.uniform(*SEARCH_SPACE.dropout))
+    def suggest(self) -> dict[str, Value]:
+        return SEARCH_SPACE.at(self._rng.random(len(SEARCH_SPACE.ranges)).tolist())
 
     def report(self, trial: Trial, row: EpochResult) -> bool:
         trial.history.append(row)
@@ -204,15 +195,10 @@ class OptunaAlone(RandomSearch):
         )
         self._running: dict[str, optuna.Trial] = {}
 
-    def suggest(self) -> tuple[float, float]:
-        running = self._study.ask(
-            {
-                "lr": FloatDistribution(*SEARCH_SPACE.lr, log=True),
-                "dropout": FloatDistribution(*SEARCH_SPACE.dropout),
-            }
-        )
+    def suggest(self) -> dict[str, Value]:
+        running = self._study.ask(dict(SEARCH_SPACE.ranges))
         self._running[f"{self._arch}-{len(self.trials)}"] = running
-        return running.params["lr"], running.params["dropout"]
+        return running.params
 
     def report(self, trial: Trial, row: EpochResult) -> bool:
         trial.history.append(row)

@@ -46,7 +46,7 @@ from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
-from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig
+from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, baseline_recipe
 from study.cluster.environment import ALLOCATION
 from study.data import datasets
 
@@ -86,7 +86,7 @@ def project(setting: Setting) -> Round:
     torch.set_num_threads(setting.threads)
     images = _decoded(setting.folder, setting.images)
     split = Split(np.arange(setting.images), np.arange(10))
-    config = TrainingConfig(BASELINE_LEARNING_RATE, ARCHITECTURES[setting.arch].baseline_dropout, 10_000, 10_000)
+    config = baseline_recipe(ARCHITECTURES[setting.arch].baseline_dropout, 10_000, 10_000)
     data = TrainingData.from_split(images, split, 10)
     run = TrainingRun(ARCHITECTURES[setting.arch], config, data, RunSeeds.of(0), DEVICE, resolve("auto", DEVICE))
     return lambda: run.train_epoch().seconds / setting.steps

@@ -61,7 +61,7 @@ def training_run(
 ) -> TrainingRun:
     return TrainingRun(
         architecture,
-        config or TrainingConfig(lr=1e-2, dropout=0.1, max_epochs=4, batch_size=16),
+        config or TrainingConfig({"lr": 1e-2, "dropout": 0.1}, max_epochs=4, batch_size=16),
         data or training_data(noise(60)),
         RunSeeds.of(seed, "test"),
         device,

@@ -1,14 +1,16 @@
 """Figures of the search: pure functions from tables to matplotlib figures.
 
-`columns` is 2 for a page and 1 for a phone; `architectures` maps names to titles, in the order of the study.
+`columns` is 2 for a page and 1 for a phone. `architectures` maps the networks' names to titles, in the study's order.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -31,8 +33,10 @@ from analysis.figures.style import (
 )
 from analysis.statistics.search_progress import BestScores
 
-# How the end of a trial is drawn; the others reached the cap or ran out of patience.
+# The markers of trials that did not end by themselves.
 _ENDS = {"PRUNED": "X", "DIVERGED": "v", "FAILED": "v"}
+_LABELS = {"lr": "learning rate", "val_accuracy": "validation accuracy"}
+_SCORE = {"low": 0.0, "high": 1.0, "log": False}
 
 
 @mpl.rc_context(STYLE)
@@ -43,21 +47,23 @@ def search_space(
     chosen: Mapping[str, str] | None = None,
     columns: int = 2,
 ) -> Figure:
-    """Dropout against learning rate of every trial, coloured by its score, a panel an architecture.
+    """Draw every trial, coloured by its score: a panel for each network and pair of hyperparameters.
 
     Args:
-        trials: a row a trial: trial_id, arch, lr, dropout, status, val_accuracy in [0, 1], is_baseline.
-        space: for lr and dropout the low and high end of the range searched.
-        chosen: the trial_id of the tuned configuration, by architecture.
+        trials: a row a trial: trial_id, arch, status, val_accuracy in [0, 1], is_baseline, and the hyperparameters.
+        space: for each hyperparameter `low`, `high` and `log` of its range, or its `choices`. The pair of a single
+            hyperparameter is the score.
+        chosen: the trial_id of the tuned configuration, by network.
     """
-    figure, axes = panels(len(architectures), columns, height=2.7)
+    pairs = list(combinations(space, 2)) or [(name, "val_accuracy") for name in space]
+    figure, axes = panels(len(architectures) * len(pairs), columns, height=2.7)
     scores = 100 * trials["val_accuracy"].dropna().to_numpy(float) if len(trials) else np.empty(0)
     low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
     shades = ScalarMappable(Normalize(low, high if high > low else low + 1), "cividis_r")
-    for ax, (arch, title) in zip(axes, architectures.items(), strict=True):
+    for ax, ((arch, title), pair) in zip(axes, product(architectures.items(), pairs), strict=True):
         of_arch = trials[trials["arch"] == arch] if len(trials) else trials
         for trial in of_arch.to_dict("records"):
-            at, score = ([trial["lr"]], [trial["dropout"]]), trial["val_accuracy"]
+            at, score = [[_position(trial[name], space.get(name, _SCORE))] for name in pair], trial["val_accuracy"]
             face = "none" if pd.isna(score) else shades.to_rgba(100 * score)
             style: dict[str, Any] = {"mfc": face, "mec": INK, "mew": 0.6, "linestyle": "", "clip_on": False}
             ax.plot(*at, marker=_ENDS.get(trial["status"], "o"), markersize=6.5, zorder=3, **style)
@@ -67,14 +73,9 @@ def search_space(
                 ax.plot(*at, "o", mfc="none", mec=COLOURS[1], mew=1.6, markersize=12, clip_on=False)
         if not len(of_arch):
             say(ax, "no trials")
-        (left, right), (bottom, top) = ([space[name][end] for end in ("low", "high")] for name in ("lr", "dropout"))
-        ax.set(xlabel="learning rate", ylabel="dropout", xscale="log")
         ax.set_title(label(title, 36))
-        ax.set_xlim(left * (left / right) ** 0.04, right * (right / left) ** 0.04)
-        ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-        ax.xaxis.set_minor_locator(NullLocator())
+        for which, name in zip("xy", pair, strict=True):
+            _scale_axis(ax, which, name, space.get(name, _SCORE))
     if axes:
         side = "right" if columns > 1 else "bottom"
         figure.colorbar(shades, ax=axes, label="validation accuracy (%)", location=side, aspect=30)
@@ -93,6 +94,33 @@ def search_space(
     return figure
 
 
+def _position(value: Any, scale: Mapping[str, Any]) -> float:
+    """Return where a value stands on its axis: a number at itself, a choice at its place in the list."""
+    if "choices" not in scale:
+        return float(value)
+    # A table may give a number back as another type than study.json.
+    return next(place for place, choice in enumerate(scale["choices"]) if value == choice or str(value) == str(choice))
+
+
+def _scale_axis(ax: Axes, which: str, name: str, scale: Mapping[str, Any]) -> None:
+    """Label the x or y axis with a hyperparameter, and make it hold the hyperparameter's range."""
+    axis, set_limits = getattr(ax, f"{which}axis"), getattr(ax, f"set_{which}lim")
+    ax.set(**{f"{which}label": label(_LABELS.get(name, name), 24)})
+    if "choices" in scale:
+        axis.set_ticks(range(len(scale["choices"])), [label(str(choice), 12) for choice in scale["choices"]])
+        set_limits(-0.5, len(scale["choices"]) - 0.5)
+    elif scale["log"]:
+        low, high = scale["low"], scale["high"]
+        ax.set(**{f"{which}scale": "log"})
+        set_limits(low * (low / high) ** 0.04, high * (high / low) ** 0.04)
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
+    else:
+        margin = 0.05 * (scale["high"] - scale["low"])
+        set_limits(scale["low"] - margin, scale["high"] + margin)
+
+
 @mpl.rc_context(STYLE)
 def search_curves(
     history: pd.DataFrame,
@@ -101,13 +129,13 @@ def search_curves(
     chosen: Mapping[str, str] | None = None,
     columns: int = 2,
 ) -> Figure:
-    """Validation accuracy against epoch, a panel an architecture, a line a trial.
+    """Draw validation accuracy against epoch: a panel for each network, a line for each trial.
 
     Args:
         history: a row an epoch of a trial: trial_id, epoch, val_accuracy in [0, 1]. May be empty.
         trials: a row a trial: trial_id, arch, status, is_baseline. May be empty.
-        architectures: name to title, one panel each.
-        chosen: the trial_id to stress, by architecture.
+        architectures: name to title, a panel each.
+        chosen: the trial_id to stress, by network.
     """
     figure, axes = panels(len(architectures), columns, height=2.6)
     curves = {str(name): curve for name, curve in history.groupby("trial_id")} if len(history) else {}
@@ -150,11 +178,11 @@ def search_curves(
 def trial_lengths(
     trials: pd.DataFrame, architectures: Mapping[str, str], rungs: Sequence[int], columns: int = 2
 ) -> Figure:
-    """How far every trial came, a line a trial, with the rungs that could stop it, a panel an architecture.
+    """Draw how far every trial came, and the rungs that could stop it: a panel for each network, a line for each trial.
 
     Args:
         trials: a row a trial: arch, status, epochs, is_baseline.
-        rungs: their epochs.
+        rungs: the epochs of the rungs.
     """
     most = max((int((trials["arch"] == arch).sum()) for arch in architectures if len(trials)), default=0)
     furthest = max([1, *rungs, *(trials["epochs"] if len(trials) else [])])
@@ -197,10 +225,10 @@ def trial_lengths(
 
 @mpl.rc_context(STYLE)
 def best_score_against_budget(curves: Mapping[str, BestScores], columns: int = 2) -> Figure:
-    """Best validation accuracy against trials, beside what as many independent ones would give, and against epochs.
+    """Draw the best validation accuracy against trials, beside that many independent trials, and against epochs.
 
     Args:
-        curves: by the title of the architecture.
+        curves: the best scores, by the title of the network.
     """
     figure, axes = panels(2, columns, height=2.6)
     handles = []

@@ -120,8 +120,8 @@ class StudyFolder:
     # The search.
 
     def write_trials(self, trials: pd.DataFrame) -> None:
-        """Writes trials.csv: columns TRIAL_COLUMNS, one row a trial."""
-        write_csv(self.path / "trials.csv", trials[list(TRIAL_COLUMNS)])
+        """Writes trials.csv: columns TRIAL_COLUMNS and further hyperparameters, one row a trial."""
+        write_csv(self.path / "trials.csv", trials)
 
     def read_trials(self) -> pd.DataFrame | None:
         """Reads the trials; None if there was no search. Raises DamagedFile."""

@@ -57,7 +57,7 @@ class RunPlan:
     @property
     def made(self) -> tuple[dict[str, Any], bool]:
         """Return what metrics.json says of the finished run: its configuration, and whether it is the tuned one."""
-        return {"lr": self.recipe.lr, "dropout": self.recipe.dropout}, self.is_tuned
+        return dict(self.recipe.values), self.is_tuned
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How much each hyperparameter mattered in a search, by Optuna."""
+"""The importance of each hyperparameter in a search, computed by Optuna."""
 
 import shutil
 import tempfile
@@ -13,19 +13,19 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.results.optuna_database import open_database
 
-# Of fewer trials the shares cannot be told from those of scores in random order.
+# At least this many trials, because with fewer the shares are like the shares of scores in random order.
 LEAST_TRIALS = 16
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What one search says of its hyperparameters.
+    """Holds the importance of each hyperparameter in one search.
 
     Attributes:
-        trials: those with a score, one that a rung stopped at its last: they were stopped for what is asked here, so
-            that without them the shares may say the opposite.
-        shares: of the variance of the score between them, by hyperparameter, summing to 1; empty if unknown.
-        reason: why they are unknown.
+        trials: number of trials with a score. A trial that a rung stopped counts with its last score: it was stopped
+            because of its hyperparameters, so without it the shares may say the opposite.
+        shares: each hyperparameter's share of the variance of the score, summing to 1; empty if unknown.
+        reason: why the shares are unknown.
     """
 
     trials: int = 0
@@ -34,9 +34,9 @@ class Importance:
 
 
 def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, Importance]:
-    """Importance by fANOVA (Hutter, Hoos and Leyton-Brown, 2014), for the Optuna study of each architecture.
+    """Compute importance by fANOVA (Hutter, Hoos and Leyton-Brown, 2014) for the Optuna study of each network.
 
-    The database is not touched, and the same one gives the same numbers. Whatever is wrong with it becomes a reason.
+    The database stays as it is, and equal databases give equal numbers. A fault of the database becomes a reason.
     """
     names = list(architectures)
     if not database.is_file():
@@ -53,13 +53,13 @@ def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, 
                 else Importance(reason="optuna.db does not hold its search")
                 for name in names
             }
-        # A damaged database can fail anywhere in SQLite, SQLAlchemy, Alembic or Optuna, and the report can do without.
+        # A damaged database can fail anywhere in SQLite, SQLAlchemy, Alembic or Optuna. The report shows the reason.
         except Exception:
             return dict.fromkeys(names, Importance(reason="optuna.db cannot be read"))
 
 
 def importance(study: optuna.Study) -> Importance:
-    """Importance of the hyperparameters of one Optuna study."""
+    """Compute the importance of the hyperparameters of one Optuna study."""
     trials = _scored_trials(study)
     if len(trials) < LEAST_TRIALS:
         return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} trials with a score")
@@ -70,14 +70,14 @@ def importance(study: optuna.Study) -> Importance:
     scored.add_trials(trials)
     try:
         shares = get_param_importances(scored, evaluator=FanovaImportanceEvaluator(seed=0))
-    except RuntimeError:  # every resampled forest can miss the one score that differs
+    except RuntimeError:  # each forest resamples the trials, and can miss the one score that differs
         return Importance(len(trials), reason="the trials hardly differ in score")
     return Importance(len(trials), {name: float(shares[name]) for name in sorted(shares)})
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Optuna from telling of every study that it makes."""
+    """Keep Optuna from logging each study that it makes."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -87,7 +87,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _scored_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
-    """Those with a score, as completed ones, since fANOVA takes no others."""
+    """Return the trials with a score, as completed trials, because fANOVA takes only those."""
     return [
         create_trial(params=trial.params, distributions=trial.distributions, value=trial.value)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))

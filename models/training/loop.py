@@ -112,7 +112,7 @@ class TrainingRun:
         Its tensors are the run's own: save the state before the next epoch.
         """
         return {
-            "config": asdict(self._config),
+            "config": self._config.to_json(),
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             # None if they are the model's: without a second copy a state is a quarter smaller.
@@ -126,8 +126,8 @@ class TrainingRun:
         Raises:
             ValueError: if the state is of another configuration or another network; the run is then unchanged.
         """
-        if state["config"] != asdict(self._config):
-            raise ValueError(f"a state of {state['config']}, not of {asdict(self._config)}")
+        if state["config"] != self._config.to_json():
+            raise ValueError(f"a state of {state['config']}, not of {self._config.to_json()}")
         expected = shapes(self._model)
         for weights in (state["model"], state["best_weights"] or {}):
             found = {name: list(value.shape) for name, value in weights.items()}

@@ -1,7 +1,9 @@
 """The recipe of a training run, and the constants of the documented baseline."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from models.data import VALIDATION_FRACTION
 
@@ -12,6 +14,11 @@ RECIPE_VERSION = 1
 BATCH_SIZE = 128
 PATIENCE = 5
 BASELINE_LEARNING_RATE = 1e-3
+# The hyperparameters that the training loop reads.
+HYPERPARAMETERS = ("lr", "dropout")
+
+Value = float | int | str
+"""A hyperparameter's value: a number, or the name of a category."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +26,36 @@ class TrainingConfig:
     """Holds the recipe of one run.
 
     Attributes:
-        lr: learning rate of Adam (Kingma and Ba, 2015), positive.
-        dropout: probability in [0, 1) of zeroing a unit.
+        values: the hyperparameters by name, among them `lr` and `dropout`.
         max_epochs: cap on the epochs, at least 1.
         patience: the run stops after this many epochs without a lower validation loss, at least 1.
         batch_size: images a step, at least 1; the last step of an epoch takes the images that are left.
     """
 
-    lr: float
-    dropout: float
+    values: Mapping[str, Value] = field(hash=False)
     max_epochs: int
     patience: int = PATIENCE
     batch_size: int = BATCH_SIZE
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of Adam (Kingma and Ba, 2015), positive."""
+        return float(self.values["lr"])
+
+    @property
+    def dropout(self) -> float:
+        """The probability in [0, 1) of zeroing a unit."""
+        return float(self.values["dropout"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a checkpoint keeps it: the hyperparameters beside the rest."""
+        rest = {"max_epochs": self.max_epochs, "patience": self.patience, "batch_size": self.batch_size}
+        return {**self.values, **rest}
+
+
+def baseline_recipe(dropout: float, max_epochs: int, patience: int = PATIENCE) -> TrainingConfig:
+    """Return the documented recipe of a network, given its documented dropout."""
+    return TrainingConfig({"lr": BASELINE_LEARNING_RATE, "dropout": dropout}, max_epochs, patience)
 
 
 def steps_per_epoch(n_train: int) -> int:

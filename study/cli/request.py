@@ -9,11 +9,13 @@ from typing import Any
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from models.networks.registry import ARCHITECTURES
+from models.training.recipe import HYPERPARAMETERS
 from study.cli.command_line import Options, parse
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput
-from study.settings.config import SEARCH_SPACE, StudyConfig
+from study.settings.config import StudyConfig
+from study.settings.search_space import SEARCH_SPACE
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import FORMAT, search_settings
@@ -62,15 +64,19 @@ def read_request(arguments: Sequence[str]) -> Request:
 
 
 def _check_networks(config: StudyConfig) -> None:
-    low, high = SEARCH_SPACE.dropout
+    """Raises BadInput if a network is not registered, or the search space does not hold its baseline."""
+    if set(SEARCH_SPACE.ranges) != set(HYPERPARAMETERS):
+        found, read = ", ".join(SEARCH_SPACE.ranges), ", ".join(HYPERPARAMETERS)
+        raise BadInput(f"the search space has {found}; give it the hyperparameters that training reads: {read}")
     for arch in config.archs:
         if arch not in ARCHITECTURES:
             raise BadInput(f"--archs: there is no network {arch!r}; choose from {', '.join(ARCHITECTURES)}")
-        if not low <= (dropout := ARCHITECTURES[arch].baseline_dropout) <= high:
-            raise BadInput(
-                f"--archs: the baseline dropout of {arch!r} is {dropout}, outside the range of the search ({low} to"
-                f" {high}): change it where the network is registered"
-            )
+        for name, value in config.baseline_training(arch).values.items():
+            if not SEARCH_SPACE.holds(name, value):
+                raise BadInput(
+                    f"--archs: the baseline {name} of {arch!r} is {value}, outside the range of the search"
+                    f" ({SEARCH_SPACE.to_json()[name]}): change it where the network is registered"
+                )
 
 
 def _check_path(flag: str, path: Path | None) -> None:

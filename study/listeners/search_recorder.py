@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from analysis.results.optuna_database import export
 from analysis.results.study_folder import StudyFolder
 from study.listeners.progress import Progress, Row
-from study.search.ledger import Ledger, Status
+from study.search.ledger import Ledger
 from study.search.search import Search
+from study.search.trial import Status
 
-# The tables are written anew every so often, less often once that takes more than this share of the driver's time.
+# The tables are written at most this often, and take at most this share of the driver's time.
 TABLES_EVERY_SECONDS = 5.0
 TABLES_SHARE_OF_TIME = 0.01
 
@@ -18,8 +19,10 @@ class SearchRecorder:
     """Writes trials.csv, history.csv and optuna.db, and shows how the search goes.
 
     Args:
-        titles: name to title of each architecture.
-        planned: trials planned for each architecture.
+        folder: the study's folder.
+        progress: shows the rows on the screen.
+        titles: name to title of each network.
+        planned: trials planned for each network.
     """
 
     def __init__(self, folder: StudyFolder, progress: Progress, titles: Mapping[str, str], planned: int) -> None:
@@ -30,20 +33,22 @@ class SearchRecorder:
         self._next_tables = float("-inf")
 
     def begin(self, search: Search) -> None:
+        """Show the search before its first change."""
         self._progress.begin("Search", self._rows(search.ledger))
 
     def on_change(self, search: Search) -> None:
-        """Shows the change; writes the tables now and then, since that takes longer the more there is."""
+        """Show the change; write the tables now and then, because they take longer the more there is."""
         self._progress.update(self._rows(search.ledger))
         if time.monotonic() >= self._next_tables:
             self._write_tables(search.ledger)
 
     def finish(self, search: Search) -> None:
+        """Write everything, and show the end of the search."""
         self.flush(search)
         self._progress.finish(self._rows(search.ledger))
 
     def flush(self, search: Search) -> None:
-        """Writes all that is known."""
+        """Write the tables and the database now."""
         self._write_tables(search.ledger)
         export((sampler.study for sampler in search.samplers.values()), self._folder.optuna)
 

@@ -25,10 +25,10 @@ RETRIES = 2
 
 
 class SearchListener(Protocol):
-    """Who wants to know how the search goes."""
+    """Is told how the search goes."""
 
     def on_change(self, search: Search) -> None:
-        """An epoch was reported, or a trial began or ended."""
+        """Take note: an epoch was reported, or a trial began or ended."""
 
 
 def run_search(
@@ -42,11 +42,11 @@ def run_search(
     listener: SearchListener,
     train: Callable[..., None] = train_trial,
 ) -> None:
-    """Runs the search to its end on the Ray that this process is connected to.
+    """Run the search to its end on the Ray that this process is connected to.
 
     Args:
-        search: where it stands; trials that had not ended go on first.
-        data: what every trial trains and validates on; its images are those of the settings' data set.
+        search: the search so far; trials that had not ended go on first.
+        data: the training and validation images of every trial; the settings refer to the same images.
         slots: says how many trials may run at a time.
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
         train: Ray Tune's trainable, called as `train_trial` is.
@@ -90,7 +90,7 @@ def _trial_id(trial: Any) -> str:
 
 
 class _Unpickled:
-    """Left out of Tune's saved state, which this project does not restore from: the ledger holds it all."""
+    """Stays out of Tune's saved state: this project restores everything from the ledger."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -150,7 +150,7 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        # Tune's own get_error() looks where the file may not have arrived yet.
+        # Tune's own get_error() looks for the file in a place that it may not have reached yet.
         if trial.error_file is not None:
             error = Path(trial.error_file).read_text().rpartition("Failure # ")[2]
             self._search.ledger.note_error(_trial_id(trial), f"{explain(error)}\n{error}")

@@ -1,32 +1,73 @@
-"""The search over all architectures, without Ray: which trial comes next, and which are stopped.
+"""The search over all networks, without Ray: which trial comes next, and which trials are stopped.
 
-Each architecture has a sampler and rungs of its own and the same number of trials, so it is compared only with
-its own kind and given the same chances.
+Each network has a sampler and rungs of its own and the same number of trials, so it is compared only with itself and
+has the same chances.
 """
 
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.recipe import TrainingConfig
-from study.search.ledger import Ledger, Status, Trial
+from study.search.ledger import Ledger
 from study.search.sampler import Sampler
-from study.search.successive_halving import SuccessiveHalving
-from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, StudyConfig
+from study.search.trial import Status, Trial
+from study.settings.config import StudyConfig
+from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, SearchSpace
+
+
+class SuccessiveHalving:
+    """Asynchronous successive halving (Li et al., 2020) over the trials of one network, with a tolerance.
+
+    A trial that comes to a rung is compared with the trials that came there before it, as in Ray Tune's ASHAScheduler.
+    It goes on unless its score lies below their (1 - 1 / reduction factor) quantile by more than the tolerance.
+
+    Equal results in equal order give equal decisions, so the rungs can be rebuilt from a ledger.
+
+    Args:
+        rungs: where the rungs lie, in epochs.
+        max_epochs: cap on the epochs of a trial.
+        steps_per_epoch: optimizer steps.
+    """
+
+    def __init__(self, rungs: Rungs, max_epochs: int, steps_per_epoch: float) -> None:
+        self._quantile = 1 - 1 / rungs.reduction_factor
+        self._tolerance = rungs.tolerance
+        self._scores: dict[int, dict[str, float]] = {}
+        epoch = rungs.first(max_epochs, steps_per_epoch)
+        while epoch < max_epochs:
+            self._scores[epoch] = {}
+            epoch *= rungs.reduction_factor
+
+    def stops(self, trial_id: str, epoch: int, score: float) -> bool:
+        """Return whether a trial with this score after this epoch is stopped there; each rung judges a trial once."""
+        at_rung = self._scores.get(epoch)
+        if at_rung is None or trial_id in at_rung:
+            return False
+        earlier = list(at_rung.values())
+        at_rung[trial_id] = score
+        return bool(earlier and score < np.quantile(earlier, self._quantile) - self._tolerance)
 
 
 class Search:
-    """Decides for the driver, and writes down in the ledger, what happens to each trial.
+    """Decides for the driver what happens to each trial, and writes it down in the ledger.
 
-    Given a ledger that is not empty, it goes on from there: trials that had not ended come first.
+    If the ledger is not empty, the search goes on from there: trials that had not ended come first.
 
     Args:
         config: the study's configuration.
-        baselines: the recipe of trial 0 of each architecture, in the order of the study.
-        ledger: what is known of the search.
+        baselines: the recipe of trial 0 of each network, in the order of the study.
+        ledger: the search so far.
         rungs: where trials are stopped.
-        startup_trials: how many end before a model proposes configurations.
-        steps_per_epoch: optimizer steps; infinite where they shall not move the rungs.
+        startup_trials: this many trials end before a Gaussian process proposes configurations.
+        steps_per_epoch: optimizer steps; infinite if they shall not move the rungs.
+        space: the ranges that configurations are chosen from.
+
+    Attributes:
+        ledger: the search so far.
+        samplers: the sampler of each network.
     """
 
     def __init__(
@@ -37,9 +78,10 @@ class Search:
         rungs: Rungs = RUNGS,
         startup_trials: int = STARTUP_TRIALS,
         steps_per_epoch: float = math.inf,
+        space: SearchSpace = SEARCH_SPACE,
     ) -> None:
         self.ledger = ledger
-        self.samplers = {arch: Sampler(arch, SEARCH_SPACE, config.seed, startup_trials) for arch in baselines}
+        self.samplers = {arch: Sampler(arch, space, config.seed, startup_trials) for arch in baselines}
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config
@@ -47,7 +89,7 @@ class Search:
         self._waiting = self._replay()
 
     def next_trial(self) -> Trial | None:
-        """The trial to start next; None once every architecture has had all of its trials."""
+        """Return the trial to start next; None once every network has had all of its trials."""
         if self._waiting:
             trial = self._waiting.pop(0)
         else:
@@ -55,31 +97,31 @@ class Search:
             open_archs = [arch for arch, count in asked.items() if count < self._config.trials]
             if not open_archs:
                 return None
-            # The one with most training left, lest a long trial run alone at the end; as long as nothing is known
-            # the one with fewer trials under way, then the one that has had fewer. One at a time they take turns,
-            # so that the order does not hang on the clock.
+            # The network with most training left comes first, so that no long trial runs alone at the end. Before
+            # anything is known it is the network with fewer trials under way, then the one with fewer trials. One at a
+            # time they take turns, so that the order does not depend on the clock.
             left = {arch: self._seconds_left(arch) if self._running else 0.0 for arch in open_archs}
             arch = min(open_archs, key=lambda arch: (-left[arch], self.count_running(arch), asked[arch]))
-            trial = self._ask(arch, asked[arch])
+            trial = self._ask(arch, self.ledger.next_number(arch))
         self._running.add(trial.trial_id)
         return trial
 
     def report(self, trial_id: str, result: EpochResult) -> bool:
-        """Takes an epoch's result; returns whether the trial is to be stopped, False if it is known already."""
+        """Take an epoch's result; return whether the trial is to be stopped, False if the result is known already."""
         if not self.ledger.report(trial_id, result):
             return False
         return self._falls_below(self.ledger.trial(trial_id), len(self.ledger.trial(trial_id).history))
 
     def end(self, trial_id: str, *, failed: bool = False) -> None:
-        """Takes note that a trial has ended: by itself, by a rung, or by failing for good."""
+        """Note that a trial has ended: by itself, by a rung, or by failing for good."""
         trial = self.ledger.trial(trial_id)
         self.ledger.end(trial_id, self._status(trial, failed=failed))
         self._running.discard(trial_id)
         self.samplers[trial.arch].end(trial)
 
     def recipe(self, trial: Trial) -> TrainingConfig:
-        """How a trial is trained."""
-        return self._config.training(trial.lr, trial.dropout)
+        """Return how a trial is trained."""
+        return self._config.training(trial.values)
 
     def is_done(self) -> bool:
         """Return whether every planned trial has ended."""
@@ -89,14 +131,14 @@ class Search:
         )
 
     def count_running(self, arch: str | None = None) -> int:
-        """How many trials, or those of an architecture, were given by `next_trial` and have not ended."""
+        """Return how many trials, in all or of a network, were given by `next_trial` and have not ended."""
         running = (self.ledger.trial(trial_id) for trial_id in self._running)
         return sum(arch in (None, trial.arch) for trial in running)
 
     def leaders(self, arch: str) -> list[Trial]:
-        """The trials that ended by themselves, highest score first; ties by lower validation loss, then the earlier.
+        """Return the trials that ended by themselves, highest score first, then lowest validation loss, then number.
 
-        Where all were pruned or diverged, those count too; empty if no trial has a score.
+        If none ended by itself, the pruned and diverged trials count too. The list is empty if no trial has a score.
         """
         scored = [
             (trial, row)
@@ -109,14 +151,13 @@ class Search:
 
     def _ask(self, arch: str, number: int) -> Trial:
         if number > 0:
-            return self.ledger.ask(arch, number, *self.samplers[arch].suggest(number))
-        baseline = self._baselines[arch]
-        trial = self.ledger.ask(arch, number, baseline.lr, baseline.dropout)
+            return self.ledger.ask(arch, number, self.samplers[arch].suggest(number))
+        trial = self.ledger.ask(arch, number, dict(self._baselines[arch].values))
         self.samplers[arch].begin(trial)
         return trial
 
     def _replay(self) -> list[Trial]:
-        """Brings samplers and rungs up to the ledger; returns the trials that are to go on."""
+        """Bring samplers and rungs up to the ledger; return the trials that are to go on."""
         epochs: dict[str, int] = {}
         stopped = set()
         for trial, _ in self.ledger.arrivals():
@@ -124,7 +165,7 @@ class Search:
             if self._falls_below(trial, epochs[trial.trial_id]):
                 stopped.add(trial.trial_id)
             else:
-                stopped.discard(trial.trial_id)  # it had gone on, whatever others are by now
+                stopped.discard(trial.trial_id)  # it had gone on, whatever the others are by now
         waiting = []
         for trial in self.ledger.trials():
             self.samplers[trial.arch].begin(trial)
@@ -151,7 +192,7 @@ class Search:
         return outcome_of(trial.history, self.recipe(trial))
 
     def _seconds_left(self, arch: str) -> float:
-        """Of training in the trials not yet begun, if they take as long as those before them; infinite at first."""
+        """Return the seconds of the trials not yet begun, if they take as long as the others; infinite at first."""
         asked = self.ledger.count(arch)
         if not asked:
             return math.inf

@@ -1,4 +1,4 @@
-"""What runs in a worker: the training of one trial, an epoch reported at a time."""
+"""Train one trial in a worker, and report each epoch."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

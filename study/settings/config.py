@@ -1,71 +1,19 @@
 """The settings of a study, their presets, and the checks that need no data."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
-from models.training.recipe import BASELINE_LEARNING_RATE, PATIENCE, TrainingConfig
+from models.training.recipe import TrainingConfig, Value, baseline_recipe
 from study.errors import BadInput
 
 # A run asks for at least 0.001 of a processor or a GPU, because Ray counts no finer share.
 LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """The ranges that Optuna samples from: learning rate log-uniform, dropout uniform."""
-
-    lr: tuple[float, float] = (1e-4, 1e-2)
-    dropout: tuple[float, float] = (0.0, 0.7)
-
-    def place(self, lr: float, dropout: float) -> tuple[float, float]:
-        """Where in the unit square a configuration lies, on the scales that it is sampled on."""
-        (low, high), (least, most) = self.lr, self.dropout
-        return math.log(lr / low) / math.log(high / low), (dropout - least) / (most - least)
-
-    def at(self, across: float, along: float) -> tuple[float, float]:
-        """Learning rate and dropout at a place in the unit square."""
-        (low, high), (least, most) = self.lr, self.dropout
-        return min(max(low * (high / low) ** across, low), high), least + along * (most - least)
-
-
-@dataclass(frozen=True)
-class Rungs:
-    """ASHA's rungs (Li et al., 2020), each `reduction_factor` times later than the one before it.
-
-    The first lies late, since good low learning rates start slowly: earlier ones lost AlexNet's
-    best configurations (benchmarks/RESULTS.md).
-
-    Attributes:
-        grace_period: epochs at the first rung, unless what follows moves it.
-        grace_share: of the cap on epochs, where the first rung lies if that is sooner.
-        reduction_factor: one trial in so many goes on.
-        tolerance: by how much of accuracy a trial may fall short and go on all the same: where proposals have become
-            alike, chance ranks them. Two accuracies of 1,000 images differ by about that much by chance.
-        grace_steps: optimizer steps before which the first rung does not lie, however few of them an epoch has.
-    """
-
-    grace_period: int = 8
-    grace_share: float = 0.4
-    reduction_factor: int = 2
-    tolerance: float = 0.02
-    grace_steps: int = 60
-
-    def first(self, max_epochs: int, steps_per_epoch: float = math.inf) -> int:
-        """Epochs at the first rung under this cap; the cap itself, where no trial is stopped, if none lies below it."""
-        epochs = min(self.grace_period, math.ceil(self.grace_share * max_epochs))
-        return min(max_epochs, max(epochs, math.ceil(self.grace_steps / steps_per_epoch)))
-
-
-SEARCH_SPACE = SearchSpace()
-RUNGS = Rungs()
-# Trials that end before a model of their scores says what comes next: the baseline alone, if it ends first
-# (benchmarks/RESULTS.md has what more of them do).
-STARTUP_TRIALS = 1
 
 
 @dataclass(frozen=True)
@@ -112,16 +60,16 @@ class StudyConfig:
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
 
-    def training(self, lr: float, dropout: float) -> TrainingConfig:
-        """Return the recipe of one run of this study."""
-        return TrainingConfig(lr=lr, dropout=dropout, max_epochs=self.max_epochs, patience=PATIENCE)
+    def training(self, values: Mapping[str, Value]) -> TrainingConfig:
+        """Return the recipe of a run with these hyperparameters."""
+        return TrainingConfig(values, self.max_epochs)
 
     def baseline_training(self, arch: str) -> TrainingConfig:
         """Return the documented baseline of a network, with this study's cap on epochs."""
         # Here, because the command line is read before torch is imported.
         from models.networks.registry import ARCHITECTURES
 
-        return self.training(BASELINE_LEARNING_RATE, ARCHITECTURES[arch].baseline_dropout)
+        return baseline_recipe(ARCHITECTURES[arch].baseline_dropout, self.max_epochs)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as study.json holds them."""

@@ -21,10 +21,13 @@ from models.networks.cost import count_macs, count_parameters
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE, PATIENCE, steps_per_epoch
 from study.errors import BadInput
-from study.settings.config import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, StudyConfig
+from study.settings.config import StudyConfig
+from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
 
 # Another number wherever a study begun before could not go on: other files, or other images in a split.
 FORMAT = 2
+# Another number if the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
+SAMPLER_VERSION = 2
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
 
 
@@ -81,16 +84,18 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
-    """How this version searches and trains, with so many training images before the split: `search` in study.json."""
+    """Return `search` in study.json: how this version searches and trains.
+
+    Args:
+        n_train: training images before the split.
+    """
     return {
-        "space": {
-            "lr": {"low": SEARCH_SPACE.lr[0], "high": SEARCH_SPACE.lr[1], "log": True},
-            "dropout": {"low": SEARCH_SPACE.dropout[0], "high": SEARCH_SPACE.dropout[1], "log": False},
-        },
+        "space": SEARCH_SPACE.to_json(),
         "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train)),
         "reduction_factor": RUNGS.reduction_factor,
         "tolerance": RUNGS.tolerance,
         "sampler": "Gaussian process",
+        "sampler_version": SAMPLER_VERSION,
         "startup_trials": STARTUP_TRIALS,
         "patience": PATIENCE,
         "batch_size": BATCH_SIZE,

@@ -40,7 +40,7 @@ def run_of(
     precision: str = "fp32",
     kernels: Setting = "auto",
 ) -> TrainingRun:
-    config = TrainingConfig(1e-4, dropout, EPOCHS, batch_size=64)
+    config = TrainingConfig({"lr": 1e-4, "dropout": dropout}, EPOCHS, batch_size=64)
     return training_run(ARCHITECTURES[arch], data, config, device=device, precision=precision, kernels=kernels)
 
 
@@ -78,7 +78,7 @@ def test_a_network_that_does_not_say_that_it_may_be_is_not_captured(data: Traini
                 batches.append(len(images))
             return super().forward(images)
 
-    config = TrainingConfig(1e-2, 0.1, EPOCHS, batch_size=64)
+    config = TrainingConfig({"lr": 1e-2, "dropout": 0.1}, EPOCHS, batch_size=64)
     train(training_run(Architecture("counted", "Counted", Counted, 0.1), data, config, device=GPU))
     assert len(batches) == EPOCHS * -(-len(data.split.train) // 64)
 

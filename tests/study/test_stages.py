@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from study.search.ledger import Ledger, Status
+from study.search.ledger import Ledger
 from study.search.search import Search
+from study.search.trial import Status
 from study.settings.config import StudyConfig
 from study.stages import outcomes_of
 from tests.builders import epoch
@@ -20,12 +21,15 @@ def test_outcomes_name_the_leaders_best_first_and_a_network_whose_every_trial_fa
         ("mobilenet", 1, 0.9, "FAILED"),
     ]
     for arch, number, score, status in rows:
-        trial = ledger.ask(arch, number, 1e-3 * (number + 1), 0.25)
+        trial = ledger.ask(arch, number, {"lr": 1e-3 * (number + 1), "dropout": 0.25})
         ledger.report(trial.trial_id, epoch(1, 1.0, score))
         ledger.end(trial.trial_id, status)
     search = Search(CONFIG, {arch: CONFIG.baseline_training(arch) for arch in CONFIG.archs}, ledger)
     alexnet, mobilenet = outcomes_of(search, CONFIG)
     assert alexnet.baseline == CONFIG.baseline_training("alexnet")
-    assert list(alexnet.leaders.items()) == [(1, CONFIG.training(2e-3, 0.25)), (0, CONFIG.training(1e-3, 0.25))]
+    assert list(alexnet.leaders.items()) == [
+        (1, CONFIG.training({"lr": 2e-3, "dropout": 0.25})),
+        (0, CONFIG.training({"lr": 1e-3, "dropout": 0.25})),
+    ]
     assert not alexnet.has_failed
     assert mobilenet.has_failed and not mobilenet.leaders

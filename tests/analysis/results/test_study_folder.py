@@ -66,18 +66,20 @@ def test_tables_come_back(tmp_path: Path) -> None:
     assert folder.read_trials() is None
     assert folder.read_history() is None
     trials = pd.DataFrame([("alexnet-0", "alexnet", 1e-3, 0.5, "DIVERGED", 1, None, None, None, 0.5, True)])
-    folder.write_trials(trials.set_axis(list(TRIAL_COLUMNS), axis=1).assign(extra=1))
+    trials = trials.set_axis(list(TRIAL_COLUMNS), axis=1)
+    trials.insert(4, "pooling", "max")
+    folder.write_trials(trials)
     history = pd.DataFrame([("alexnet-0", "alexnet", 1, None, 0.3, 0.5, 0.5)]).set_axis(list(HISTORY_COLUMNS), axis=1)
     folder.write_history(history)
     found, epochs = folder.read_trials(), folder.read_history()
     assert found is not None
     assert epochs is not None
-    assert list(found.columns) == list(TRIAL_COLUMNS)
+    assert list(found.columns) == [*TRIAL_COLUMNS[:4], "pooling", *TRIAL_COLUMNS[4:]]
     assert list(epochs.columns) == list(HISTORY_COLUMNS)
     assert found.loc[0, ["trial_id", "lr", "is_baseline"]].tolist() == ["alexnet-0", 1e-3, True]
     assert found.loc[0, ["best_epoch", "val_loss"]].isna().all()
     text = (tmp_path / "a" / "trials.csv").read_text()
-    assert text.splitlines()[1] == "alexnet-0,alexnet,0.001,0.5,DIVERGED,1,,,,0.5,True"
+    assert text.splitlines()[1] == "alexnet-0,alexnet,0.001,0.5,max,DIVERGED,1,,,,0.5,True"
 
 
 @pytest.mark.parametrize("content", [b"", b"trial_id,arch\n1,2\n", b"\xff\xfe\x00\x01", b'a,b\n"1,2\n3'])

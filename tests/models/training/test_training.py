@@ -27,7 +27,7 @@ from models.training.recipe import TrainingConfig
 from tests.builders import CPU, TOY, ToyNet, coloured, epoch, noise, training_data, training_run
 
 REAL = [ARCHITECTURES["alexnet"], ARCHITECTURES["mobilenet"]]
-SHORT = TrainingConfig(lr=1e-3, dropout=0.3, max_epochs=3, batch_size=16)
+SHORT = TrainingConfig({"lr": 1e-3, "dropout": 0.3}, max_epochs=3, batch_size=16)
 
 
 @pytest.fixture(autouse=True)
@@ -231,7 +231,7 @@ def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     data = training_data(coloured(50))
     # At the rate of the others AlexNet's losses magnify what rounding does to them.
     lr = 1e-4 if architecture.name == "alexnet" else 1e-3
-    config = TrainingConfig(lr=lr, dropout=0.0, max_epochs=2, batch_size=20)
+    config = TrainingConfig({"lr": lr, "dropout": 0.0}, max_epochs=2, batch_size=20)
     run = training_run(architecture, data, config)
     expected = _plain_loop(architecture, data, config, 0, {n: w.clone() for n, w in run.best_weights().items()})
     _train(run)
@@ -244,7 +244,7 @@ def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("architecture", [ARCHITECTURES["mobilenet"], TOY], ids=lambda entry: entry.name)
 def test_a_learnable_problem_is_learned(architecture: Architecture, precision: str) -> None:
-    config = TrainingConfig(lr=1e-2, dropout=0.0, max_epochs=6, batch_size=16)
+    config = TrainingConfig({"lr": 1e-2, "dropout": 0.0}, max_epochs=6, batch_size=16)
     run = _train(training_run(architecture, training_data(coloured(150)), config, precision=precision))
     best = best_epoch(run.history)
     assert best is not None
@@ -254,9 +254,12 @@ def test_a_learnable_problem_is_learned(architecture: Architecture, precision: s
 
 def test_dropout_is_that_of_the_configuration_and_off_in_validation() -> None:
     data = training_data(coloured(60))
-    one, other = (_train(training_run(data=data, config=replace(SHORT, dropout=dropout)), 1) for dropout in (0.0, 0.9))
+    one, other = (
+        _train(training_run(data=data, config=replace(SHORT, values={"lr": 1e-3, "dropout": dropout})), 1)
+        for dropout in (0.0, 0.9)
+    )
     assert one.history[0].train_loss != other.history[0].train_loss
-    run = training_run(data=data, config=replace(SHORT, dropout=0.9, max_epochs=1, lr=1e-12))
+    run = training_run(data=data, config=replace(SHORT, values={"lr": 1e-12, "dropout": 0.9}, max_epochs=1))
     initial, last = _recorded(run, data), _train(run).history[-1]
     assert initial == (pytest.approx(last.val_loss, rel=1e-4), last.val_accuracy)
 
@@ -274,7 +277,11 @@ def _recorded(run: TrainingRun, data: TrainingData) -> tuple[float, float]:
 
 def test_out_of_patience_with_the_best_weights_restored() -> None:
     data = training_data(noise(80))
-    run = _train(training_run(data=data, config=TrainingConfig(3e-2, 0.0, max_epochs=60, patience=3, batch_size=16)))
+    run = _train(
+        training_run(
+            data=data, config=TrainingConfig({"lr": 3e-2, "dropout": 0.0}, max_epochs=60, patience=3, batch_size=16)
+        )
+    )
     best = best_epoch(run.history)
     assert best is not None
     assert run.outcome == "STOPPED_EARLY"
@@ -373,7 +380,7 @@ def test_a_diverged_run_is_diverged_when_loaded() -> None:
 
 def test_a_learning_rate_beyond_reason_diverges_in_a_real_network() -> None:
     data = training_data(noise(40))
-    run = _train(training_run(ARCHITECTURES["mobilenet"], data, replace(SHORT, lr=1e30)))
+    run = _train(training_run(ARCHITECTURES["mobilenet"], data, replace(SHORT, values={"lr": 1e30, "dropout": 0.3})))
     assert run.outcome == "DIVERGED"
     assert _finite(run.best_weights())
 
@@ -405,7 +412,7 @@ NAN, INF = float("nan"), float("inf")
 def test_outcomes_of_histories(history: list[EpochResult], best: int | None, outcome: str | None) -> None:
     found = best_epoch(history)
     assert (found.epoch if found else None) == best
-    assert outcome_of(history, TrainingConfig(lr=1.0, dropout=0.0, max_epochs=5, patience=2)) == outcome
+    assert outcome_of(history, TrainingConfig({"lr": 1.0, "dropout": 0.0}, max_epochs=5, patience=2)) == outcome
 
 
 # --- predictions and number formats

@@ -84,7 +84,7 @@ def test_a_search_whose_journal_is_gone_is_not_made_again_in_silence(
     folder: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger = Ledger(folder.journal)
-    ledger.ask("mobilenet", 0, 1e-3, 0.0)
+    ledger.ask("mobilenet", 0, {"lr": 1e-3, "dropout": 0.0})
     ledger.end("mobilenet-0", "FAILED")
     folder.write_trials(ledger.trials_table())
     folder.journal.unlink()
@@ -100,7 +100,7 @@ def _created(request: Request) -> AbstractContextManager[Path | None]:
 
 
 def test_what_lies_there_without_a_study_json_is_set_aside(folder: StudyFolder) -> None:
-    Ledger(folder.journal).ask("mobilenet", 0, 1e-3, 0.0)
+    Ledger(folder.journal).ask("mobilenet", 0, {"lr": 1e-3, "dropout": 0.0})
     journal = folder.journal.read_bytes()
     (folder.path / "study.json").unlink()
     with _created(read_request([*BEGUN, "--resume"])) as aside:

@@ -55,7 +55,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def _run() -> TrainingRun:
-    return training_run(TOY, config=TrainingConfig(1e-2, 0.1, EPOCHS, patience=EPOCHS, batch_size=16))
+    return training_run(
+        TOY, config=TrainingConfig({"lr": 1e-2, "dropout": 0.1}, EPOCHS, patience=EPOCHS, batch_size=16)
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def _made(plan: RunPlan, accuracy: float = 0.5, epochs: int = 2, status: str = "
         metrics={
             "accuracy": accuracy,
             "status": status,
-            "config": {"lr": plan.recipe.lr, "dropout": plan.recipe.dropout},
+            "config": plan.made[0],
             "is_tuned": plan.is_tuned,
         },
         history=pd.DataFrame(rows, columns=list(EPOCH_COLUMNS)),

@@ -23,7 +23,7 @@ from tests.builders import ToyNet, noise
 
 N_TEST = 30
 folder = Path(sys.argv[1])
-recipe = TrainingConfig(1e-2, 0.1, 2)
+recipe = TrainingConfig({"lr": 1e-2, "dropout": 0.1}, 2)
 baselines = [RunPlan("toy", "baseline", seed, recipe, is_tuned=False) for seed in range(3)]
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from models.training.history import EpochResult
-from study.search.ledger import Ledger, Trial
+from study.search.ledger import Ledger
+from study.search.trial import Trial
 from tests.builders import epoch
 
 
@@ -24,12 +25,12 @@ def journal(tmp_path: Path) -> Path:
 
 def _filled(journal: Path) -> Ledger:
     ledger = Ledger(journal)
-    ledger.ask("alexnet", 0, 1e-3, 0.5)
-    ledger.ask("mobilenet", 0, 1e-3, 0.0)
+    ledger.ask("alexnet", 0, {"lr": 1e-3, "dropout": 0.5})
+    ledger.ask("mobilenet", 0, {"lr": 1e-3, "dropout": 0.0})
     ledger.report("mobilenet-0", epoch(1, 0.9, 0.3))
     ledger.report("alexnet-0", epoch(1, 0.8, 0.4))
     ledger.end("mobilenet-0", "PRUNED")
-    ledger.ask("alexnet", 1, 0.1 + 0.2, 1 / 3)
+    ledger.ask("alexnet", 1, {"lr": 0.1 + 0.2, "dropout": 1 / 3})
     ledger.report("alexnet-0", epoch(2, 0.7, 0.6))
     ledger.report("alexnet-0", epoch(3, 0.75, 0.9))
     ledger.end("alexnet-0", "STOPPED_EARLY")
@@ -68,7 +69,7 @@ def test_a_ledger_is_read_back_as_it_was(journal: Path) -> None:
     before.report("alexnet-1", EpochResult(1, math.nan, math.inf, 0.1, 0.1 + 0.2))
     after = Ledger(journal)
     assert _view(after) == _view(before)
-    assert after.trial("alexnet-1").lr == 0.1 + 0.2
+    assert after.trial("alexnet-1").values["lr"] == 0.1 + 0.2
 
 
 def test_what_is_told_is_on_the_disk(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,29 +141,82 @@ def _signed(event: dict[str, object]) -> bytes:
         b'{"event": "end", "trial_id": "alexnet-1", "status": "FAILED"}',
         b'{"event": "end", "trial_id": "alexnet-1", "status": "FAILED", "crc32": 1}',
         _signed({"event": "dance"}),
-        _signed({"event": "end", "trial_id": "alexnet-0", "status": "GONE"}),
-        _signed({"event": "end", "trial_id": "alexnet-77", "status": "FAILED"}),
+        _signed({"event": "end", "trial_id": "alexnet-0", "status": "GONE", "epochs": 1}),
+        _signed({"event": "end", "trial_id": "alexnet-0", "status": "COMPLETE", "epochs": 2}),
         _signed({"event": "epoch", "trial_id": "alexnet-0", "epoch": 4}),
+        _signed({"event": "epoch", "trial_id": "alexnet-0", **vars(epoch(4))}),
         _signed({"event": "ask", "arch": "alexnet"}),
+        _signed({"event": "ask", "arch": "alexnet", "number": 0, "values": {"lr": 1e-3, "dropout": 0.0}}),
     ],
 )
-def test_a_damaged_journal_is_named_and_cut_off_there(journal: Path, line: bytes) -> None:
-    _filled(journal)
-    lines = journal.read_bytes().splitlines()
-    journal.write_bytes(b"\n".join([*lines[:6], line, *lines[6:]]) + b"\n")
-    damage = Ledger(journal).damage
-    assert damage is not None
-    assert "journal.jsonl is damaged at line 7 " in damage
-    assert journal.read_bytes() == b"".join(line + b"\n" for line in lines[:6])
+def test_a_line_that_does_not_belong_is_named_and_dropped(journal: Path, line: bytes) -> None:
+    before = _filled(journal)
+    whole = journal.read_bytes()
+    lines = whole.splitlines()
+    damaged = b"\n".join([*lines[:6], line, *lines[6:]]) + b"\n"
+    journal.write_bytes(damaged)
+    ledger = Ledger(journal)
+    copy = journal.with_name("journal.jsonl.damaged-1")
+    assert ledger.damage == (
+        f"{journal} is damaged: line 7 dropped, the damaged file kept as {copy};"
+        " trials that are trained again or go on: alexnet-1"
+    )
+    assert _view(ledger) == _view(before)
+    assert journal.read_bytes() == whole
+    assert copy.read_bytes() == damaged
     assert Ledger(journal).damage is None
 
 
-def test_one_changed_digit_is_damage(journal: Path) -> None:
+def test_one_changed_digit_costs_the_rest_of_one_trial(journal: Path) -> None:
     _filled(journal)
     content = journal.read_bytes()
     assert content.count(b"0.75") == 1
     journal.write_bytes(content.replace(b"0.75", b"0.25"))
-    assert "wrong checksum" in (Ledger(journal).damage or "")
+    ledger = Ledger(journal)
+    assert "lines 8, 9 dropped" in (ledger.damage or "")
+    assert [row.epoch for row in ledger.trial("alexnet-0").history] == [1, 2]
+    assert [trial.status for trial in ledger.trials()] == [None, "PRUNED", None]
+
+
+def test_a_trial_whose_configuration_is_lost_was_not_asked_for(journal: Path) -> None:
+    _filled(journal)
+    for number in (1, 2):
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(b"".join([b"\n", *lines[1:]]))
+        ledger = Ledger(journal)
+        assert "trials that are trained again or go on: " in (ledger.damage or "")
+        assert journal.with_name(f"journal.jsonl.damaged-{number}").exists(), "an earlier copy stays"
+    assert ledger.damage is not None and "lines 1, 2, 3 dropped" in ledger.damage
+    assert [trial.trial_id for trial in ledger.trials()] == ["alexnet-1"]
+    assert [ledger.next_number(arch) for arch in ("alexnet", "mobilenet")] == [0, 0]
+    ledger.ask("alexnet", 0, {"lr": 2e-3, "dropout": 0.5})
+    assert ledger.next_number("alexnet") == 2
+
+
+def test_many_dropped_lines_are_not_all_listed(journal: Path) -> None:
+    _filled(journal)
+    journal.write_bytes(b"x\n" * 7 + journal.read_bytes())
+    assert "lines 1, 2, 3, 4, 5 and 2 more dropped" in (Ledger(journal).damage or "")
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_a_trial_that_was_trained_again_never_skips_an_epoch(journal: Path, lost: int) -> None:
+    ledger = Ledger(journal)
+    ledger.ask("alexnet", 0, {"lr": 1e-3, "dropout": 0.5})
+    for number in (1, 2, 3):
+        ledger.report("alexnet-0", epoch(number, 1 / number))
+    ledger.report("alexnet-0", epoch(2, 0.6))
+    ledger.report("alexnet-0", epoch(3, 0.5))
+    ledger.end("alexnet-0", "COMPLETE")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    del lines[1 + lost]
+    journal.write_bytes(b"".join(lines))
+    trial = Ledger(journal).trial("alexnet-0")
+    losses = [1.0, 0.6, 0.5]
+    # The first attempt's epochs 2 and 3 and the line that takes them back are not needed.
+    kept, status = {0: (0, None), 4: (1, None), 5: (2, None)}.get(lost, (3, "COMPLETE"))
+    assert [row.val_loss for row in trial.history] == losses[:kept]
+    assert trial.status == status
 
 
 def test_no_journal_is_an_empty_ledger(journal: Path) -> None:
@@ -178,7 +232,7 @@ def test_the_table_of_trials(journal: Path) -> None:
     ledger = _filled(journal)
     ledger.report("alexnet-1", epoch(1, math.nan))
     ledger.end("alexnet-1", "DIVERGED")
-    ledger.ask("mobilenet", 1, 2e-3, 0.1)
+    ledger.ask("mobilenet", 1, {"lr": 2e-3, "dropout": 0.1})
     table = ledger.trials_table()
     assert list(table.columns) == list(TRIAL_COLUMNS)
     assert table["trial_id"].tolist() == ["alexnet-0", "alexnet-1", "mobilenet-0"], "by network, ended ones alone"
@@ -206,15 +260,39 @@ def test_the_table_of_epochs(journal: Path) -> None:
 def test_scores_are_those_of_the_weights_kept() -> None:
     losses, accuracies = (0.9, 0.7, 0.8, 0.7, 0.6), (0.1, 0.5, 0.9, 0.8, 0.4)
     rows = [epoch(number, *pair) for number, pair in enumerate(zip(losses, accuracies, strict=True), start=1)]
-    assert Trial("alexnet", 3, 1e-3, 0.0, history=rows).scores() == [0.1, 0.5, 0.5, 0.5, 0.4]
+    assert Trial("alexnet", 3, {"lr": 1e-3, "dropout": 0.0}, history=rows).scores() == [0.1, 0.5, 0.5, 0.5, 0.4]
 
 
 def test_a_journal_of_epochs_whose_validation_was_not_timed_is_whole(journal: Path) -> None:
     journal.parent.mkdir()
-    ask = {"event": "ask", "arch": "alexnet", "number": 0, "lr": 0.001, "dropout": 0.5}
+    ask = {
+        "event": "ask",
+        "arch": "alexnet",
+        "number": 0,
+        "lr": 0.001,
+        "dropout": 0.5,
+    }
     row = {"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "seconds": 0.25}
     lines = [_signed(ask), _signed({"event": "epoch", "trial_id": "alexnet-0", **row})]
     journal.write_bytes(b"".join(line + b"\n" for line in lines))
     ledger = Ledger(journal)
     assert ledger.damage is None
     assert ledger.trial("alexnet-0").history == [epoch(1)]
+
+
+def _older(journal: Path, *rows: bytes) -> Ledger:
+    """A journal as older versions wrote it: one trial whose end does not name its epochs."""
+    ask = {"event": "ask", "arch": "alexnet", "number": 0, "lr": 0.001, "dropout": 0.5}
+    end = {"event": "end", "trial_id": "alexnet-0", "status": "COMPLETE"}
+    journal.parent.mkdir(exist_ok=True)
+    journal.write_bytes(b"".join(line + b"\n" for line in (_signed(ask), *rows, _signed(end))))
+    return Ledger(journal)
+
+
+def test_a_journal_of_an_older_version_is_read(journal: Path) -> None:
+    first, second = (_signed({"event": "epoch", "trial_id": "alexnet-0", **vars(epoch(number))}) for number in (1, 2))
+    trial = Trial("alexnet", 0, {"lr": 0.001, "dropout": 0.5}, "COMPLETE", history=[epoch(1), epoch(2)])
+    assert _older(journal, first, second).trials() == [trial]
+    assert _older(journal, b"x", first, second).trials() == [trial]
+    for damaged in ((first, b"x"), (b"x", second), (b"x",)):
+        assert _older(journal, *damaged).trial("alexnet-0").status is None

@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.results.optuna_database import export, open_database
-from study.search.ledger import Status, Trial
-from study.search.sampler import BEST, HISTORY, NEAREST, Sampler, half_rank
-from study.settings.config import SEARCH_SPACE, SearchSpace
+from study.search.sampler import BEST, HISTORY, NEAREST, Sampler
+from study.search.trial import Status, Trial
+from study.settings.search_space import SEARCH_SPACE
 from tests.builders import epoch
 
 
@@ -28,8 +28,8 @@ def _ended(number: int, score: float, status: Status = "COMPLETE", arch: str = "
     history = [epoch(1, 1.0, score / 2), epoch(2, 0.5, score)]
     if status == "DIVERGED":
         history.append(epoch(3, float("nan"), 0.1))
-    config = (1e-4 * 1.2**number, 0.7 * (number % 7) / 7)
-    return Trial(arch, number, *config, status=status, history=history)
+    config = {"lr": 1e-4 * 1.2**number, "dropout": 0.7 * (number % 7) / 7}
+    return Trial(arch, number, config, status=status, history=history)
 
 
 def _sampler(history: Sequence[Trial] = (), arch: str = "alexnet", seed: int = 0) -> Sampler:
@@ -59,7 +59,7 @@ def test_each_start_is_another() -> None:
 
 def test_once_a_trial_has_a_score_a_model_proposes() -> None:
     """One that failed has none; one that runs has none yet."""
-    start = [_ended(1, 0.6, "FAILED"), Trial("alexnet", 2, 2e-3, 0.25)]
+    start = [_ended(1, 0.6, "FAILED"), Trial("alexnet", 2, {"lr": 2e-3, "dropout": 0.25})]
     evenly_spread = _sampler().suggest(5)
     assert _sampler(start).suggest(5) == evenly_spread
     for status in ("COMPLETE", "PRUNED", "DIVERGED"):
@@ -70,7 +70,8 @@ def test_what_is_running_is_taken_into_account() -> None:
     """The model proposes something else; if it did not, points of the start would take the place of its proposals."""
     sampler = _sampler(PAST)
     suggested = [sampler.suggest(number) for number in range(12, 16)]
-    assert not set(suggested) & {_sampler().suggest(number) for number in range(12, 16)}
+    evenly_spread = [_sampler().suggest(number) for number in range(12, 16)]
+    assert not [values for values in suggested if values in evenly_spread]
 
 
 def test_no_trial_all_but_repeats_another() -> None:
@@ -78,10 +79,10 @@ def test_no_trial_all_but_repeats_another() -> None:
     for seed in range(2):
         sampler, places = Sampler("alexnet", SEARCH_SPACE, seed), []
         for number in range(1, 25):
-            lr, dropout = sampler.suggest(number)
-            places.append(SEARCH_SPACE.place(lr, dropout))
-            score = 0.5 if lr < 3e-4 and dropout < 0.3 else 0.1
-            sampler.end(Trial("alexnet", number, lr, dropout, status="COMPLETE", history=[epoch(1, 1.0, score)]))
+            values = sampler.suggest(number)
+            places.append(SEARCH_SPACE.place(values))
+            score = 0.5 if values["lr"] < 3e-4 and values["dropout"] < 0.3 else 0.1
+            sampler.end(Trial("alexnet", number, values, status="COMPLETE", history=[epoch(1, 1.0, score)]))
         assert min(math.dist(*pair) for pair in combinations(places, 2)) >= NEAREST / math.sqrt(24)
 
 
@@ -90,20 +91,20 @@ def test_earlier_suggestions_leave_no_trace_in_the_generator() -> None:
     live = _sampler([PAST[0]])
     trials = [PAST[0]]
     for number in (1, 2, 3):
-        trial = Trial("alexnet", number, *live.suggest(number), status="COMPLETE", history=[epoch(1, 1.0, 0.5)])
+        trial = Trial("alexnet", number, live.suggest(number), status="COMPLETE", history=[epoch(1, 1.0, 0.5)])
         live.end(trial)
         trials.append(trial)
     assert live.suggest(4) == _sampler(trials).suggest(4)
 
 
 def test_suggestions_stay_in_their_ranges_and_fill_them() -> None:
-    sampler = Sampler("alexnet", SearchSpace(lr=(1e-4, 1e-2), dropout=(0.0, 0.7)), seed=0)
+    sampler = Sampler("alexnet", SEARCH_SPACE, seed=0)
     drawn = []
     for number in range(60):
         drawn.append(sampler.suggest(number))
         # Failed trials teach nothing, so all is drawn at random.
-        sampler.end(Trial("alexnet", number, *drawn[-1], status="FAILED"))
-    rates, dropouts = zip(*drawn, strict=True)
+        sampler.end(Trial("alexnet", number, drawn[-1], status="FAILED"))
+    rates, dropouts = ([values[name] for values in drawn] for name in ("lr", "dropout"))
     assert 1e-4 <= min(rates) < 2e-4
     assert 5e-3 < max(rates) <= 1e-2
     assert 20 <= sum(rate < 1e-3 for rate in rates) <= 40, "uniform in the logarithm"
@@ -112,7 +113,7 @@ def test_suggestions_stay_in_their_ranges_and_fill_them() -> None:
 
 
 def _next_rates(history: Sequence[Trial]) -> list[float]:
-    return [_sampler(history, seed=seed).suggest(len(history))[0] for seed in range(8)]
+    return [_sampler(history, seed=seed).suggest(len(history))["lr"] for seed in range(8)]
 
 
 @pytest.mark.parametrize("low_is_better", [True, False])
@@ -131,10 +132,10 @@ def test_a_few_evaluations_find_the_optimum() -> None:
         sampler = Sampler("alexnet", SEARCH_SPACE, seed)
         best = 0.0
         for number in range(1, 13):
-            lr, dropout = sampler.suggest(number)
-            best = max(best, score(lr, dropout))
-            history = [epoch(1, 1.0, score(lr, dropout))]
-            sampler.end(Trial("alexnet", number, lr, dropout, status="COMPLETE", history=history))
+            values = sampler.suggest(number)
+            best = max(best, score(**values))
+            history = [epoch(1, 1.0, score(**values))]
+            sampler.end(Trial("alexnet", number, values, status="COMPLETE", history=history))
         assert best > 0.595, f"after 12 trials, seed {seed}"
 
 
@@ -171,26 +172,8 @@ def test_a_proposal_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("score", [0.0, 0.1])
 def test_scores_that_are_all_alike_are_no_obstacle(score: float) -> None:
     history = [_ended(number, score, "COMPLETE" if score else "DIVERGED") for number in range(5)]
-    lr, dropout = _sampler(history).suggest(5)
-    assert 1e-4 <= lr <= 1e-2
-    assert 0 <= dropout <= 0.7
-
-
-def test_half_rank_keeps_the_upper_half_and_bends_the_lower_one_to_a_normal_distribution() -> None:
-    scores = np.array([0.5, 0.1, 0.7, 0.45, 0.6])
-    # By hand: the median is 0.5, the spread above it sqrt((0 + 0.04 + 0.01) / 3), the two below it have the mid-ranks
-    # 0.1 and 0.3, whose normal quantiles are -1.2816 and -0.5244.
-    spread = math.sqrt(0.05 / 3)
-    expected = [0.5, 0.5 - 1.2816 * spread, 0.7, 0.5 - 0.5244 * spread, 0.6]
-    np.testing.assert_allclose(half_rank(scores), expected, atol=1e-5)
-
-
-def test_half_rank_of_ties_and_of_one() -> None:
-    np.testing.assert_array_equal(half_rank(np.array([0.3])), [0.3])
-    np.testing.assert_array_equal(half_rank(np.full(4, 0.3)), np.full(4, 0.3))
-    warped = half_rank(np.array([0.0, 0.0, 0.4, 0.4, 0.4]))
-    assert warped[0] == warped[1] < 0.4
-    assert (warped[2:] == 0.4).all()
+    values = _sampler(history).suggest(5)
+    assert all(SEARCH_SPACE.holds(name, value) for name, value in values.items())
 
 
 def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
@@ -200,7 +183,7 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
         _ended(2, 0.2, "PRUNED"),
         _ended(3, 0.4, "DIVERGED"),
         _ended(4, 0.4, "FAILED"),
-        Trial("alexnet", 5, 2e-3, 0.25),
+        Trial("alexnet", 5, {"lr": 2e-3, "dropout": 0.25}),
     ]
     samplers = [_sampler(history), _sampler(history[:1], arch="mobilenet")]
     export([sampler.study for sampler in samplers], tmp_path / "optuna.db")
@@ -221,7 +204,7 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
         {1: 0.2, 2: 0.4},
         {},
     ]
-    assert [trial.params for trial in study.trials] == [{"lr": t.lr, "dropout": t.dropout} for t in history]
+    assert [trial.params for trial in study.trials] == [trial.values for trial in history]
     assert study.best_trial.number == 1
     assert len(optuna.load_study(study_name="mobilenet", storage=storage).trials) == 1
     open_files = [path.resolve().name for path in Path("/proc/self/fd").iterdir()]
@@ -239,7 +222,7 @@ def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path
 def _long_history(length: int, best: int) -> list[Trial]:
     """Low scores at high learning rates, and the first `best` trials far better, around a lower one."""
     rng = np.random.default_rng(0)
-    across, along = SEARCH_SPACE.place(3.5e-4, 0.2)
+    across, along = SEARCH_SPACE.place({"lr": 3.5e-4, "dropout": 0.2})
     trials = []
     for number in range(length):
         place, score = (rng.uniform(0.5, 1), rng.random()), 0.3 * rng.random()
@@ -248,13 +231,13 @@ def _long_history(length: int, best: int) -> list[Trial]:
             place = (across + distance * math.cos(number), along + distance * math.sin(number))
             score = 0.9 - distance**2
         history = [epoch(1, 1.0, score)]
-        trials.append(Trial("alexnet", number, *SEARCH_SPACE.at(*place), status="COMPLETE", history=history))
+        trials.append(Trial("alexnet", number, SEARCH_SPACE.at(place), status="COMPLETE", history=history))
     return trials
 
 
 def test_the_best_of_a_long_history_are_not_forgotten() -> None:
     history = _long_history(HISTORY + 150, best=20)
-    lrs = [_sampler(history, seed=seed).suggest(len(history))[0] for seed in range(8)]
+    lrs = [_sampler(history, seed=seed).suggest(len(history))["lr"] for seed in range(8)]
     assert sum(2e-4 < lr < 6e-4 for lr in lrs) >= 6
 
 

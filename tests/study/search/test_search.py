@@ -1,91 +1,29 @@
 """The search without Ray: a small loop reports made-up learning curves, one epoch of each running trial in turn."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from models.training.history import EpochResult, outcome_of
+from models.training.history import EpochResult
 from models.training.recipe import TrainingConfig
-from study.search.ledger import Ledger, Trial
 from study.search.search import Search
-from study.settings.config import RUNGS, STARTUP_TRIALS, Rungs, StudyConfig
+from study.search.trial import Trial
+from study.settings.config import StudyConfig
+from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs
 from tests.builders import epoch
-
-ARCHS = ("alexnet", "mobilenet")
-Curve = Callable[[Trial, int], EpochResult]
-# So early that short searches have some.
-EARLY = Rungs(grace_period=2, grace_share=1.0, reduction_factor=3, tolerance=0.0)
-# No model is asked, which takes a tenth of a second each time.
-STARTUP = 100
+from tests.study.search.played import ARCHS, EARLY, STARTUP, Curve, flat, make_config, open_search, play, varied
 
 
 @pytest.fixture(autouse=True)
 def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
-def _config(trials: int = 4, max_epochs: int = 9, archs: tuple[str, ...] = ARCHS) -> StudyConfig:
-    return StudyConfig(trials=trials, max_epochs=max_epochs, archs=archs)
-
-
-def _search(
-    path: Path,
-    config: StudyConfig,
-    rungs: Rungs = EARLY,
-    steps_per_epoch: float = math.inf,
-    startup_trials: int = STARTUP,
-) -> Search:
-    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs, startup_trials, steps_per_epoch)
-
-
-def _flat(score: float) -> Curve:
-    """A loss that falls for ever, and one score."""
-    return lambda trial, number: epoch(number, 1 / number, score)
-
-
-def _varied(trial: Trial, number: int) -> EpochResult:
-    """Scores that depend on the configuration; some trials run out of patience, some diverge, at once or later."""
-    score = 0.9 - 0.1 * abs(np.log10(trial.lr) + 3) - 0.1 * trial.dropout
-    match trial.number % 6:
-        case 2:
-            return epoch(number, 1 / min(number, 2) + 0.01 * number, 0.97)
-        case 4:
-            return epoch(number, float("nan") if number == 3 else 1 / number, 0.98)
-        case 5:
-            return epoch(number, float("inf"), score) if trial.arch == "alexnet" else epoch(number, 1 / number, 0.1)
-    return epoch(number, 1 / number, score + 0.01 * number)
-
-
-def _play(
-    search: Search, curve: Curve, concurrency: int = 1, failing: Collection[str] = (), order: list[str] | None = None
-) -> None:
-    """Does what the driver and its workers do. A failing trial fails for good after its first epoch."""
-    running: dict[str, tuple[Trial, int]] = {}
-    while True:
-        while len(running) < concurrency and (trial := search.next_trial()) is not None:
-            # A worker that takes up a trial again reports its epochs from the first on.
-            running[trial.trial_id] = trial, 0
-            if order is not None:
-                order.append(trial.trial_id)
-        if not running:
-            return
-        for trial_id, (trial, number) in list(running.items()):
-            stops = search.report(trial_id, curve(trial, number + 1))
-            running[trial_id] = trial, number + 1
-            results = [curve(trial, past) for past in range(1, number + 2)]
-            failed = trial_id in failing
-            if stops or failed or outcome_of(results, search.recipe(trial)):
-                search.end(trial_id, failed=failed)
-                del running[trial_id]
 
 
 def _statuses(search: Search, arch: str | None = None) -> dict[str, str | None]:
@@ -97,23 +35,25 @@ def _statuses(search: Search, arch: str | None = None) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("concurrency", [1, 2, 3, 5])
 def test_every_architecture_gets_the_same_number_of_trials(tmp_path: Path, concurrency: int) -> None:
-    search = _search(tmp_path, _config(trials=7))
+    search = open_search(tmp_path, make_config(trials=7))
     assert not search.is_done()
-    _play(search, _varied, concurrency)
+    play(search, varied, concurrency)
     assert search.is_done()
     assert search.next_trial() is None
     assert all([trial.number for trial in search.ledger.trials(arch)] == list(range(7)) for arch in ARCHS)
 
 
 def test_trial_0_is_the_documented_baseline(tmp_path: Path) -> None:
-    config = _config(trials=3)
-    search = _search(tmp_path, config)
-    _play(search, _varied)
+    config = make_config(trials=3)
+    search = open_search(tmp_path, config)
+    play(search, varied)
     for arch, dropout in (("alexnet", 0.5), ("mobilenet", 0.0)):
         first, *others = search.ledger.trials(arch)
-        assert search.recipe(first) == TrainingConfig(1e-3, dropout, max_epochs=9, patience=5, batch_size=128)
-        assert all(1e-4 <= trial.lr <= 1e-2 and 0 <= trial.dropout <= 0.7 for trial in others)
-        assert len({(trial.lr, trial.dropout) for trial in others}) == 2
+        assert search.recipe(first) == TrainingConfig(
+            {"lr": 1e-3, "dropout": dropout}, max_epochs=9, patience=5, batch_size=128
+        )
+        assert all(SEARCH_SPACE.holds(name, value) for trial in others for name, value in trial.values.items())
+        assert others[0].values != others[1].values
 
 
 def test_one_at_a_time_the_architectures_take_turns_however_long_they_take(tmp_path: Path) -> None:
@@ -121,12 +61,12 @@ def test_one_at_a_time_the_architectures_take_turns_however_long_they_take(tmp_p
         return replace(epoch(number, 1 / number, 0.5), seconds=9.0 if trial.arch == "mobilenet" else 1.0)
 
     order: list[str] = []
-    _play(_search(tmp_path, _config(trials=3)), slow_mobilenet, order=order)
+    play(open_search(tmp_path, make_config(trials=3)), slow_mobilenet, order=order)
     assert order == ["alexnet-0", "mobilenet-0", "alexnet-1", "mobilenet-1", "alexnet-2", "mobilenet-2"]
 
 
 def test_both_run_side_by_side_though_one_ends_its_trials_sooner(tmp_path: Path) -> None:
-    search = _search(tmp_path, _config(trials=6))
+    search = open_search(tmp_path, make_config(trials=6))
     running = [search.next_trial() for _ in range(2)]
     assert [trial.arch for trial in running if trial] == ["alexnet", "mobilenet"]
     for number in range(3):
@@ -140,7 +80,7 @@ def test_the_network_with_most_training_left_goes_first_so_that_no_long_trial_ru
     tmp_path: Path,
 ) -> None:
     seconds = {"alexnet": 10.0, "mobilenet": 1.0}
-    search = _search(tmp_path, _config(trials=4, max_epochs=1))
+    search = open_search(tmp_path, make_config(trials=4, max_epochs=1))
     begun = [search.next_trial(), search.next_trial()]
     for ended in ("alexnet-0", "mobilenet-0", "alexnet-1", "alexnet-2", "alexnet-3", "mobilenet-1"):
         search.report(ended, replace(epoch(1, 1.0, 0.5), seconds=seconds[ended.partition("-")[0]]))
@@ -164,7 +104,7 @@ def _decisions(search: Search, arch: str, scores: Mapping[int, float], number: i
 
 
 def _begun(path: Path, config: StudyConfig) -> Search:
-    search = _search(path, config)
+    search = open_search(path, config)
     while search.next_trial() is not None:
         pass
     return search
@@ -176,13 +116,13 @@ STOPPED = {0: False, 1: True, 2: False, 3: True, 4: False, 5: False}
 
 
 def test_decisions_at_the_first_rung(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=6))
+    search = _begun(tmp_path, make_config(trials=6))
     assert _decisions(search, "alexnet", SCORES) == STOPPED
 
 
 def test_what_falls_short_by_no_more_than_the_tolerance_goes_on(tmp_path: Path) -> None:
-    config = _config(trials=6, archs=("alexnet",))
-    search = _search(tmp_path, config, replace(EARLY, tolerance=0.02))
+    config = make_config(trials=6, archs=("alexnet",))
+    search = open_search(tmp_path, config, replace(EARLY, tolerance=0.02))
     while search.next_trial() is not None:
         pass
     # The 2/3 quantiles of those before are 0.5, 0.495, 0.533, 0.52 and 0.52: trials 1 and 3 lie within 0.02 of theirs.
@@ -206,8 +146,8 @@ def test_what_falls_short_by_no_more_than_the_tolerance_goes_on(tmp_path: Path) 
 def test_where_the_rungs_lie(
     tmp_path: Path, rungs: Rungs, cap: int, steps_per_epoch: float, expected: list[int]
 ) -> None:
-    config = _config(trials=2, max_epochs=cap, archs=("alexnet",))
-    search = _search(tmp_path, config, rungs, steps_per_epoch)
+    config = make_config(trials=2, max_epochs=cap, archs=("alexnet",))
+    search = open_search(tmp_path, config, rungs, steps_per_epoch)
     while search.next_trial() is not None:
         pass
     for number in range(1, cap + 1):
@@ -217,32 +157,32 @@ def test_where_the_rungs_lie(
 
 
 def test_each_architecture_has_rungs_of_its_own(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=6))
+    search = _begun(tmp_path, make_config(trials=6))
     _decisions(search, "alexnet", dict.fromkeys(SCORES, 0.99))
     assert _decisions(search, "mobilenet", SCORES) == STOPPED
 
 
 def test_the_score_is_that_of_the_weights_the_trial_would_keep(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=2, archs=("alexnet",)))
+    search = _begun(tmp_path, make_config(trials=2, archs=("alexnet",)))
     _decisions(search, "alexnet", {0: 0.5})
     search.report("alexnet-1", epoch(1, 0.1, 0.6))
     assert not search.report("alexnet-1", epoch(2, 0.2, 0.1)), "the weights of epoch 1 are kept, and are good"
 
 
 def test_what_ends_by_itself_at_a_rung_is_not_pruned(tmp_path: Path) -> None:
-    config = _config(trials=5, max_epochs=2)
-    search = _search(tmp_path, config)
-    _play(search, lambda trial, number: epoch(number, 1 / number, 0.9 - 0.1 * trial.number))
+    config = make_config(trials=5, max_epochs=2)
+    search = open_search(tmp_path, config)
+    play(search, lambda trial, number: epoch(number, 1 / number, 0.9 - 0.1 * trial.number))
     assert set(_statuses(search).values()) == {"COMPLETE"}
 
 
 def test_at_the_cap_no_trial_is_stopped(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=6, max_epochs=2))
+    search = _begun(tmp_path, make_config(trials=6, max_epochs=2))
     assert not any(_decisions(search, "alexnet", SCORES).values())
 
 
 def test_a_known_epoch_changes_nothing(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=6))
+    search = _begun(tmp_path, make_config(trials=6))
     _decisions(search, "alexnet", SCORES)
     before = search.ledger.arrivals()
     assert not any(_decisions(search, "alexnet", SCORES).values())
@@ -251,13 +191,13 @@ def test_a_known_epoch_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_trial_that_is_trained_again_otherwise_ends_as_its_last_attempt_does(tmp_path: Path) -> None:
     """Its first attempt, of which only the first epoch was saved, had come further."""
-    search = _begun(tmp_path, _config(trials=2, max_epochs=30))
+    search = _begun(tmp_path, make_config(trials=2, max_epochs=30))
     for number in range(1, 21):
         search.report("alexnet-1", epoch(number, 1 / number, 0.6))
     losses = [1.0, 0.4, *(0.5 + number / 100 for number in range(5))]
     for number, loss in enumerate(losses, start=1):
         assert not search.report("alexnet-1", epoch(number, loss, 0.6))
-    again = _search(tmp_path, _config(trials=2, max_epochs=30))
+    again = open_search(tmp_path, make_config(trials=2, max_epochs=30))
     search.end("alexnet-1")
     for told in (search, again):
         assert told.ledger.trial("alexnet-1").status == "STOPPED_EARLY"
@@ -265,20 +205,20 @@ def test_a_trial_that_is_trained_again_otherwise_ends_as_its_last_attempt_does(t
 
 
 def test_a_trial_that_passed_a_rung_is_not_stopped_there_when_it_was_trained_again(tmp_path: Path) -> None:
-    config = _config(trials=4, archs=("alexnet",))
+    config = make_config(trials=4, archs=("alexnet",))
     search = _begun(tmp_path, config)
     for trial, score in ((0, 0.5), (1, 0.6)):
         for number in (1, 2, 3):
             assert not search.report(f"alexnet-{trial}", epoch(number, 1 / number, score))
     for number in (1, 2, 3):
         assert not search.report("alexnet-0", epoch(number, 0.9 / number, 0.5))
-    again = _search(tmp_path, config)
+    again = open_search(tmp_path, config)
     assert [trial.status for trial in again.ledger.trials()] == [None] * 4
 
 
 def test_a_cap_below_the_first_rung(tmp_path: Path) -> None:
-    search = _search(tmp_path, _config(trials=3, max_epochs=1))
-    _play(search, _varied)
+    search = open_search(tmp_path, make_config(trials=3, max_epochs=1))
+    play(search, varied)
     assert set(_statuses(search, "mobilenet").values()) == {"COMPLETE"}
 
 
@@ -287,15 +227,15 @@ def test_a_cap_below_the_first_rung(tmp_path: Path) -> None:
 
 def test_every_way_to_end(tmp_path: Path) -> None:
     curves: dict[int, Curve] = {
-        0: _flat(0.8),
-        1: _flat(0.3),
+        0: flat(0.8),
+        1: flat(0.3),
         2: lambda trial, number: epoch(number, 1 + number, 0.9),
         3: lambda trial, number: epoch(number, float("nan") if number == 2 else 1 / number, 0.9),
-        4: _flat(0.9),
+        4: flat(0.9),
     }
-    config = _config(trials=5, archs=("mobilenet",))
-    search = _search(tmp_path, config)
-    _play(search, lambda trial, number: curves[trial.number](trial, number), failing=["mobilenet-4"])
+    config = make_config(trials=5, archs=("mobilenet",))
+    search = open_search(tmp_path, config)
+    play(search, lambda trial, number: curves[trial.number](trial, number), failing=["mobilenet-4"])
     assert list(_statuses(search).values()) == ["COMPLETE", "PRUNED", "STOPPED_EARLY", "DIVERGED", "FAILED"]
     assert [len(trial.history) for trial in search.ledger.trials()] == [9, 2, 6, 2, 1]
     told = search.samplers["mobilenet"].study.trials
@@ -304,27 +244,27 @@ def test_every_way_to_end(tmp_path: Path) -> None:
     assert [told[0].value, told[2].value] == [0.8, 0.9]
     assert told[1].intermediate_values == {1: 0.3, 2: 0.3}
     assert told[3].intermediate_values == {}
-    assert [(t.params["lr"], t.params["dropout"]) for t in told] == [(t.lr, t.dropout) for t in search.ledger.trials()]
+    assert [trial.params for trial in told] == [trial.values for trial in search.ledger.trials()]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_diverged_in_the_first_epoch(tmp_path: Path, bad: float) -> None:
-    search = _search(tmp_path, _config(trials=2, archs=("alexnet",)))
-    _play(search, lambda trial, number: epoch(number, bad))
+    search = open_search(tmp_path, make_config(trials=2, archs=("alexnet",)))
+    play(search, lambda trial, number: epoch(number, bad))
     assert set(_statuses(search).values()) == {"DIVERGED"}
     assert [trial.state for trial in search.samplers["alexnet"].study.trials] == [TrialState.PRUNED] * 2
     assert search.leaders("alexnet") == []
 
 
 def test_a_trial_that_failed_before_its_first_epoch(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=1, archs=("alexnet",)))
+    search = _begun(tmp_path, make_config(trials=1, archs=("alexnet",)))
     search.end("alexnet-0", failed=True)
     assert search.is_done()
     assert search.leaders("alexnet") == []
 
 
 def test_a_trial_that_failed_after_its_last_epoch(tmp_path: Path) -> None:
-    search = _begun(tmp_path, _config(trials=1, max_epochs=1, archs=("alexnet",)))
+    search = _begun(tmp_path, make_config(trials=1, max_epochs=1, archs=("alexnet",)))
     search.report("alexnet-0", epoch(1))
     search.end("alexnet-0", failed=True)
     assert search.ledger.trial("alexnet-0").status == "FAILED"
@@ -335,7 +275,7 @@ def test_a_trial_that_failed_after_its_last_epoch(tmp_path: Path) -> None:
 
 def _whole_journal(path: Path, config: StudyConfig, startup_trials: int = STARTUP) -> bytes:
     path.mkdir()
-    _play(_search(path, config, startup_trials=startup_trials), _varied, failing=["mobilenet-3"])
+    play(open_search(path, config, startup_trials=startup_trials), varied, failing=["mobilenet-3"])
     return (path / "journal.jsonl").read_bytes()
 
 
@@ -343,17 +283,17 @@ def _go_on(
     path: Path, config: StudyConfig, journal: bytes, concurrency: int = 1, startup_trials: int = STARTUP
 ) -> Search:
     (path / "journal.jsonl").write_bytes(journal)
-    search = _search(path, config, startup_trials=startup_trials)
-    _play(search, _varied, concurrency, failing=["mobilenet-3"])
+    search = open_search(path, config, startup_trials=startup_trials)
+    play(search, varied, concurrency, failing=["mobilenet-3"])
     return search
 
 
 @pytest.mark.parametrize("cut", [0, 1, 25], ids=["between lines", "mid-line", "before the line break"])
 def test_killed_at_any_event_the_search_ends_as_it_would_have(tmp_path: Path, cut: int) -> None:
-    config = _config(trials=5, max_epochs=8)
+    config = make_config(trials=5, max_epochs=8)
     whole = _whole_journal(tmp_path / "undisturbed", config)
     lines = whole.splitlines(keepends=True)
-    assert set(_statuses(_search(tmp_path / "undisturbed", config)).values()) == {
+    assert set(_statuses(open_search(tmp_path / "undisturbed", config)).values()) == {
         "COMPLETE",
         "PRUNED",
         "STOPPED_EARLY",
@@ -368,7 +308,7 @@ def test_killed_at_any_event_the_search_ends_as_it_would_have(tmp_path: Path, cu
 
 def test_killed_where_a_model_proposes(tmp_path: Path) -> None:
     """Once a trial has ended suggestions depend on all earlier results."""
-    config = _config(trials=7, max_epochs=3)
+    config = make_config(trials=7, max_epochs=3)
     whole = _whole_journal(tmp_path / "undisturbed", config, STARTUP_TRIALS)
     lines = whole.splitlines(keepends=True)
     for count in range(len(lines) - 30, len(lines), 3):
@@ -377,8 +317,8 @@ def test_killed_where_a_model_proposes(tmp_path: Path) -> None:
 
 
 def test_killed_with_several_running(tmp_path: Path) -> None:
-    config = _config(trials=4, max_epochs=7)
-    _play(_search(tmp_path, config), _varied, concurrency=3, failing=["mobilenet-3"])
+    config = make_config(trials=4, max_epochs=7)
+    play(open_search(tmp_path, config), varied, concurrency=3, failing=["mobilenet-3"])
     lines = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
     for count in range(0, len(lines), 2):
         search = _go_on(tmp_path, config, b"".join(lines[:count]), concurrency=3)
@@ -386,26 +326,26 @@ def test_killed_with_several_running(tmp_path: Path) -> None:
         assert (tmp_path / "journal.jsonl").read_bytes().startswith(b"".join(lines[:count]))
         for trial in search.ledger.trials():
             assert [row.epoch for row in trial.history] == list(range(1, len(trial.history) + 1))
-            assert trial.number > 0 or (trial.lr, trial.is_baseline) == (1e-3, True)
+            assert trial.number > 0 or (trial.values["lr"], trial.is_baseline) == (1e-3, True)
 
 
 def test_killed_between_a_trials_last_epoch_and_its_end(tmp_path: Path) -> None:
-    config = _config(trials=2, max_epochs=2)
+    config = make_config(trials=2, max_epochs=2)
     search = _begun(tmp_path, config)
     for trial_id in ("alexnet-0", "mobilenet-1"):
         for number in (1, 2):
             search.report(trial_id, epoch(number, 1 / number))
-    again = _search(tmp_path, config)
+    again = open_search(tmp_path, config)
     assert [trial.trial_id for _ in range(2) if (trial := again.next_trial())] == ["mobilenet-0", "alexnet-1"]
     assert again.ledger.trial("alexnet-0").status == "COMPLETE"
 
 
 def test_interrupted_trials_come_first_and_count_as_running(tmp_path: Path) -> None:
-    config = _config(trials=3)
-    search = _search(tmp_path, config)
+    config = make_config(trials=3)
+    search = open_search(tmp_path, config)
     begun = [search.next_trial() for _ in range(3)]
     assert [trial.trial_id for trial in begun if trial] == ["alexnet-0", "mobilenet-0", "alexnet-1"]
-    again = _search(tmp_path, config)
+    again = open_search(tmp_path, config)
     assert [trial.trial_id for _ in range(4) if (trial := again.next_trial())] == [
         *("alexnet-0", "mobilenet-0", "alexnet-1"),
         "mobilenet-1",
@@ -413,10 +353,10 @@ def test_interrupted_trials_come_first_and_count_as_running(tmp_path: Path) -> N
 
 
 def test_a_search_that_is_done_stays_as_it_is(tmp_path: Path) -> None:
-    config = _config(trials=3)
-    _play(_search(tmp_path, config), _varied)
+    config = make_config(trials=3)
+    play(open_search(tmp_path, config), varied)
     before = (tmp_path / "journal.jsonl").read_bytes()
-    again = _search(tmp_path, config)
+    again = open_search(tmp_path, config)
     assert again.is_done()
     assert again.next_trial() is None
     assert (tmp_path / "journal.jsonl").read_bytes() == before
@@ -441,9 +381,9 @@ def test_a_search_that_is_done_stays_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_the_best_trial(tmp_path: Path, rows: list[tuple[float, float, str | None]], best: int | None) -> None:
-    search = _search(tmp_path, _config(trials=len(rows) + 1, archs=("alexnet",)))
+    search = open_search(tmp_path, make_config(trials=len(rows) + 1, archs=("alexnet",)))
     for number, (accuracy, loss, status) in enumerate(rows):
-        trial = search.ledger.ask("alexnet", number, 1e-3, 0.1 * number)
+        trial = search.ledger.ask("alexnet", number, {"lr": 1e-3, "dropout": 0.1 * number})
         search.ledger.report(trial.trial_id, epoch(1, loss, accuracy))
         if status is not None:
             search.ledger.end(trial.trial_id, status)  # type: ignore[arg-type]
@@ -452,19 +392,19 @@ def test_the_best_trial(tmp_path: Path, rows: list[tuple[float, float, str | Non
 
 
 def test_the_best_trial_is_chosen_by_its_score_at_its_lowest_loss(tmp_path: Path) -> None:
-    search = _search(tmp_path, _config(trials=2, max_epochs=3, archs=("alexnet",)))
+    search = open_search(tmp_path, make_config(trials=2, max_epochs=3, archs=("alexnet",)))
     curves = {
         0: [(0.5, 0.6), (0.9, 0.95), (0.9, 0.95)],
         1: [(0.9, 0.50), (0.8, 0.60), (0.5, 0.70)],
     }
-    _play(search, lambda trial, number: epoch(number, *curves[trial.number][number - 1]))
+    play(search, lambda trial, number: epoch(number, *curves[trial.number][number - 1]))
     assert [trial.number for trial in search.leaders("alexnet")] == [1, 0]
 
 
 def test_time_goes_forward_in_the_ledger(tmp_path: Path) -> None:
     """The arrivals, in order, are what the rungs were fed."""
-    search = _search(tmp_path, _config())
-    _play(search, _varied, concurrency=2)
+    search = open_search(tmp_path, make_config())
+    play(search, varied, concurrency=2)
     seen: dict[str, list[int]] = {}
     for trial, row in search.ledger.arrivals():
         seen.setdefault(trial.trial_id, []).append(row.epoch)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
 
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
-from study.settings.config import PRESETS, RUNGS, SEARCH_SPACE, StudyConfig, check
+from study.settings.config import PRESETS, StudyConfig, check
+from study.settings.search_space import RUNGS, SEARCH_SPACE, SearchSpace
 
 
 def test_the_documented_presets() -> None:
@@ -24,7 +26,10 @@ def test_the_documented_presets() -> None:
 
 
 def test_the_documented_search() -> None:
-    assert (SEARCH_SPACE.lr, SEARCH_SPACE.dropout) == ((1e-4, 1e-2), (0.0, 0.7))
+    assert SEARCH_SPACE.to_json() == {
+        "lr": {"low": 1e-4, "high": 1e-2, "log": True},
+        "dropout": {"low": 0.0, "high": 0.7, "log": False},
+    }
     assert [RUNGS.first(cap) for cap in (1, 3, 6, 12, 20, 50)] == [1, 2, 3, 5, 8, 8]
     assert RUNGS.reduction_factor == 2
 
@@ -50,7 +55,7 @@ def test_no_rung_lies_before_so_many_optimizer_steps(n_train: int, cap: int, exp
 
 @pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])
 def test_the_documented_baseline(arch: str, dropout: float) -> None:
-    expected = TrainingConfig(lr=1e-3, dropout=dropout, max_epochs=50, patience=5, batch_size=128)
+    expected = TrainingConfig({"lr": 1e-3, "dropout": dropout}, max_epochs=50, patience=5, batch_size=128)
     assert StudyConfig().baseline_training(arch) == expected
     assert replace(StudyConfig(), max_epochs=7).baseline_training(arch) == replace(expected, max_epochs=7)
 
@@ -58,8 +63,7 @@ def test_the_documented_baseline(arch: str, dropout: float) -> None:
 @pytest.mark.parametrize("arch", list(ARCHITECTURES))
 def test_baselines_lie_within_the_search_space(arch: str) -> None:
     baseline = StudyConfig().baseline_training(arch)
-    assert SEARCH_SPACE.lr[0] <= baseline.lr <= SEARCH_SPACE.lr[1]
-    assert SEARCH_SPACE.dropout[0] <= baseline.dropout <= SEARCH_SPACE.dropout[1]
+    assert all(SEARCH_SPACE.holds(name, value) for name, value in baseline.values.items())
 
 
 @pytest.mark.parametrize("config", [*PRESETS.values(), StudyConfig(data_dir=Path("/a b"), archs=("x",), seed=2**70)])
@@ -113,3 +117,23 @@ def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
 )
 def test_what_is_not(changed: dict[str, Any]) -> None:
     check(replace(StudyConfig(), **changed))
+
+
+def test_a_search_space_that_training_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = {
+        "lr, dropout, width; give it those that the training loop reads: lr, dropout": {"width": (1, 2)},
+        "the baseline dropout of 'alexnet', 0.5, lies outside the range of the search": {"dropout": (0.0, 0.3)},
+    }
+    for message, ranges in spaces.items():
+        changed = {name: FloatDistribution(*ends) for name, ends in ranges.items()}
+        monkeypatch.setattr("study.settings.search_space.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
+        with pytest.raises(BadInput, match=message):
+            check(StudyConfig())
+
+
+def test_equal_recipes_are_equal_and_have_one_hash() -> None:
+    recipe, same = (StudyConfig().training({"lr": 1e-3, "dropout": 0.5}) for _ in range(2))
+    assert (recipe, hash(recipe)) == (same, hash(same))
+    assert recipe != StudyConfig().training({"lr": 1e-3, "dropout": 0.4})
+    older_checkpoint = {"lr": 1e-3, "dropout": 0.5, "max_epochs": 50, "patience": 5, "batch_size": 128}
+    assert recipe.to_json() == older_checkpoint

@@ -1,0 +1,115 @@
+"""The file that a ledger is written to: one event a line, as JSON with a checksum.
+
+Each line reaches the disk before `append` returns, so a killed driver loses at most the line it was writing. A
+damaged line costs that line only: the damaged file is kept beside the journal, and the other lines stay.
+"""
+
+import errno
+import json
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from analysis.results.files import write_atomically
+
+# An error line lists at most this many line numbers, because a damaged block can hold hundreds of lines.
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Damage:
+    """The lines that a replay had to drop.
+
+    Attributes:
+        lines: their numbers, from 1.
+        copy: the file as it was before they were dropped.
+    """
+
+    lines: Sequence[int]
+    copy: Path
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(str, self.lines[:LISTED]))
+        more = f" and {len(self.lines) - LISTED} more" if len(self.lines) > LISTED else ""
+        return f"line{'s' * (len(self.lines) > 1)} {shown}{more} dropped, the damaged file kept as {self.copy}"
+
+
+class Journal:
+    """An append-only file of events.
+
+    Args:
+        path: the file; it may be absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Write an event to the disk, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab", buffering=0) as file:
+            whole = file.tell()
+            line = _line(event)
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)
+                raise
+
+    def replay(self, apply: Callable[[dict[str, Any] | None], None]) -> Damage | None:
+        """Apply every event in order, and leave a file that replays to the same end.
+
+        A last line without a line end was never finished: it is cut off without a word.
+
+        Args:
+            apply: takes an event, or None for a line that cannot be read. It raises ValueError, KeyError or TypeError,
+                and changes nothing that a later replay would need, if the event does not follow from the events before.
+
+        Returns:
+            The lines that were dropped; None if there were none.
+        """
+        if not self.path.exists():
+            return None
+        content = self.path.read_bytes()
+        lines = content.split(b"\n")[:-1]
+        kept, dropped = [], []
+        for number, line in enumerate(lines, start=1):
+            try:
+                apply(_event(line))
+                kept.append(line + b"\n")
+            except (ValueError, KeyError, TypeError):
+                dropped.append(number)
+        whole = b"".join(kept)
+        if not dropped:
+            if len(whole) < len(content):
+                os.truncate(self.path, len(whole))
+            return None
+        names = (self.path.with_name(f"{self.path.name}.damaged-{number}") for number in count(1))
+        copy = next(path for path in names if not path.exists())
+        # The copy comes first: a driver that is killed in between finds the damaged file again.
+        write_atomically(copy, lambda file: file.write(content))
+        write_atomically(self.path, lambda file: file.write(whole))
+        return Damage(dropped, copy)
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    """Return an event as a line of JSON that ends with a checksum of the rest."""
+    checksum = zlib.crc32(json.dumps(event).encode())
+    return json.dumps({**event, "crc32": checksum}).encode() + b"\n"
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """Return the event of a line; None if the line is not as it was written."""
+    try:
+        event = json.loads(line)
+        checksum = event.pop("crc32")
+        is_whole = zlib.crc32(json.dumps(event).encode()) == checksum
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return event if is_whole else None

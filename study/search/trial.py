@@ -1,0 +1,77 @@
+"""One trial of a search, and the sum of several."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.training.history import EpochResult, best_epoch
+from models.training.recipe import Value
+
+Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
+
+
+@dataclass
+class Trial:
+    """One configuration of one network, and how its training went.
+
+    Attributes:
+        number: counts from 0 within its network; 0 is the documented baseline.
+        values: the configuration, a value for each hyperparameter.
+        status: None while it runs.
+        error: why its last failed attempt failed, if one did.
+    """
+
+    arch: str
+    number: int
+    values: dict[str, Value]
+    status: Status | None = None
+    error: str | None = None
+    history: list[EpochResult] = field(default_factory=list)
+
+    @property
+    def trial_id(self) -> str:
+        return f"{self.arch}-{self.number}"
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.number == 0
+
+    @property
+    def best(self) -> EpochResult | None:
+        """Return the epoch of lowest validation loss; None before there is a finite one."""
+        return best_epoch(self.history)
+
+    def scores(self) -> list[float]:
+        """Return, after each epoch, the validation accuracy of the weights that the trial would keep then."""
+        kept = (best_epoch(self.history[: end + 1]) for end in range(len(self.history)))
+        return [row.val_accuracy for row in kept if row is not None]
+
+
+@dataclass
+class Tally:
+    """The sum of some trials.
+
+    Attributes:
+        states: number of trials by status; None counts the running ones.
+        score: their highest score, in [0, 1]; None if there is none.
+        epochs: epochs trained.
+        seconds: seconds of training.
+        under_way: seconds of training in the running trials.
+    """
+
+    states: Counter[Status | None] = field(default_factory=Counter)
+    score: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    under_way: float = 0.0
+
+    def add(self, trial: Trial) -> None:
+        """Add a trial as it is now."""
+        self.states[trial.status] += 1
+        if (best := trial.best) is not None:
+            self.score = best.val_accuracy if self.score is None else max(self.score, best.val_accuracy)
+        self.epochs += len(trial.history)
+        seconds = sum(row.seconds for row in trial.history)
+        self.seconds += seconds
+        if trial.status is None:
+            self.under_way += seconds

@@ -1,0 +1,120 @@
+"""What the search may choose: a range for each hyperparameter, and the rungs that stop trials.
+
+`SEARCH_SPACE` is this study's choice. Everything that searches, writes or draws takes any number of hyperparameters,
+numbers or categories, by their names.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from models.training.recipe import Value
+
+Range = FloatDistribution | IntDistribution | CategoricalDistribution
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The ranges that a configuration is chosen from.
+
+    Attributes:
+        ranges: the range of each hyperparameter, as Optuna describes it.
+    """
+
+    ranges: Mapping[str, Range]
+
+    @property
+    def numeric(self) -> int:
+        """The number of hyperparameters that are numbers."""
+        return sum(not isinstance(scale, CategoricalDistribution) for scale in self.ranges.values())
+
+    def place(self, values: Mapping[str, Value]) -> tuple[float, ...]:
+        """Return where a configuration lies, in coordinates whose distances say how alike two of them are.
+
+        A number has one coordinate, from 0 at the low end of its range to 1 at the high end. A category has one
+        coordinate for each choice, so that two choices lie 1 apart.
+        """
+        return tuple(place for name, scale in self.ranges.items() for place in _place(scale, values[name]))
+
+    def at(self, point: Sequence[float]) -> dict[str, Value]:
+        """Return the configuration at a point of the unit cube, which has one coordinate a hyperparameter."""
+        pairs = zip(self.ranges.items(), point, strict=True)
+        return {name: _at(scale, share) for (name, scale), share in pairs}
+
+    def holds(self, name: str, value: Value) -> bool:
+        """Return whether a value lies in the range of a hyperparameter."""
+        scale = self.ranges[name]
+        if isinstance(scale, CategoricalDistribution):
+            return value in scale.choices
+        return not isinstance(value, str) and scale.low <= value <= scale.high
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ranges as study.json has them."""
+        return {
+            name: {"choices": list(scale.choices)}
+            if isinstance(scale, CategoricalDistribution)
+            else {"low": scale.low, "high": scale.high, "log": scale.log}
+            for name, scale in self.ranges.items()
+        }
+
+
+def _ends(scale: FloatDistribution | IntDistribution) -> tuple[float, float]:
+    """Return the ends of a range; each whole number has a bin of width 1 around it."""
+    margin = 0.5 if isinstance(scale, IntDistribution) else 0.0
+    return scale.low - margin, scale.high + margin
+
+
+def _place(scale: Range, value: Value) -> tuple[float, ...]:
+    if isinstance(scale, CategoricalDistribution):
+        return tuple(math.sqrt(0.5) * (value == choice) for choice in scale.choices)
+    low, high = _ends(scale)
+    number = float(value)
+    return (math.log(number / low) / math.log(high / low) if scale.log else (number - low) / (high - low),)
+
+
+def _at(scale: Range, share: float) -> Value:
+    if isinstance(scale, CategoricalDistribution):
+        return cast(Value, scale.choices[min(int(share * len(scale.choices)), len(scale.choices) - 1)])
+    low, high = _ends(scale)
+    number = low * (high / low) ** share if scale.log else low + share * (high - low)
+    if isinstance(scale, IntDistribution):
+        number = math.floor(number + 0.5)
+    return min(max(number, scale.low), scale.high)
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """The rungs of ASHA (Li et al., 2020), each `reduction_factor` times later than the one before it.
+
+    The first rung lies late, because good low learning rates start slowly: earlier rungs lost the best configurations
+    of AlexNet (benchmarks/RESULTS.md).
+
+    Attributes:
+        grace_period: epochs at the first rung, unless the next attributes move it.
+        grace_share: the first rung lies at this share of the cap on epochs if that is sooner.
+        reduction_factor: one trial in this many goes on.
+        tolerance: a trial goes on if its accuracy is at most this much below the others: late proposals are so alike
+            that their order is mostly noise. Two accuracies of 1,000 images differ by about that much by chance.
+        grace_steps: the first rung lies after at least this many optimizer steps, however few of them an epoch has.
+    """
+
+    grace_period: int = 8
+    grace_share: float = 0.4
+    reduction_factor: int = 2
+    tolerance: float = 0.02
+    grace_steps: int = 60
+
+    def first(self, max_epochs: int, steps_per_epoch: float = math.inf) -> int:
+        """Return the epochs at the first rung under this cap; the cap itself, which stops nothing, if none is below."""
+        epochs = min(self.grace_period, math.ceil(self.grace_share * max_epochs))
+        return min(max_epochs, max(epochs, math.ceil(self.grace_steps / steps_per_epoch)))
+
+
+SEARCH_SPACE = SearchSpace({"lr": FloatDistribution(1e-4, 1e-2, log=True), "dropout": FloatDistribution(0.0, 0.7)})
+RUNGS = Rungs()
+# At least 1 trial ends before the Gaussian process proposes, because it needs a score. benchmarks/RESULTS.md compares
+# larger numbers.
+STARTUP_TRIALS = 1
