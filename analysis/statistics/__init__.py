@@ -1,4 +1,4 @@
-"""Statistics as pure functions of arrays and tables. `compare` is the face of them."""
+"""Statistics as pure functions of arrays and tables. `compare` is their public face."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `compare` and `Comparison` when they are asked for: a worker needs the metrics but not SciPy."""
+    """Import `compare` and `Comparison` on first use, because a worker needs the metrics but not SciPy."""
     if name not in ("Comparison", "compare"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from analysis.statistics import comparison
