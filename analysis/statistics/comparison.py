@@ -38,15 +38,15 @@ class Comparison:
         mean: mean difference, in [-1, 1].
         ci95: 95 % interval of the mean over seeds and images; NaN with one seed.
         p_value: p value of no difference, from the same variance; NaN with one seed.
-        equivalence_p: p value of a difference of at least the margin. The interval with confidence 1 - p just fits inside
-            the margin. NaN with one seed.
+        equivalence_p: p value of a difference of at least the margin. The interval with confidence 1 - p just fits
+            inside the margin. NaN with one seed.
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
-        seeds_needed: the smallest number of seeds whose expected half-width is below the difference, which gives an even
-            chance that the interval excludes 0. None if no number of seeds is enough on this test set.
-        images_needed: about how many test images MOST_SEEDS seeds need if no number of seeds is enough on this test set,
-            else None. A difference that rests on few images needs more.
+        seeds_needed: the smallest number of seeds whose expected half-width is below the difference, which gives an
+            even chance that the interval excludes 0. None if no number of seeds is enough on this test set.
+        images_needed: about how many test images MOST_SEEDS seeds need if no number of seeds is enough on this test
+            set, else None. A difference that rests on few images needs more.
     """
 
     winner: Literal["a", "b"] | None

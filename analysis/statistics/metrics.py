@@ -22,8 +22,8 @@ def image_values(predictions: np.ndarray, labels: np.ndarray, n_classes: int) ->
     """Return a value for each run and image whose mean over images is the run's metric, float64 [runs, n].
 
     For accuracy the values are 0 and 1. For the macro averages they are the metric plus the influence function of the
-    image (the infinitesimal jackknife, Efron and Tibshirani 1993, section 21). So to first order their spread over images
-    is the spread of the metric over test sets.
+    image (the infinitesimal jackknife, Efron and Tibshirani 1993, section 21). So to first order their spread over
+    images is the spread of the metric over test sets.
 
     Args:
         predictions: predicted classes, int64 [runs, n].

@@ -1,10 +1,10 @@
 """Intervals over paired seeds and test images, from the two-way layout of an array [seeds, images].
 
-A result varies with the seeds that a network was trained on and with the test images that it was judged on. Both count as
-random here. The variance of the mean comes from the two-way layout without replication (Searle, Casella and McCulloch,
-Variance Components, 1992), its degrees of freedom from Satterthwaite (1946). benchmarks/RESULTS.md gives the measured
-coverage. An interval over seeds alone would speak of these test images only. An interval over images alone would speak of
-these runs only.
+A result varies with the seeds that a network was trained on and with the test images that it was judged on. Both count
+as random here. The variance of the mean comes from the two-way layout without replication (Searle, Casella and
+McCulloch, Variance Components, 1992), its degrees of freedom from Satterthwaite (1946). benchmarks/RESULTS.md gives the
+measured coverage. An interval over seeds alone would speak of these test images only. An interval over images alone
+would speak of these runs only.
 """
 
 from dataclasses import dataclass, replace
@@ -119,9 +119,9 @@ class TwoWayLayout:
 def proportion_interval(values: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of a mean that is a proportion, computed on the logit scale.
 
-    The logit scale keeps the interval inside [0, 1], and its coverage near 0 and 1, where the plain interval fails. Near 0
-    and 1 a few images make up the variance between images, so it is known less well than their number says. Half the
-    kurtosis of the images' means lowers its degrees of freedom for that. If nothing varies, the interval reaches
+    The logit scale keeps the interval inside [0, 1], and its coverage near 0 and 1, where the plain interval fails.
+    Near 0 and 1 a few images make up the variance between images, so it is known less well than their number says. Half
+    the kurtosis of the images' means lowers its degrees of freedom for that. If nothing varies, the interval reaches
     3 / images to either side (the rule of three, Hanley and Lippman-Hand 1983).
 
     Args:
