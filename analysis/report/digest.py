@@ -138,9 +138,7 @@ def _pairs_compared(results: StudyResults, summary: Summary) -> str:
     if compared == pairs:
         winner = overall_winner(results, summary.comparisons)
         if winner is None:
-            return (
-                "No network is better than every other on all planned seeds. Every pair is compared below."
-            )
+            return "No network is better than every other on all planned seeds. Every pair is compared below."
         return f"{results.architectures[winner]} is better than each of the others. Every pair is compared below."
     number_compared = f"Only {compared}" if compared else "None"
     return f"{number_compared} of the {pairs} pairs can be compared, because final runs are missing."

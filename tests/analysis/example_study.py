@@ -11,6 +11,7 @@ from analysis.figures.samples import choose_positions
 from analysis.results.load import load_results
 from analysis.results.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
+from analysis.results.study_json import Study
 from analysis.statistics.metrics import metric_values
 
 TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
@@ -98,6 +99,11 @@ def write_example(
     images = rng.integers(0, 256, (len(positions), 32, 32, 3)).astype(np.uint8)
     folder.write_samples(Samples(images, positions))
     return folder
+
+
+def with_config(study: Study, **changed: Any) -> Study:
+    """Return the study with other settings."""
+    return study.model_copy(update={"config": study.config.model_copy(update=changed)})
 
 
 def _study(
