@@ -109,7 +109,7 @@ def _test_images(results: StudyResults) -> list[str]:
     if rare := rare_answers(results.groups, len(results.classes)):
         sentences.append(
             "The interval of the mean precision is too narrow, because a run gives some class as its answer for fewer"
-            f" than {FEW_IMAGES} test images: {listed(rare)}."
+            f" than {FEW_IMAGES} test images: {'; '.join(rare)}."
         )
     return sentences
 

@@ -164,7 +164,7 @@ def test_it_imports_neither_torch_nor_ray(folder: StudyFolder, tmp_path: Path) -
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     loaded = {module.partition(".")[0] for module in printed.split()}
     assert {"matplotlib", "optuna", "analysis"} <= loaded
-    assert not loaded & {"torch", "ray", "models", "study"}
+    assert not loaded & {"torch", "ray", "models"}
 
 
 def test_page_needs_nothing_else(page: str) -> None:

@@ -20,6 +20,7 @@ from analysis.verdict.comparisons import (
     overall_winner,
 )
 from analysis.verdict.summary import summarise
+from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import describe
 from tests.analysis.example_study import with_config, write_example
 
@@ -77,7 +78,9 @@ def test_groups_without_a_common_seed_are_not_compared(results: StudyResults) ->
         ("mobilenet-tuned", "mobilenet-baseline"),
     ]
     assert make_verdict(results, rows) is None
-    said = verdict_digest(replace(results, groups=groups), {"verdict": None})
+    said = verdict_digest(
+        replace(results, groups=groups), Summary(groups={}, verdict=None, comparisons=rows, budget={})
+    )
     assert said.text == "There is no verdict: no seed has a final run of both tuned networks."
 
 
@@ -187,7 +190,7 @@ def test_a_study_that_still_lacks_seeds_says_so_and_has_no_winner(results: Study
 
 def test_networks_that_learned_nothing_are_not_called_equivalent(results: StudyResults) -> None:
     alike = with_leads(results, {})
-    assert make_comparisons(alike)[0]["call"] == "equivalent"
+    assert make_comparisons(alike)[0].call == "equivalent"
     constant = np.eye(10, dtype=np.float32)[np.zeros(1000, int)]
     for name in ("mobilenet-tuned", "alexnet-tuned"):
         group = alike.groups[name]
