@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from analysis.figures.catalogue import Picture
 from analysis.figures.style import render
 from analysis.numbers import listed, percent
+from analysis.report.tables import Column, Table, hyperparameter_columns
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.best_weights import BestWeights
@@ -21,7 +22,8 @@ from analysis.verdict.best_weights import BestWeights
 with warnings.catch_warnings():
     # Nothing here shows Optuna's progress bars, but in a notebook their import warns if ipywidgets is missing.
     warnings.filterwarnings("ignore", message="IProgress not found")
-    from analysis.report.tables import Column, Table, hyperparameter_columns
+    from analysis.report.search_tables import importance_table, rungs_table, search_table
+    from analysis.statistics.importance import read_importances
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests" / "example-study"
@@ -107,6 +109,16 @@ def network_table(results: StudyResults) -> Table:
             )
         )
     return Table("networks", "The networks and their configurations", columns, rows)
+
+
+def show_search(results: StudyResults, folder: StudyFolder) -> None:
+    """Display how the trials ended, how many each rung stopped, and which hyperparameter mattered."""
+    if not len(results.trials):
+        say()
+        return
+    tables = [search_table(results), rungs_table(results)]
+    for table in (*tables, importance_table(results, read_importances(folder.optuna, results.architectures))):
+        display(frame(table))
 
 
 def describe_weights(best: BestWeights | None) -> str:

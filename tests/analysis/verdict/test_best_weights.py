@@ -20,7 +20,8 @@ from analysis.verdict.summary_json import ComparisonRow, Summary
 from models.data import ChannelStatistics
 from models.networks.registry import ARCHITECTURES
 from models.training.inference import DeviceImages, predict_logits
-from tests.analysis.example_study import with_config, write_example
+from tests.analysis.example_study import write_example
+from tests.analysis.example_study_json import with_config
 
 README = Path(__file__).parents[3] / "README.md"
 
