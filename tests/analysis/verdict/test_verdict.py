@@ -19,6 +19,7 @@ from analysis.verdict.comparisons import (
     make_verdict,
     overall_winner,
 )
+from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import describe
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config, with_leads
@@ -77,6 +78,7 @@ def test_groups_without_a_common_seed_are_not_compared(results: StudyResults) ->
         ("mobilenet-tuned", "mobilenet-baseline"),
     ]
     assert make_verdict(results, rows) is None
+    without_verdict = Summary(groups={}, verdict=None, comparisons=rows, budget={})
     said = verdict_digest(replace(results, groups=groups), without_verdict)
     assert said.text == "There is no verdict: no seed has a final run of both tuned networks."
 
