@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.statistics import Call
 from analysis.statistics.two_way_layout import TwoWayLayout
 
 MARGIN = 0.005
@@ -16,7 +17,6 @@ LEAST_PROBABILITY = 0.75
 # At most 10,000 seeds, because nobody trains more.
 MOST_SEEDS = 10_000
 
-Call = Literal["better", "equivalent", "not shown"]
 Reason = Literal[
     "",
     "few seeds",
