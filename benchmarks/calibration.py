@@ -40,7 +40,8 @@ from rich.table import Table
 from scipy import optimize, stats
 
 from analysis.results.files import without_nan
-from analysis.statistics.comparison import compare, proportion_interval
+from analysis.statistics.comparison import compare
+from analysis.statistics.two_way_layout import proportion_interval
 from benchmarks.twins import run_twin_study
 from study.settings.config import StudyConfig
 

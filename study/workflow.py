@@ -213,15 +213,15 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
         if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
             say_error(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
     console.print(comparison(summary))
-    for line in (verdict_digest(results, summary)["text"], *comparison_digest(results, summary)["pairs"]):
+    for line in (verdict_digest(results, summary).text, *comparison_digest(results, summary).pairs):
         _say(console, line)
     if weaknesses := len(caveats(results)):
-        _say(console, f"What to keep in mind, {weaknesses} point{'s' * (weaknesses > 1)}, is in the report.")
+        _say(console, f"The report lists {weaknesses} limit{'s' * (weaknesses > 1)} of this result.")
     if folder.optuna.exists():
         database = f"sqlite:///{folder.optuna.absolute()}"
         _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")
     _say(console, f"Report: {report.absolute()}")
-    return 1 if failures or not summary["groups"] else 0
+    return 1 if failures or not summary.groups else 0
 
 
 def _say(console: Console, line: str) -> None:

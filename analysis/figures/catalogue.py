@@ -1,18 +1,20 @@
-"""Which figures the report of a study shows, and what they show in words."""
+"""Lists the figures that the report of a study shows, each with a description in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures import final_runs as figures
 from analysis.figures import predictions as prediction_figures
 from analysis.figures import search as search_figures
 from analysis.figures.samples import choose_positions, judged_networks, judged_probabilities
+from analysis.numbers import listed
 from analysis.results.load import StudyResults
 from analysis.statistics.search_progress import best_scores, rung_epochs
+from analysis.verdict.summary_json import Summary
+from analysis.verdict.wording import chosen_trials, side_title
 
 # The parts of the page that show figures.
 PARTS = (
@@ -32,8 +34,14 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its file name without suffix, what it shows in words, and its form for wide pages and,
-    where that differs, for phones."""
+    """A figure of the page.
+
+    Attributes:
+        name: its file name without suffix.
+        alt: a description in words.
+        wide: its form for wide pages.
+        narrow: its form for phones, if that differs.
+    """
 
     name: str
     alt: str
@@ -41,8 +49,8 @@ class Picture:
     narrow: Figure | None = None
 
 
-def study_pictures(results: StudyResults, summary: dict[str, Any]) -> dict[str, list[Picture]]:
-    """The figures of each part of the page; a part without data has none."""
+def study_pictures(results: StudyResults, summary: Summary) -> dict[str, list[Picture]]:
+    """Draw the figures of each part of the page. A part without data has none."""
     return {
         **{part: [] for part in PARTS},
         **_of_final_runs(results, summary),
@@ -52,20 +60,20 @@ def study_pictures(results: StudyResults, summary: dict[str, Any]) -> dict[str, 
     }
 
 
-def _of_final_runs(results: StudyResults, summary: dict[str, Any]) -> dict[str, list[Picture]]:
+def _of_final_runs(results: StudyResults, summary: Summary) -> dict[str, list[Picture]]:
     trained = {name: group for name, group in results.groups.items() if not group.same_as}
     if not trained:
         return {}
     titles, order = listed(list(results.architectures.values())), list(results.architectures)
     histories = {group.title: [run.history for run in group.runs] for group in trained.values()}
     alt = f"Test accuracy of every seed of every group, with means and intervals: {titles}."
-    pictures = {"accuracy": [_both("accuracy-by-group", alt, figures.accuracy_by_group, summary["groups"], order)]}
+    pictures = {"accuracy": [_both("accuracy-by-group", alt, figures.accuracy_by_group, summary.groups, order)]}
     if paired := paired_differences(results, summary):
         alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
         pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
-    # A baseline that is the tuned configuration too is shown as that.
+    # A baseline that is also the tuned configuration is shown as tuned.
     repeated = {group.same_as for group in results.groups.values()}
-    groups = {name: group for name, group in summary["groups"].items() if name not in repeated}
+    groups = {name: group for name, group in summary.groups.items() if name not in repeated}
     alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
     pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
     alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."
@@ -100,23 +108,24 @@ def _of_predictions(results: StudyResults) -> dict[str, list[Picture]]:
 def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
     if not len(results.trials):
         return {}
-    trials, archs, search = results.trials, results.architectures, results.study["search"]
+    trials, archs, search = results.trials, results.architectures, results.study.search
     titles, chosen = listed(list(archs.values())), chosen_trials(results)
     curves = {}
     for arch, title in archs.items():
-        own = trials[trials["arch"] == arch]
-        history = results.history[results.history["arch"] == arch] if len(results.history) else results.history
+        own = results.trials_of(arch)
         if len(own):
-            curves[title] = best_scores(own, history)
-    epochs = rung_epochs(search["grace_period"], search["reduction_factor"], results.study["config"]["max_epochs"])
+            curves[title] = best_scores(own, results.history_of(arch))
+    epochs = rung_epochs(search.grace_period, search.reduction_factor, results.study.config.max_epochs)
+    ranges = {name: dimension.model_dump(exclude_unset=True) for name, dimension in search.space.items()}
     space, best = search_figures.search_space, search_figures.best_score_against_budget
-    alt_space = f"Dropout against learning rate of every trial, coloured by its score: {titles}."
+    searched = listed(list(search.titles().values()))
+    alt_space = f"Every trial by its {searched}, coloured by its score: {titles}."
     rungs = ", with the rungs that could stop it" if epochs else ""
     alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."
     alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
     alt_best = f"The best score of the search against trials and against epochs: {titles}."
     return {
-        "space": [_both("search-space", alt_space, space, trials, archs, search["space"], chosen)],
+        "space": [_both("search-space", alt_space, space, trials, archs, ranges, chosen)],
         "rungs": [_both("search-rungs", alt_rungs, search_figures.trial_lengths, trials, archs, epochs)],
         "search": [
             _both("search-curves", alt_curves, search_figures.search_curves, results.history, trials, archs, chosen)
@@ -125,31 +134,25 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
     }
 
 
-def paired_differences(results: StudyResults, summary: dict[str, Any]) -> list[figures.Paired]:
-    """The differences in accuracy of the pairs of runs of each comparison of a summary."""
+def paired_differences(results: StudyResults, summary: Summary) -> list[figures.Paired]:
+    """Return the differences in accuracy of the pairs of runs of each comparison."""
     paired = []
-    for row in summary["comparisons"]:
-        accuracy = [
-            dict(zip(summary["groups"][name]["seeds"], summary["groups"][name]["accuracy"]["values"], strict=True))
-            for name in (row["a"], row["b"])
-        ]
-        low, high = row["difference"]["ci95"]
+    for row in summary.comparisons:
+        a, b = (
+            dict(zip(group.seeds, group.accuracy.values, strict=True))
+            for group in (summary.groups[row.a], summary.groups[row.b])
+        )
+        low, high = row.difference.ci95
         paired.append(
             figures.Paired(
-                (side_title(results, row["a"]), side_title(results, row["b"])),
-                {seed: accuracy[0][seed] - accuracy[1][seed] for seed in row["seeds"]},
-                row["difference"]["mean"],
-                None if low is None else (low, high),
-                row["margin"],
+                (side_title(results, row.a), side_title(results, row.b)),
+                {seed: a[seed] - b[seed] for seed in row.seeds},
+                row.difference.mean,
+                None if low is None or high is None else (low, high),
+                row.margin,
             )
         )
     return paired
-
-
-def side_title(results: StudyResults, name: str) -> str:
-    """A group as one side of a comparison: "AlexNet (tuned)"."""
-    group = results.groups[name]
-    return f"{results.architectures[group.arch]} ({group.variant})"
 
 
 def _samples(results: StudyResults) -> list[Picture]:
@@ -181,19 +184,3 @@ def _samples(results: StudyResults) -> list[Picture]:
 
 def _both(name: str, alt: str, draw: Callable[..., Figure], *arguments: Any) -> Picture:
     return Picture(name, alt, draw(*arguments), draw(*arguments, columns=1))
-
-
-def chosen_trials(results: StudyResults) -> dict[str, str]:
-    """The first trial of each architecture that has its tuned configuration."""
-    chosen: dict[str, str] = {}
-    for trial in results.trials.to_dict("records"):
-        group = results.groups.get(f"{trial['arch']}-tuned")
-        if group and all(np.isclose(trial[name], value) for name, value in group.config.items()):
-            chosen.setdefault(str(trial["arch"]), str(trial["trial_id"]))
-    return chosen
-
-
-def listed(items: Sequence[Any]) -> str:
-    """ "a, b and c"."""
-    words = [str(item) for item in items]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -30,6 +30,7 @@ from analysis.figures.style import (
     share_limits,
     width,
 )
+from analysis.verdict.summary_json import GroupSummary
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class Paired:
     """The differences in accuracy of one comparison, in [-1, 1].
 
     Attributes:
-        sides: titles of A and of B; a difference is that of A less that of B.
+        sides: titles of A and of B. A difference is the accuracy of A minus the accuracy of B.
         by_seed: the difference of each pair of runs, by its seed.
-        interval: of the mean; None with one seed.
+        mean: the mean difference.
+        interval: 95 % interval of the mean; None with one seed.
         margin: the difference that matters in practice.
     """
 
@@ -51,25 +53,26 @@ class Paired:
 
 
 @mpl.rc_context(STYLE)
-def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], columns: int = 2) -> Figure:
-    """Test accuracy: every seed as an open point, the mean as a filled one, its 95 % interval as a bar.
+def accuracy_by_group(groups: Mapping[str, GroupSummary], order: Sequence[str], columns: int = 2) -> Figure:
+    """Draw test accuracy: each seed as an open point, the mean as a filled point, its 95 % interval as a bar.
 
     Args:
-        groups: those of summary.json: each with title, arch and accuracy {mean, ci95, values} in [0, 1]; a mean or
-            limits that are None are left out.
-        order: the architectures of the study.
+        groups: the groups of summary.json. Limits that are None are left out.
+        order: the names of the networks in the order of the study.
+        columns: 2 for a page, 1 for a phone.
     """
     figure = Figure(figsize=(width(columns), 0.8 + 0.42 * max(1, len(groups))))
     ax = figure.subplots()
     for row, group in enumerate(groups.values()):
-        colour, marker = look(order.index(group["arch"]))
-        accuracy = {key: 100 * np.array(group["accuracy"][key], dtype=float) for key in ("mean", "ci95", "values")}
-        values = np.atleast_1d(accuracy["values"])
+        colour, marker = look(order.index(group.arch))
+        values, interval = (100 * np.array(part, float) for part in (group.accuracy.values, group.accuracy.ci95))
         ax.plot(values, np.full(len(values), row + 0.2), marker, mfc="none", color=colour, markersize=5, alpha=0.8)
-        ax.plot(accuracy["mean"], row - 0.1, marker, color=colour, markersize=7, markeredgecolor="white", zorder=3)
-        if np.isfinite(accuracy["ci95"]).all() and accuracy["ci95"].shape == (2,):
-            ax.plot(accuracy["ci95"], [row - 0.1] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
-    ax.set_yticks(range(len(groups)), [label(group["title"], 36) for group in groups.values()])
+        ax.plot(
+            100 * group.accuracy.mean, row - 0.1, marker, color=colour, markersize=7, markeredgecolor="white", zorder=3
+        )
+        if np.isfinite(interval).all():
+            ax.plot(interval, [row - 0.1] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
+    ax.set_yticks(range(len(groups)), [label(group.title, 36) for group in groups.values()])
     ax.set_ylim(max(1, len(groups)) - 0.5, -0.5)
     ax.set_xlabel("test accuracy (%)")
     ax.tick_params(axis="y", length=0)
@@ -81,7 +84,7 @@ def accuracy_by_group(groups: Mapping[str, Mapping[str, Any]], order: Sequence[s
 
 @mpl.rc_context(STYLE)
 def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figure:
-    """Difference in test accuracy of each pair of runs, and their mean with its interval, a panel a comparison."""
+    """Draw the difference in test accuracy of each pair of runs, and the mean difference, a panel a comparison."""
     figure, axes = panels(len(comparisons), columns, height=2.4)
     for ax, paired in zip(axes, comparisons, strict=True):
         n, band = len(paired.by_seed), 100 * paired.margin
@@ -93,7 +96,7 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
         if paired.interval:
             ax.plot([n + 0.5] * 2, [100 * limit for limit in paired.interval], color=INK, linewidth=2)
         step = -(-n // (12 if columns > 1 else 9))
-        # The last of them would stand in the way of the mean's.
+        # The last label would collide with the label of the mean.
         places = [place for place in range(0, n, step) if n + 0.5 - place >= step]
         ax.set_xticks([*places, n + 0.5], [*(str([*paired.by_seed][place]) for place in places), "mean"])
         ax.set_xlim(-0.7, n + 1.2)
@@ -112,19 +115,19 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
 
 
 @mpl.rc_context(STYLE)
-def trade_offs(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], columns: int = 2) -> Figure:
-    """Test accuracy against what a prediction costs, a panel a kind of cost, with the Pareto front.
+def trade_offs(groups: Mapping[str, GroupSummary], order: Sequence[str], columns: int = 2) -> Figure:
+    """Draw test accuracy against the cost of a prediction, a panel a kind of cost, with the Pareto front.
 
     Args:
-        groups: as of summary.json: each with title, arch, variant, accuracy {mean, ci95}, latency_ms {p50},
-            parameters and macs; costs may be None.
-        order: the architectures of the study.
+        groups: the groups of summary.json. A cost that is None is left out.
+        order: the names of the networks in the order of the study.
+        columns: 2 for a page, 1 for a phone.
     """
     figure, axes = panels(3, 3 if columns > 1 else 1, height=2.6)
-    costs = {
-        "median latency (ms)": [group["latency_ms"]["p50"] for group in groups.values()],
-        "parameters": [group["parameters"] for group in groups.values()],
-        "multiply-accumulates an image": [group["macs"] for group in groups.values()],
+    costs: dict[str, list[Any]] = {
+        "median latency (ms)": [group.latency_ms.p50 for group in groups.values()],
+        "parameters": [group.parameters for group in groups.values()],
+        "multiply-accumulates an image": [group.macs for group in groups.values()],
     }
     front_style: dict[str, Any] = {"color": INK, "lw": 1, "ls": DASHED, "marker": "o", "mfc": "none", "markersize": 12}
     handles = {}
@@ -132,16 +135,16 @@ def trade_offs(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], co
         ax.set(xlabel=unit, ylabel="test accuracy (%)")
         known = [(cost, group) for cost, group in zip(values, groups.values(), strict=True) if cost]
         for cost, group in known:
-            mean = 100 * group["accuracy"]["mean"]
-            colour, marker = look(order.index(group["arch"]))
-            low, high = (np.nan if limit is None else 100 * limit for limit in group["accuracy"]["ci95"])
+            mean = 100 * group.accuracy.mean
+            colour, marker = look(order.index(group.arch))
+            low, high = (np.nan if limit is None else 100 * limit for limit in group.accuracy.ci95)
             ax.plot([cost, cost], [low, high], color=colour, marker="_", markersize=7, linewidth=1, alpha=0.7)
-            face = colour if group["variant"] == "tuned" else "white"
+            face = colour if group.variant == "tuned" else "white"
             style: dict[str, Any] = {"marker": marker, "ls": "", "color": colour, "mfc": face, "markersize": 7}
             ax.plot([cost], [mean], zorder=3, **style)
-            handles[group["title"]] = Line2D([], [], label=label(group["title"], 36), **style)
-        front = pareto_front([(cost, group["accuracy"]["mean"]) for cost, group in known])
-        x, y = [known[index][0] for index in front], [100 * known[index][1]["accuracy"]["mean"] for index in front]
+            handles[group.title] = Line2D([], [], label=label(group.title, 36), **style)
+        front = pareto_front([(cost, group.accuracy.mean) for cost, group in known])
+        x, y = [known[index][0] for index in front], [100 * known[index][1].accuracy.mean for index in front]
         ax.plot(x, y, zorder=2, **front_style)
         if known:
             log_axis(ax, [cost for cost, _ in known])
@@ -154,10 +157,12 @@ def trade_offs(groups: Mapping[str, Mapping[str, Any]], order: Sequence[str], co
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which points (cost, value) no other beats: none costs less or as little and is worth more, nor the reverse.
+    """Return the Pareto front of points (cost, value): the points that no other point beats.
+
+    A point beats another if it is at least as good in both cost and value, and better in one.
 
     Returns:
-        Their positions, by ascending cost; of equal points the first.
+        The positions of the points by ascending cost. If points are equal, only the first counts.
     """
     front: list[int] = []
     for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
@@ -168,9 +173,9 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 @mpl.rc_context(STYLE)
 def final_curves(histories: Mapping[str, Sequence[pd.DataFrame]], columns: int = 2) -> Figure:
-    """Loss and validation accuracy against epoch of final runs, two panels a group.
+    """Draw loss and validation accuracy of final runs against epoch, two panels a group.
 
-    A seed is a faint line; the mean is drawn as far as at least half of the runs were still training, and is theirs.
+    A seed is a faint line. A strong line is the mean of the runs still training, if these are at least half.
 
     Args:
         histories: for each group's title a table a seed: epoch, train_loss, val_loss, val_accuracy in [0, 1].
@@ -199,9 +204,9 @@ def final_curves(histories: Mapping[str, Sequence[pd.DataFrame]], columns: int =
 
 
 def _runs(ax: Axes, tables: Sequence[pd.DataFrame], column: str, scale: float, colour: str, style: Any) -> None:
-    """Draws one quantity of several runs, faint, and the mean of those that are still training."""
+    """Draw one quantity of several runs, faint, and the mean of the runs that are still training."""
     curves = [table.set_index("epoch")[column].astype(float) * scale for table in tables if len(table)]
-    # A loss of 0 has no place on a logarithmic axis, nor one that is not finite on any.
+    # A logarithmic axis cannot show 0, and no axis can show a number that is not finite.
     curves = [curve.where(np.isfinite(curve) & ((curve > 0) | (scale != 1))) for curve in curves]
     for curve in curves:
         ax.plot(curve.index, curve, color=colour, linestyle=style, linewidth=0.7, alpha=0.35)

@@ -1,4 +1,4 @@
-"""Figures of what the networks answered: pure functions from arrays to matplotlib figures.
+"""Figures of the predictions: pure functions from arrays to matplotlib figures.
 
 `columns` is 2 for a page and 1 for a phone.
 """
@@ -12,18 +12,19 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.style import FAINT, INK, RIGHT, STYLE, WRONG, label, look, width
 
-# More classes than this do not fit as rows; the hardest ones are shown.
+# At most 40 classes, because more do not fit as rows; the hardest ones are shown.
 _MOST_CLASSES = 40
 
 
 @mpl.rc_context(STYLE)
 def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
-    """Share of each true class (row, so that rows sum to 1) that was taken for each class, mean over seeds.
+    """Draw the share of each true class (row) that got each class as the answer, as a mean over seeds; rows sum to 1.
 
     Args:
         predictions: predicted classes, int64 [seeds, n_test].
-        labels: true classes, int64 [n_test]; the row of a class that does not occur stays empty.
-        classes: their names. Up to 12 have their shares in the cells in percent, up to 40 their names on the axes.
+        labels: true classes, int64 [n_test]. The row of a class that does not occur stays empty.
+        classes: names of the classes. Up to 12 classes have percentages in the cells, up to 40 have names on the axes.
+        title: title of the figure.
     """
     n = len(classes)
     counts = np.zeros((n, n))
@@ -54,7 +55,7 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, classes: Seque
 
 
 def f1_by_class(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """F1 of each class in [0, 1], float64 [seeds, n_classes]; NaN for a class that does not occur.
+    """Return the F1 of each class in [0, 1], float64 [seeds, n_classes]; NaN for a class that does not occur.
 
     Args:
         predictions: predicted classes, int64 [seeds, n_test].
@@ -73,12 +74,14 @@ def f1_by_class(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> 
 def class_f1(
     scores: Mapping[str, np.ndarray], classes: Sequence[str], places: Sequence[int], columns: int = 2
 ) -> Figure:
-    """F1 of each class: the mean over seeds as a point, the range over seeds as a bar.
+    """Draw the F1 of each class: the mean over seeds as a point, the range over seeds as a bar.
 
     Args:
-        scores: for each network's title its F1 in [0, 1], float64 [seeds, n_classes]; NaN where it is not defined.
-        classes: their names, a row each. Of more than 40 the 40 with the lowest mean over networks, lowest first.
-        places: of each network in the order of the study.
+        scores: F1 by the title of the network, in [0, 1], float64 [seeds, n_classes]; NaN if it is not defined.
+        classes: names of the classes, a row each. If there are more than 40, the figure shows the 40 with the lowest
+            mean over networks, lowest first.
+        places: the place of each network in the order of the study.
+        columns: 2 for a page, 1 for a phone.
     """
     means = np.array([_mean(values) for values in scores.values()]).reshape(len(scores), len(classes))
     rows = list(range(len(classes)))
@@ -89,7 +92,7 @@ def class_f1(
     handles = []
     for index, (title, values) in enumerate(scores.items()):
         colour, marker = look(places[index])
-        # Networks lie one below the other within 0.4 of a row.
+        # The networks share 0.4 of a row, one below the other.
         y = np.arange(len(rows)) + 0.4 * (index + 0.5) / len(scores) - 0.2
         shown = 100 * values[:, rows]
         ax.hlines(y, shown.min(axis=0), shown.max(axis=0), color=colour, linewidth=1.4, alpha=0.6)
@@ -109,12 +112,13 @@ def sample_predictions(
     said: Mapping[str, Sequence[tuple[str, float]]],
     columns: int = 2,
 ) -> Figure:
-    """Test images, each with its true class and what every network takes it for, and how surely.
+    """Draw test images, each with its true class and the answer and probability of every network.
 
     Args:
         images: uint8 [k, height, width, 3].
         truths: true class names [k].
-        said: for each network's title its class name and probability in [0, 1] for each image [k].
+        said: by the title of the network, a class name and a probability in [0, 1] for each image [k].
+        columns: 2 for a page, 1 for a phone.
     """
     across = 2 * columns
     rows = max(1, -(-len(images) // across))
@@ -135,7 +139,7 @@ def sample_predictions(
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis; NaN in one row does not count, and stays where it is in all."""
+    """Return the mean over the first axis. NaN does not count; if all values are NaN, so is the mean."""
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     mean: np.ndarray = np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))

@@ -1,4 +1,4 @@
-"""Which test images a report shows, chosen by rule and not by eye."""
+"""Chooses the test images that a report shows, by rule and not by eye."""
 
 import numpy as np
 from scipy import special
@@ -9,7 +9,7 @@ KINDS = ("right", "confidently wrong", "disagreement")
 
 
 def judged_networks(groups: dict[str, Group]) -> dict[str, Group]:
-    """The group that speaks for each architecture, by its name: the tuned one, else the baseline."""
+    """Return the group that stands for each network, by its name: the tuned group, else the baseline."""
     judged: dict[str, Group] = {}
     for group in groups.values():
         if group.arch not in judged or group.variant == "tuned":
@@ -18,10 +18,10 @@ def judged_networks(groups: dict[str, Group]) -> dict[str, Group]:
 
 
 def judged_probabilities(groups: dict[str, Group]) -> dict[str, np.ndarray]:
-    """What one run of each architecture says of the test images: the run of the lowest seed that all of them have.
+    """Return the class probabilities of one run of each network: the run with the lowest seed that all networks have.
 
     Returns:
-        Class probabilities in [0, 1] by architecture, float64 [n_test, n_classes]; empty without a common seed.
+        Class probabilities in [0, 1] by network, float64 [n_test, n_classes]; empty if there is no common seed.
     """
     judged = judged_networks(groups)
     common = set.intersection(*(set(group.seeds) for group in judged.values())) if judged else set()
@@ -35,14 +35,18 @@ def judged_probabilities(groups: dict[str, Group]) -> dict[str, np.ndarray]:
 
 
 def choose_positions(groups: dict[str, Group], per_kind: int = 8) -> dict[str, np.ndarray]:
-    """Chooses the test images that show what the networks do, the same ones every time.
+    """Choose test images of three kinds, the same ones every time.
 
-    - right: every network is right; the first image of each class, then the second of each, and so on.
-    - confidently wrong: some network is wrong; those where it gave its wrong answer the highest probability.
-    - disagreement: the networks name different classes; those where the least sure of them is most sure.
+    - right: every network is right. The first image of each class comes first, then the second of each, and so on.
+    - confidently wrong: some network is wrong. The wrong answer with the highest probability comes first.
+    - disagreement: the networks name different classes. The image whose least sure network is surest comes first.
+
+    Args:
+        groups: the groups of the study.
+        per_kind: at most this number of images of a kind.
 
     Returns:
-        For each of KINDS the positions in the test set, int64 [at most per_kind]. An image may be of two kinds.
+        The positions in the test set for each of KINDS, int64 [at most per_kind]. An image may be of two kinds.
 
     Raises:
         ValueError: if the groups were not judged on the same test images.
@@ -73,7 +77,7 @@ def _highest_first(positions: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _one_class_after_another(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Orders ascending positions by their rank within their class, then by class."""
+    """Order ascending positions by their rank within their class, then by class."""
     classes = labels[positions]
     rank = np.empty(len(positions), dtype=np.int64)
     for label in np.unique(classes):

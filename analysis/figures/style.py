@@ -1,7 +1,7 @@
-"""How the figures look: one style, text that is safe to show, panels and axes, and files with the same bytes each time.
+"""The style of the figures, safe text, panels and axes, and files that have the same bytes each time.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers; markers and line styles say the same
-again, so that a grey print can be read.
+Colour-blind readers can tell the colours apart (Okabe and Ito, 2008). Markers and line styles repeat the colours, so
+that a grey print can be read.
 """
 
 import io
@@ -32,7 +32,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # where it would come to lie anyway; to find that out took a tenth of a report's time
+    "axes.titley": 1.0,  # the default place; Matplotlib would search for it, which takes a tenth of a report's time
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "figure.constrained_layout.use": True,
@@ -42,7 +42,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.2,
-    "svg.fonttype": "none",  # text stays text: small, searchable, and in the reader's fonts for any script
+    "svg.fonttype": "none",  # text stays text: small, searchable, and in the reader's fonts
     "svg.hashsalt": "study",  # the same figure gives the same bytes
     "xtick.color": "#444444",
     "ytick.color": "#444444",
@@ -50,12 +50,12 @@ STYLE: dict[Any, Any] = {
 
 
 def look(index: int) -> tuple[str, str]:
-    """Colour and marker of the network at this place in the order of the study."""
+    """Return the colour and the marker of the network at this place in the order of the study."""
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def label(text: str, width: int = 22) -> str:
-    """Text as a figure can show it: printable, cut in the middle to `width` characters, no `$` read as mathematics."""
+    """Make text safe for a figure: printable, cut in the middle to `width` characters, no `$` read as mathematics."""
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     if len(shown) > width:
         shown = shown[: width // 2].rstrip() + "…" + shown[len(shown) - (width - 1) // 2 :].lstrip()
@@ -63,15 +63,15 @@ def label(text: str, width: int = 22) -> str:
 
 
 def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
-    """The figure as a file, PNG at 150 dots an inch; the same figure gives the same bytes.
+    """Return the figure as a file, PNG at 150 dots an inch. The same figure gives the same bytes.
 
-    The first call lays the figure out; a later one, of either kind, keeps that layout.
+    The first call lays the figure out. Later calls keep that layout.
     """
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A class name may use a script that matplotlib's font lacks; an SVG shows it in a font of the reader's.
+        # Matplotlib's font may lack the script of a class name. An SVG shows it in the reader's font.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        # Not by savefig, which draws everything twice.
+        # savefig would draw everything twice.
         figure.set_dpi(150)
         if kind == "svg":
             FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
@@ -82,12 +82,12 @@ def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
 
 
 def width(columns: int) -> float:
-    """Inches of a figure on a page (2 columns) or a phone (1)."""
+    """Return the width of a figure in inches, on a page (2 columns) or a phone (1)."""
     return 8.5 if columns > 1 else 3.9
 
 
 def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels, each `height` inches high, at most `columns` side by side."""
+    """Make a figure of `count` panels, each `height` inches high, at most `columns` side by side."""
     across = max(1, min(columns, count))
     rows = max(1, -(-count // across))
     figure = Figure(figsize=(width(columns), rows * height + 0.35))
@@ -98,15 +98,15 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]
 
 
 def epoch_axis(ax: Axes, unit: str) -> None:
-    """Labels a panel of some quantity against epochs, which are whole numbers."""
+    """Label a panel of some quantity against epochs, which are whole numbers."""
     ax.set(xlabel="epoch", ylabel=unit)
     ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def share_limits(axes: Sequence[Axes], log: bool = False) -> None:
-    """Gives panels of one quantity the same y limits, not stretched by the few values far above the others.
+    """Give panels of one quantity the same y limits. A few values far above the rest do not stretch them.
 
-    With `log`, where everything drawn is positive, the axes become logarithmic. Panels without data stay as they are.
+    With `log` the axes become logarithmic; everything drawn must be positive. Panels without data stay as they are.
     """
     drawn = [np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.lines]
     values = np.concatenate(drawn) if drawn else np.empty(0)
@@ -128,7 +128,7 @@ def share_limits(axes: Sequence[Axes], log: bool = False) -> None:
 
 
 def log_axis(ax: Axes, values: Sequence[float]) -> None:
-    """Makes the x axis logarithmic, from somewhat below these positive values to somewhat above, with few ticks."""
+    """Make the x axis logarithmic with few ticks, from somewhat below these positive values to somewhat above."""
     low, high = min(values), max(values)
     ax.set_xscale("log")
     ax.set_xlim(low / max(1.6, (high / low) ** 0.15), high * max(1.6, (high / low) ** 0.15))
@@ -142,5 +142,5 @@ def log_axis(ax: Axes, values: Sequence[float]) -> None:
 
 
 def say(ax: Axes, text: str) -> None:
-    """Writes a remark in the middle of a panel that has nothing to draw."""
+    """Write a remark in the middle of a panel that has nothing to draw."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=FAINT)

@@ -13,15 +13,14 @@ from nbclient.exceptions import CellExecutionError
 from analysis.results.errors import UnusableStudy
 from analysis.results.files import write_text
 from analysis.results.study_folder import StudyFolder
-from study.errors import BadInput
 
 NOTEBOOK = Path(__file__).parents[1] / "results.ipynb"
 
 
 def run_notebook(path: Path, directory: Path) -> nbformat.NotebookNode:
-    """The notebook at `path` with the outputs of a run in `directory`; the file stays as it is.
+    """Run the notebook at `path` in `directory` and return it with its outputs. The file stays as it is.
 
-    The outputs hold no times and no versions, so that the same study gives the same notebook.
+    The outputs hold no times and no versions, so the same study gives the same notebook.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails.
@@ -40,17 +39,19 @@ def run_notebook(path: Path, directory: Path) -> nbformat.NotebookNode:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m analysis.notebook", description="Run the notebook of results.")
-    parser.add_argument("study", metavar="STUDY", nargs="?", type=Path, help="its folder; without one the newest")
-    parser.add_argument("--output", metavar="FILE", type=Path, default=NOTEBOOK, help="where to save it, else in place")
+    parser.add_argument("study", metavar="STUDY", nargs="?", type=Path, help="its folder (default: the newest study)")
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, default=NOTEBOOK, help="where to save it (default: in place)"
+    )
     options = parser.parse_args(arguments)
     study = options.study
     try:
         if study is not None:
             os.environ["STUDY"] = str(StudyFolder.open(study).path.resolve())
         notebook = run_notebook(NOTEBOOK, Path.cwd())
-    except (BadInput, UnusableStudy) as error:
+    except UnusableStudy as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except CellExecutionError as error:
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         write_text(options.output, nbformat.writes(notebook) + "\n")
     except OSError as error:
-        print(f"error: {options.output} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"error: {options.output} cannot be written ({error.strerror}): choose another --output", file=sys.stderr)
         return 2
     print(options.output)
     return 0

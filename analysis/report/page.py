@@ -1,27 +1,74 @@
-"""The page of a report: templates, and how numbers are written in them."""
+"""The page of a report: its parts, and the templates that draw them."""
 
-from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import pandas as pd
 
-from analysis.figures.catalogue import listed
+from analysis.numbers import listed, number, percent, si
+from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
+from analysis.report.tables import Remark, Table, percent_column
+from analysis.results.load import StudyResults
+from analysis.verdict.best_weights import BestWeights
+from analysis.verdict.summary_json import Summary
 
-_SI = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
-_MISSING = "\N{EN DASH}"
-# Fewer test images than this do not carry a second decimal of a percentage.
-_TWO_DECIMALS_FROM = 1000
+
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """A picture as a data URL, with its size in CSS pixels."""
+
+    src: str
+    width: int
+    height: int
 
 
-def render_page(n_test: int, **shown: Any) -> str:
-    """The HTML of report.html.
+@dataclass(frozen=True)
+class ShownPicture:
+    """A figure on the page, with its narrow form for phones if that differs."""
 
-    Args:
-        n_test: number of test images, which decides how many decimals a percentage has.
-        shown: what the templates show, by the names that they use.
+    name: str
+    alt: str
+    wide: EmbeddedImage
+    narrow: EmbeddedImage | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The parts of report.html.
+
+    Attributes:
+        results: the study.
+        summary: its numbers.
+        tables: the tables by their names.
+        pictures: the figures of each part of the page.
+        best: the weights to ship, if there is a winner.
+        missing: what is missing, if the study is not finished.
+        resumed: the sessions that resumed it.
+        diverged: the final runs that diverged.
+        verdict: the box at the top.
+        comparisons: sentences about the comparisons.
+        caveats: the limits of the verdict.
+        searched: the hyperparameters that were searched.
+        rungs: the epochs of the rungs.
     """
+
+    results: StudyResults
+    summary: Summary
+    tables: dict[str, Table]
+    pictures: dict[str, list[ShownPicture]]
+    best: BestWeights | None
+    missing: list[str]
+    resumed: list[ResumedSession]
+    diverged: list[str]
+    verdict: VerdictBox
+    comparisons: ComparisonTexts
+    caveats: list[str]
+    searched: list[str]
+    rungs: list[int]
+
+
+def render_page(page: Page) -> str:
+    """Return the HTML of report.html."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -29,37 +76,8 @@ def render_page(n_test: int, **shown: Any) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(_formats(2 if n_test >= _TWO_DECIMALS_FROM else 1), listed=listed)
-    return environment.get_template("report.html.j2").render(**shown)
-
-
-def _formats(digits: int) -> dict[str, Callable[..., str]]:
-    """How values are written; whatever is missing is a dash."""
-
-    def percent(value: Any) -> str:
-        return _MISSING if pd.isna(value) else f"{100 * value:.{digits}f}"
-
-    def accuracy(row: dict[str, Any]) -> str:
-        deviation = "" if pd.isna(row["accuracy_sd"]) else f" ± {percent(row['accuracy_sd'])}"
-        return percent(row["accuracy"]) + deviation
-
-    def interval(limits: tuple[Any, Any]) -> str:
-        low, high = limits
-        return _MISSING if pd.isna(low) else f"[{percent(low)}, {percent(high)}]"
-
-    def points(value: Any) -> str:
-        return _MISSING if pd.isna(value) else f"{100 * value:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-    def p_value(value: Any) -> str:
-        return _MISSING if pd.isna(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-    def number(value: Any, form: str = ",.3g") -> str:
-        return _MISSING if pd.isna(value) else format(value, form).replace("-", "\N{MINUS SIGN}")
-
-    def si(value: Any) -> str:
-        if pd.isna(value):
-            return _MISSING
-        prefix, unit = next(((prefix, unit) for prefix, unit in _SI if value >= unit), ("", 1))
-        return f"{value / unit:.3g} {prefix}".strip()
-
-    return {function.__name__: function for function in (percent, accuracy, interval, points, p_value, number, si)}
+    study = page.results.study
+    environment.filters.update(listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si)
+    environment.tests["remark"] = lambda cell: isinstance(cell, Remark)
+    shown = {field.name: getattr(page, field.name) for field in fields(page)}
+    return environment.get_template("report.html.j2").render(**shown, study=study, config=study.config)

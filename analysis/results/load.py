@@ -1,4 +1,4 @@
-"""A study as tables and arrays in memory: what figures, statistics and the report are functions of."""
+"""A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,19 @@ import pandas as pd
 
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import Samples, StudyFolder
+from analysis.results.study_json import Study, read_study
 
 VARIANTS = ("baseline", "tuned")
 
 
+def group_name(arch: str, variant: str) -> str:
+    """Return the name of the final runs of a network with one of VARIANTS: `<arch>-<variant>`."""
+    return f"{arch}-{variant}"
+
+
 @dataclass(frozen=True)
 class Group:
-    """The final runs of one architecture with one configuration, by ascending seed.
+    """The final runs of one network with one configuration, by ascending seed.
 
     Attributes:
         name: `<arch>-baseline` or `<arch>-tuned`.
@@ -27,7 +33,7 @@ class Group:
     title: str
     arch: str
     variant: str
-    config: dict[str, float]
+    config: dict[str, Any]
     runs: tuple[FinalRun, ...]
     same_as: str | None = None
 
@@ -37,17 +43,21 @@ class Group:
 
     @property
     def labels(self) -> np.ndarray:
-        """True classes of the test images, int64 [n_test]."""
+        """The true classes of the test images, int64 [n_test]."""
         return self.runs[0].labels
 
     def predictions(self) -> np.ndarray:
-        """Predicted classes, int64 [seeds, n_test]."""
+        """Return the predicted classes, int64 [seeds, n_test]."""
         return np.stack([run.logits.argmax(axis=1) for run in self.runs])
 
     def correct(self) -> np.ndarray:
-        """Whether each test image is classified rightly, bool [seeds, n_test]."""
+        """Return whether each test image is classified correctly, bool [seeds, n_test]."""
         correct: np.ndarray = self.predictions() == self.labels
         return correct
+
+    def diverged_seeds(self) -> list[int]:
+        """Return the seeds of the runs that diverged."""
+        return [run.seed for run in self.runs if run.metrics["status"] == "DIVERGED"]
 
 
 @dataclass(frozen=True)
@@ -56,18 +66,18 @@ class StudyResults:
 
     Attributes:
         study: contents of study.json.
-        architectures: name to title, in the order of the study.
+        architectures: names to titles of the networks, in the order of the study.
         classes: class names.
         trials: a row a trial (TRIAL_COLUMNS); empty if nothing was searched.
         history: a row an epoch of a trial (HISTORY_COLUMNS), in the order of their arrival.
-        groups: by name, architectures in the order of the study, the baseline before the tuned one; only those
-            that have finished runs.
-        latency: what was measured of inference time, by architecture; empty if nothing was.
-        samples: test images kept for the report, if any.
-        confirmations: the runs that the tuned configurations were chosen by, if there were any.
+        groups: the groups that have finished runs, by name. Networks are in the order of the study, and the baseline is
+            before the tuned configuration.
+        latency: the measured inference time by network; empty if it was not measured.
+        samples: the test images kept for the report, if any.
+        confirmations: the runs that chose between the leading trials, if there were any.
     """
 
-    study: dict[str, Any]
+    study: Study
     architectures: dict[str, str]
     classes: list[str]
     trials: pd.DataFrame
@@ -77,15 +87,27 @@ class StudyResults:
     samples: Samples | None
     confirmations: tuple[CompletedRun, ...] = ()
 
+    def group(self, arch: str, variant: str) -> Group | None:
+        """Return the final runs of a network with one of VARIANTS; None if there are none."""
+        return self.groups.get(group_name(arch, variant))
+
+    def trials_of(self, arch: str) -> pd.DataFrame:
+        """Return the trials of one network."""
+        return self.trials[self.trials["arch"] == arch] if len(self.trials) else self.trials
+
+    def history_of(self, arch: str) -> pd.DataFrame:
+        """Return the epochs of one network's trials."""
+        return self.history[self.history["arch"] == arch] if len(self.history) else self.history
+
 
 def load_results(folder: StudyFolder) -> StudyResults:
-    """Reads a study, finished or not. Raises DamagedFile, which names the file."""
-    study = folder.read_study()
+    """Read a study, finished or not. Raises DamagedFile, which names the file."""
+    study = read_study(folder)
     trials, history = folder.read_trials(), folder.read_history()
     return StudyResults(
         study=study,
-        architectures={name: entry["title"] for name, entry in study["architectures"].items()},
-        classes=list(study["data"]["classes"]),
+        architectures={name: network.title for name, network in study.architectures.items()},
+        classes=study.data.classes,
         trials=pd.DataFrame() if trials is None else trials,
         history=pd.DataFrame() if history is None else history,
         groups=_load_groups(folder, study),
@@ -95,21 +117,18 @@ def load_results(folder: StudyFolder) -> StudyResults:
     )
 
 
-def _load_groups(folder: StudyFolder, study: dict[str, Any]) -> dict[str, Group]:
+def _load_groups(folder: StudyFolder, study: Study) -> dict[str, Group]:
     finished = folder.final.numbers()
     groups: dict[str, Group] = {}
-    for arch, entry in study["architectures"].items():
-        for variant in VARIANTS:
-            name = f"{arch}-{variant}"
-            if name not in finished:
-                continue
-            runs = tuple(folder.final.read(name, seed) for seed in finished[name])
-            title = f"{entry['title']}, {variant}"
-            groups[name] = Group(name, title, arch, variant, dict(runs[0].metrics["config"]), runs)
-        baseline = groups.get(f"{arch}-baseline")
-        if baseline and f"{arch}-tuned" not in finished and baseline.runs[0].metrics["is_tuned"]:
-            title = f"{entry['title']}, tuned (the baseline)"
-            groups[f"{arch}-tuned"] = Group(
-                f"{arch}-tuned", title, arch, "tuned", baseline.config, baseline.runs, baseline.name
-            )
+    for arch, network in study.architectures.items():
+        baseline_name, tuned_name = (group_name(arch, variant) for variant in VARIANTS)
+        for variant, name in zip(VARIANTS, (baseline_name, tuned_name), strict=True):
+            if name in finished:
+                runs = tuple(folder.final.read(name, seed) for seed in finished[name])
+                title = f"{network.title}, {variant}"
+                groups[name] = Group(name, title, arch, variant, dict(runs[0].metrics["config"]), runs)
+        baseline = groups.get(baseline_name)
+        if baseline and tuned_name not in finished and baseline.runs[0].metrics["is_tuned"]:
+            title = f"{network.title}, tuned (the baseline)"
+            groups[tuned_name] = Group(tuned_name, title, arch, "tuned", baseline.config, baseline.runs, baseline_name)
     return groups

@@ -1,59 +1,167 @@
-"""What a report needs of study.json, so that a file that lacks some of it is named instead of tripped over."""
+"""The model of study.json: the resolved configuration of a study and its provenance.
 
-from typing import Any
+docs/study.schema.json is this model as JSON Schema. Keys that the model does not name are kept, so that older and newer
+studies load.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 
-_NUMBER = (int, float)
-_RANGE = {"low": _NUMBER, "high": _NUMBER, "log": bool}
-_NETWORK = {"title": str, "baseline": dict, "parameters": int, "macs": _NUMBER}
-_STUDY: dict[str, Any] = {
-    "name": str,
-    "created": str,
-    "command": str,
-    "config": {"baseline": bool, "trials": int, "max_epochs": int, "seeds": int, "precision": str},
-    "architectures": dict,
-    "search": {
-        "space": {"lr": _RANGE, "dropout": _RANGE},
-        "grace_period": int,
-        "reduction_factor": int,
-        "patience": int,
-        "batch_size": int,
-        "validation_fraction": _NUMBER,
-    },
-    "data": {"title": str, "classes": list, "n_train": int, "n_test": int, "fingerprint": str},
-    "environment": {
-        "python": str,
-        "packages": dict,
-        "platform": str,
-        "processor": str,
-        "cpus": int,
-        "gpus": list,
-        "memory_gib": _NUMBER,
-    },
-}
+Number = int | float
+# The only titles that this version gives to hyperparameters that have none in study.json.
+_TITLES = {"lr": "learning rate"}
+# Tags of the union of dimensions, which no error line shows.
+_RANGE, _CHOICES = "<range>", "<choices>"
 
 
-def check_study(folder: StudyFolder) -> None:
-    """Raises DamagedFile unless study.json is an object that holds what the report needs of it."""
-    study = folder.read_study()
-    networks = study.get("architectures")
-    shape = _STUDY | {"architectures": dict.fromkeys(networks, _NETWORK) if isinstance(networks, dict) else dict}
-    if fault := _fault(study, shape, ""):
-        raise DamagedFile(f"{folder.path / 'study.json'} is not the description of a study: {fault}")
+class _Part(BaseModel):
+    """An object of study.json. Its types are strict: the text "3" is not the number 3."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
 
 
-def _fault(value: Any, shape: Any, name: str) -> str | None:
-    """The first thing that is missing or of the wrong type, in words."""
-    if not isinstance(shape, dict):
-        return None if isinstance(value, shape) else f"{name} is not what it should be"
-    if not isinstance(value, dict):
-        return f"{name} is not an object"
-    for key, inner in shape.items():
-        path = f"{name}.{key}".lstrip(".")
-        if key not in value:
-            return f"{path} is missing"
-        if fault := _fault(value[key], inner, path):
-            return fault
-    return None
+class Range(_Part):
+    """A hyperparameter searched between two numbers, on a logarithmic scale if `log`."""
+
+    low: Number
+    high: Number
+    log: bool
+    title: str | None = None
+
+
+class Choices(_Part):
+    """A hyperparameter searched among several values."""
+
+    choices: list[Any]
+    title: str | None = None
+
+
+def _kind(dimension: Any) -> str:
+    has_choices = "choices" in dimension if isinstance(dimension, dict) else isinstance(dimension, Choices)
+    return _CHOICES if has_choices else _RANGE
+
+
+Dimension = Annotated[Annotated[Range, Tag(_RANGE)] | Annotated[Choices, Tag(_CHOICES)], Discriminator(_kind)]
+
+
+class Config(_Part):
+    """The settings of the study that the report shows."""
+
+    baseline: bool
+    trials: int
+    max_epochs: int
+    seeds: int
+    precision: str
+
+
+class Network(_Part):
+    """A network: its title, its baseline configuration, and its size."""
+
+    title: str
+    baseline: dict[str, Any]
+    parameters: int
+    macs: Number
+
+
+class Search(_Part):
+    """The recipe of the search. `tolerance` is a difference in accuracy, in [0, 1]."""
+
+    space: dict[str, Dimension]
+    grace_period: int
+    reduction_factor: int
+    patience: int
+    batch_size: int
+    validation_fraction: Number
+    tolerance: Number = 0
+
+    def titles(self) -> dict[str, str]:
+        """Return the title of each hyperparameter that was searched, by its name, in the order of the space."""
+        return {name: dimension.title or _TITLES.get(name, name) for name, dimension in self.space.items()}
+
+
+class Data(_Part):
+    """The data set."""
+
+    title: str
+    classes: list[str]
+    n_train: int
+    n_test: int
+    fingerprint: str
+
+
+class Environment(_Part):
+    """The software and the machine that a session of the study ran on."""
+
+    python: str
+    packages: dict[str, str]
+    platform: str
+    processor: str
+    cpus: int
+    gpus: list[str]
+    memory_gib: Number
+    git_commit: str | None = None
+    c_compiler: str | None = None
+
+
+class Session(_Part):
+    """A session that resumed the study. `added_seeds` is the number of seeds that it added."""
+
+    created: str
+    command: str
+    environment: dict[str, Any]
+    added_seeds: int = 0
+
+
+class Study(_Part):
+    """The contents of study.json, as far as the report needs them."""
+
+    name: str
+    created: str
+    command: str
+    config: Config
+    architectures: dict[str, Network]
+    search: Search
+    data: Data
+    environment: Environment
+    resumed: list[Session] | None = None
+
+    def n_validation(self) -> int:
+        """Return the number of validation images of the search."""
+        return round(self.search.validation_fraction * self.data.n_train)
+
+
+def checked_study(study: dict[str, Any]) -> dict[str, Any]:
+    """Return the contents of study.json, ready to be written, once they are valid.
+
+    Raises:
+        ValueError: if something is missing or has the wrong type; the message names the field.
+    """
+    try:
+        return Study.model_validate(study).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        raise ValueError(_fault(error)) from error
+
+
+def read_study(folder: StudyFolder) -> Study:
+    """Read study.json. Raises DamagedFile, which names the field, if something is missing or has the wrong type."""
+    try:
+        return Study.model_validate(folder.read_study())
+    except ValidationError as error:
+        path = folder.path / "study.json"
+        raise DamagedFile(f"{path} is not the description of a study: {_fault(error)}") from error
+
+
+def _fault(error: ValidationError) -> str:
+    """Return the first fault in words."""
+    first = error.errors()[0]
+    name = ".".join(str(step) for step in first["loc"] if step not in (_RANGE, _CHOICES))
+    match first["type"]:
+        case "missing":
+            return f"{name} is missing"
+        case "model_type" | "dict_type":
+            return f"{name} is not an object"
+    return f"{name} is not what it should be"

@@ -1,14 +1,16 @@
-"""Statistics as pure functions of arrays and tables. `compare` is the face of them."""
+"""Statistics as pure functions of arrays and tables. `compare` is their public face."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from analysis.statistics.comparison import Comparison as Comparison
     from analysis.statistics.comparison import compare as compare
 
+Call = Literal["better", "equivalent", "not shown"]
+
 
 def __getattr__(name: str) -> Any:
-    """Imports `compare` and `Comparison` when they are asked for: a worker needs the metrics but not SciPy."""
+    """Import `compare` and `Comparison` on first use, because a worker needs the metrics but not SciPy."""
     if name not in ("Comparison", "compare"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from analysis.statistics import comparison

@@ -1,4 +1,4 @@
-"""Classification metrics, and what each test image contributes to them."""
+"""Classification metrics, and the contribution of each test image to them."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ METRICS = ("accuracy", "precision", "recall", "f1")
 
 
 def metric_values(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> dict[str, float]:
-    """Accuracy and macro-averaged precision, recall and F1, each in [0, 1].
+    """Return accuracy and macro-averaged precision, recall and F1, each in [0, 1].
 
-    A class that is never predicted has precision 0, one that never occurs has recall 0, as in scikit-learn with
-    `zero_division=0`; every one of the `n_classes` classes counts in the macro averages.
+    A class that is never predicted has precision 0. A class that never occurs has recall 0. Both are as in scikit-learn
+    with `zero_division=0`. Each of the `n_classes` classes counts in the macro averages.
 
     Args:
         predictions: predicted classes, int64 [n].
@@ -19,11 +19,11 @@ def metric_values(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -
 
 
 def image_values(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
-    """Values a run and image whose mean over the images is the metric of the run, float64 [runs, n].
+    """Return a value for each run and image whose mean over images is the run's metric, float64 [runs, n].
 
-    For accuracy they are 0 and 1. For the macro averages they are the metric plus the influence function of the
-    image (the infinitesimal jackknife, Efron and Tibshirani 1993, section 21), so that their spread over images is
-    that of the metric over test sets, to first order.
+    For accuracy the values are 0 and 1. For the macro averages they are the metric plus the influence function of the
+    image (the infinitesimal jackknife, Efron and Tibshirani 1993, section 21). So to first order their spread over
+    images is the spread of the metric over test sets.
 
     Args:
         predictions: predicted classes, int64 [runs, n].
@@ -47,7 +47,7 @@ def image_values(predictions: np.ndarray, labels: np.ndarray, n_classes: int) ->
 
 
 def _ratio_values(numerator: np.ndarray, denominator: np.ndarray, n: int) -> np.ndarray:
-    """Mean over classes of sum(numerator) / sum(denominator), each [n, classes], as values an image [n]."""
+    """Return the mean over classes of sum(numerator) / sum(denominator), each [n, classes], as a value an image [n]."""
     total = denominator.sum(axis=0)
     safe = np.where(total > 0, total, 1.0)
     ratio = numerator.sum(axis=0) / safe

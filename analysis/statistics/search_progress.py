@@ -1,4 +1,4 @@
-"""What a search came to as it went on: its rungs and its best score, as pure functions of its tables."""
+"""The progress of a search: its rungs and its best score, as pure functions of its tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 @dataclass(frozen=True)
 class Rung:
-    """A rung of ASHA: its epoch, how many trials reached it, and how many of these it stopped."""
+    """A rung of ASHA: its epoch, the number of trials that reached it, and the number of trials that it stopped."""
 
     epoch: int
     reached: int
@@ -19,12 +19,12 @@ class Rung:
 
 @dataclass(frozen=True)
 class BestScores:
-    """The best score of a search against what it had spent, in [0, 1]; NaN before there is one.
+    """The best score of a search against its budget, in [0, 1]; NaN before the first score.
 
     Attributes:
-        by_trials: after each trial, in the order in which they ended, float64 [trials].
-        expected: of so many trials drawn at random from these, float64 [trials].
-        by_epochs: after each epoch, in the order of arrival, float64 [epochs].
+        by_trials: best score after each trial, in the order in which trials ended, float64 [trials].
+        expected: expected best score of 1, 2, ... trials drawn at random from the search, float64 [trials].
+        by_epochs: best score after each epoch, in the order of arrival, float64 [epochs].
     """
 
     by_trials: np.ndarray
@@ -33,7 +33,7 @@ class BestScores:
 
 
 def rung_epochs(grace_period: int, reduction_factor: int, max_epochs: int) -> list[int]:
-    """The epochs of the rungs that can stop a trial: those below the cap.
+    """Return the epochs of the rungs that can stop a trial. They lie below the cap.
 
     Raises:
         ValueError: unless `grace_period` is at least 1 and `reduction_factor` at least 2.
@@ -47,29 +47,37 @@ def rung_epochs(grace_period: int, reduction_factor: int, max_epochs: int) -> li
 
 
 def rung_counts(trials: pd.DataFrame, epochs: Sequence[int]) -> list[Rung]:
-    """What each rung did to the trials of one architecture: status and epochs, a row a trial."""
+    """Count, for each rung, the trials of one network that reached it and that it stopped.
+
+    Args:
+        trials: a row a trial, with status and epochs.
+        epochs: the rungs.
+    """
     pruned = trials.loc[trials["status"] == "PRUNED", "epochs"]
     return [Rung(epoch, int((trials["epochs"] >= epoch).sum()), int((pruned == epoch).sum())) for epoch in epochs]
 
 
 def best_scores(trials: pd.DataFrame, history: pd.DataFrame) -> BestScores:
-    """The best score of one architecture's search.
+    """Return the best score of one network's search against its budget.
 
     Args:
         trials: a row a trial: trial_id, val_accuracy.
         history: a row an epoch, in the order of arrival: trial_id, val_loss, val_accuracy.
     """
     last = {trial_id: row for row, trial_id in enumerate(history["trial_id"])} if len(history) else {}
-    # A trial that failed before its first epoch never arrived: it counts last.
+    # A trial that failed before its first epoch has no row in the history and counts last.
     ended = sorted(trials.to_dict("records"), key=lambda trial: last.get(trial["trial_id"], len(history)))
     scores = np.array([trial["val_accuracy"] for trial in ended], dtype=float)
     return BestScores(np.fmax.accumulate(scores), expected_best(scores), best_by_epochs(history))
 
 
 def best_by_epochs(history: pd.DataFrame) -> np.ndarray:
-    """Highest score of any trial after each epoch, float64 [epochs].
+    """Return the highest score of any trial after each epoch, float64 [epochs].
 
-    A trial's score is its accuracy at its lowest loss so far, and can fall; so can the best.
+    A trial's score is its accuracy at its lowest loss so far. It can fall, and so can the best score.
+
+    Args:
+        history: a row an epoch, in the order of arrival: trial_id, val_loss, val_accuracy.
     """
     kept: dict[str, tuple[float, float]] = {}
     best = np.full(len(history), np.nan)
@@ -81,14 +89,20 @@ def best_by_epochs(history: pd.DataFrame) -> np.ndarray:
     return best
 
 
+def best_score(history: pd.DataFrame, epochs: int | None = None) -> float | None:
+    """Return the highest score of any trial within the first `epochs` rows of a history; None if no trial has one."""
+    best = best_by_epochs(history.iloc[:epochs])
+    return float(best[-1]) if len(best) and np.isfinite(best[-1]) else None
+
+
 def expected_best(scores: np.ndarray) -> np.ndarray:
-    """Expected highest of n scores drawn without replacement, for n = 1 ... N (Tang et al., ACL 2020).
+    """Return the expected highest of n scores drawn without replacement, for n = 1 ... N (Tang et al., ACL 2020).
 
     Args:
-        scores: of N trials, float [N]; one that is NaN counts as 0.
+        scores: scores of N trials, float [N]; NaN counts as 0.
 
     Returns:
-        float64 [N], the last the highest score; NaN where no trial has one.
+        float64 [N]. The last value is the highest score. All are NaN if no trial has a score.
     """
     if np.isnan(scores).all():
         return np.full(len(scores), np.nan)

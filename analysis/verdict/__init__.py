@@ -1,1 +1,1 @@
-"""The comparisons that a study makes, its verdict, and the limits of that."""
+"""The comparisons of a study, its verdict, and the limits of the verdict."""

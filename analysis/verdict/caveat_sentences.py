@@ -1,7 +1,8 @@
-"""What to keep in mind about a verdict, in sentences."""
+"""Says in sentences what limits a verdict."""
 
-from analysis.figures.catalogue import listed
-from analysis.report.digest import NAMES
+from collections.abc import Callable
+
+from analysis.numbers import listed, percent, share
 from analysis.results.load import StudyResults
 from analysis.statistics.comparison import MARGIN
 from analysis.verdict.caveats import (
@@ -18,105 +19,124 @@ from analysis.verdict.caveats import (
     unseen_mishaps,
 )
 
-# Classes that a sentence lists before it counts them.
+# At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
 MOST_NAMED = 5
-# Standard error of a trial's score, that of 400 images.
+# At most this standard error of a trial's score goes without a sentence: the error on 400 images.
 LARGE_ERROR = 0.025
 
 
 def caveats(results: StudyResults) -> list[str]:
-    """What weakens the verdict, a sentence each."""
-    cap, patience = results.study["config"]["max_epochs"], results.study["search"]["patience"]
-    sentences = []
-    titles, share = no_better_than_constant(results.groups)
-    if titles:
-        sentences.append(
-            f"Not shown to be better than giving every image the same answer, which is right for {100 * share:.1f} %:"
-            f" {'; '.join(titles)}. Networks that have hardly learned anything show little of what they could do."
-        )
+    """List the limits of the verdict, the most serious first."""
+    parts: tuple[Callable[[StudyResults], list[str]], ...] = (_learning, _cap, _search, _test_images, _latency, _seeds)
+    return [sentence for part in parts for sentence in part(results)]
+
+
+def _learning(results: StudyResults) -> list[str]:
+    titles, constant = no_better_than_constant(results.groups)
+    if not titles:
+        return []
+    return [
+        f"Some networks have learned almost nothing, so the comparison says little: {'; '.join(titles)}. They are not"
+        f" shown to be better than giving every image the same answer, which is right for {percent(constant)} % of the"
+        " images."
+    ]
+
+
+def _cap(results: StudyResults) -> list[str]:
+    cap, patience = results.study.config.max_epochs, results.study.search.patience
     shares = capped_runs(results.groups, cap, patience)
-    if capped := sum(share.capped for share in shares):
-        runs = sum(share.runs for share in shares)
-        where = "; ".join(f"{share.title}: {share.capped} of {share.runs}" for share in shares if share.capped)
-        sentences.append(
-            f"In {_share(capped, runs)} final runs the best epoch lies within the patience of {patience} epochs of the"
-            f" cap of {cap} ({where}): there the cap decided, and longer training may give another result."
-        )
-    elif shares:
-        sentences.append(f"In no final run did the cap of {cap} epochs decide when it ended.")
-    for edge in at_edges(results.groups, results.study["search"]["space"]):
+    if capped := sum(found.capped for found in shares):
+        runs = sum(found.runs for found in shares)
+        where = "; ".join(f"{found.title}: {found.capped} of {found.runs}" for found in shares if found.capped)
+        return [
+            f"The cap of {cap} epochs ended {share(capped, runs)} final runs while they could still improve ({where})."
+            f" Their best epoch lies within the patience of {patience} epochs of the cap. Longer training may change"
+            " the result."
+        ]
+    return [f"The cap of {cap} epochs ended no final run that could still improve."] if shares else []
+
+
+def _search(results: StudyResults) -> list[str]:
+    sentences, titles = [], results.study.search.titles()
+    for edge in at_edges(results.groups, results.study.search.space):
         side = "lower" if edge.edge == "low" else "upper"
         sentences.append(
-            f"The tuned {NAMES.get(edge.name, edge.name)} of {results.architectures[edge.arch]}, {edge.value:.3g},"
-            f" lies at the {side} edge of the range searched, {edge.limit:g}: a better one may lie beyond."
+            f"A better configuration may lie outside the search range: the tuned {titles[edge.name]} of"
+            f" {results.architectures[edge.arch]} is {edge.value:.3g}, at the {side} edge of the range"
+            f" ({edge.limit:g})."
         )
     below = [
-        f"{_share(found.below, found.trials)} of {results.architectures[found.arch]}"
+        f"{share(found.below, found.trials)} of {results.architectures[found.arch]}"
         for found in trials_below_baseline(results.trials, list(results.architectures))
         if found.trials
     ]
     if below:
-        pruned = "; pruned ones count with their last score" if (results.trials["status"] == "PRUNED").any() else ""
-        sentences.append(f"Of the trials other than the baseline, {listed(below)} scored below it{pruned}.")
+        is_pruned = (results.trials["status"] == "PRUNED").any()
+        pruned = " Pruned trials count with their last score." if is_pruned else ""
+        sentences.append(f"Some trials scored below the baseline trial: {listed(below)}.{pruned}")
     images, error = score_error(results.study)
     if len(results.trials) and error > LARGE_ERROR:
         sentences.append(
-            f"A trial's score is the accuracy on {images:,} validation images, which has a standard error of up to"
-            f" {100 * error:.1f} points: which trial came out best is in part luck."
+            "The choice of the best trial is partly luck: a trial's score is its accuracy on"
+            f" {images:,} validation images, with a standard error of up to {percent(error)} points."
         )
+    failed = []
+    for arch, title in results.architectures.items():
+        trials = results.trials_of(arch)
+        if len(trials) and (count := int((trials["status"] == "FAILED").sum())):
+            failed.append(f"{share(count, len(trials))} of {title}")
+    if failed:
+        sentences.append(f"The tuning had fewer trials than planned: {listed(failed)} failed and gave no score.")
+    return sentences
+
+
+def _test_images(results: StudyResults) -> list[str]:
+    sentences = []
     n_images = next((len(group.labels) for group in results.groups.values()), 0)
-    if 0 < n_images <= 3 / MARGIN and not results.study["config"]["baseline"]:
+    if 0 < n_images <= 3 / MARGIN and not results.study.config.baseline:
         sentences.append(
-            f"There are {n_images:,} test images: with {3 / MARGIN:.0f} or fewer no two networks can be called"
-            " equivalent."
+            f"No two networks can be called equivalent with {n_images:,} test images: more than {3 / MARGIN:.0f} are"
+            " needed."
         )
     if small := small_classes(results.groups, results.classes):
         classes = [f"{name} ({count})" for name, count in small.items()]
         if len(classes) > MOST_NAMED:
             classes[MOST_NAMED - 1 :] = [f"{len(classes) - MOST_NAMED + 1} other classes"]
         sentences.append(
-            f"There are few test images of {listed(classes)}: precision, recall and F1 are means over classes, in which"
-            " these images weigh much, and their intervals are too narrow."
+            "The intervals of precision, recall and F1 are too narrow, because there are few test images of"
+            f" {listed(classes)}. These metrics are means over classes, so these images weigh much."
         )
     if rare := rare_answers(results.groups, len(results.classes)):
         sentences.append(
-            f"In a run of {listed(rare)} some class is the answer for fewer than {FEW_IMAGES} test images: its"
-            " precision hangs on these few, and the interval of the mean precision is too narrow."
+            "The interval of the mean precision is too narrow, because a run gives some class as its answer for fewer"
+            f" than {FEW_IMAGES} test images: {'; '.join(rare)}."
         )
-    if held_up := slow_calls(results.latency):
-        times = [f"of {results.architectures[arch]} {ratio:.1f} times" for arch, ratio in held_up.items()]
-        sentences.append(
-            f"Inference time was not steady: p99 is {listed(times)} p50. Something else may have run beside it."
-        )
-    if (seeds := min((len(group.runs) for group in results.groups.values()), default=0)) > 1:
-        sentences.append(
-            f"A mishap that none of {seeds} runs shows, such as a collapse, may still strike up to"
-            f" {100 * unseen_mishaps(seeds):.0f} % of a network's runs (95 % limit): intervals know only these."
-        )
-    if any(len(group.runs) < results.study["config"]["seeds"] for group in results.groups.values()):
-        sentences.append(
-            "Not every planned seed is there. Intervals and p hold for the number that was planned: who looks again and"
-            " again, and stops once something is shown, errs more often than they say."
-        )
-    if has_added_seeds(results.study):
-        sentences.append(
-            "Seeds were added when the study was resumed. Intervals and p hold for a number of seeds settled"
-            " beforehand: where the first results decided that there be more, they err more often than they say."
-        )
-    if failed := _failed_trials(results):
-        sentences.append(f"Trials failed and gave no score, {listed(failed)}: the tuning of that network had fewer.")
     return sentences
 
 
-def _failed_trials(results: StudyResults) -> list[str]:
-    """How many trials of each architecture failed, where some did."""
-    shares = []
-    for arch, title in results.architectures.items() if len(results.trials) else ():
-        statuses = results.trials.loc[results.trials["arch"] == arch, "status"]
-        if failed := int((statuses == "FAILED").sum()):
-            shares.append(f"{_share(failed, len(statuses))} of {title}")
-    return shares
+def _latency(results: StudyResults) -> list[str]:
+    if not (held_up := slow_calls(results.latency)):
+        return []
+    times = [f"{ratio:.1f} times p50 for {results.architectures[arch]}" for arch, ratio in held_up.items()]
+    return [f"The inference time was not steady: p99 is {listed(times)}. Another process may have used the machine."]
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part} of {whole} ({100 * part / whole:.0f} %)"
+def _seeds(results: StudyResults) -> list[str]:
+    sentences = []
+    if (seeds := min((len(group.runs) for group in results.groups.values()), default=0)) > 1:
+        sentences.append(
+            f"{seeds} runs cannot rule out that up to {percent(unseen_mishaps(seeds), 0)} % of a network's runs go"
+            " wrong in a way that no run of this study did, such as a collapse (95 % limit). The intervals do not cover"
+            " that."
+        )
+    if any(len(group.runs) < results.study.config.seeds for group in results.groups.values()):
+        sentences.append(
+            "Some planned seeds are not there yet. The intervals and p values hold for the planned number of seeds: if"
+            " you look again and again and stop once something shows, you will be wrong more often than they say."
+        )
+    if has_added_seeds(results.study.resumed or ()):
+        sentences.append(
+            "Seeds were added when the study was resumed. The intervals and p values hold for a number of seeds settled"
+            " beforehand: if you add seeds because of the first results, you will be wrong more often than they say."
+        )
+    return sentences

@@ -1,4 +1,4 @@
-"""What weakens a verdict though no interval shows it: pure functions of a study's tables, giving small values."""
+"""Counts what weakens a verdict and is in no interval: pure functions of a study's tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,21 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.load import Group
-from analysis.statistics.comparison import CONFIDENCE, proportion_interval
+from analysis.results.study_json import Dimension, Range, Session, Study
+from analysis.statistics.two_way_layout import CONFIDENCE, proportion_interval
 
-# Share of a search range, on its own scale, that counts as its edge.
+# At most this share of a search range, on the range's own scale, counts as its edge.
 EDGE = 0.05
-# Test images of a class below which the variance between them is hardly known: that of one alone counts as none, since
-# it is its class's mean, though the class is worth as much as any in a macro average.
+# At least 10 test images of a class, because fewer tell almost nothing about the variance between them, and each class
+# has the same weight in a macro average.
 FEW_IMAGES = 10
-# Of p99 to p50, above which something else has held up predictions.
+# At most this ratio of p99 to p50, because a larger one means that something else delayed predictions.
 STEADY_RATIO = 3.0
 
 
 @dataclass(frozen=True)
 class CapShare:
-    """Of the runs of a group, how many the cap on epochs ended while they could still have improved."""
+    """The number of a group's runs, and the number that the cap on epochs ended while they could still improve."""
 
     title: str
     runs: int
@@ -41,7 +42,7 @@ class AtEdge:
 
 @dataclass(frozen=True)
 class BelowBaseline:
-    """Of an architecture's other trials that have a score, how many scored below the baseline trial."""
+    """The number of a network's other trials that have a score, and the number that scored below the baseline trial."""
 
     arch: str
     trials: int
@@ -49,10 +50,9 @@ class BelowBaseline:
 
 
 def capped_runs(groups: Mapping[str, Group], max_epochs: int, patience: int) -> list[CapShare]:
-    """For each group that was trained, the runs whose best epoch lies within the patience of the cap.
+    """Count, for each trained group, the runs whose best epoch lies within the patience of the cap.
 
-    Such a run had no chance to run out of patience, so the cap decided when it ended. One that diverged was ended
-    by that.
+    Such a run could not run out of patience, so the cap decided when it ended. A run that diverged does not count.
     """
     return [
         CapShare(
@@ -68,36 +68,36 @@ def capped_runs(groups: Mapping[str, Group], max_epochs: int, patience: int) -> 
     ]
 
 
-def at_edges(groups: Mapping[str, Group], space: Mapping[str, Mapping[str, Any]]) -> list[AtEdge]:
-    """Where a tuned configuration lies within EDGE of an end of its range, or beyond it.
+def at_edges(groups: Mapping[str, Group], space: Mapping[str, Dimension]) -> list[AtEdge]:
+    """Find the tuned hyperparameters that lie within EDGE of an end of their range, or beyond it.
 
-    The end at dropout 0 is left out: nothing lies behind it that a wider range could have found.
-
-    Args:
-        space: for each hyperparameter low, high and log; with log the share is one of the logarithm's range.
+    On a logarithmic range, EDGE is a share of the logarithm's range. A low end of 0 does not count on a linear range,
+    because a wider range would find nothing below 0.
     """
     found = []
     for group in groups.values():
         if group.variant != "tuned":
             continue
         for name, bounds in space.items():
+            if not isinstance(bounds, Range) or name not in group.config:
+                continue
             value = group.config[name]
-            scale = np.log if bounds["log"] else np.asarray
-            # A dropout of 0 has no place on a logarithmic range, but then lies below it.
+            scale = np.log if bounds.log else np.asarray
+            # 0 has no place on a logarithmic range, but lies below it.
             with np.errstate(divide="ignore"):
-                low, high, at = (float(scale(number)) for number in (bounds["low"], bounds["high"], value))
+                low, high, at = (float(scale(number)) for number in (bounds.low, bounds.high, value))
             share = (at - low) / (high - low)
-            if share <= EDGE and not (name == "dropout" and bounds["low"] == 0):
-                found.append(AtEdge(group.arch, name, value, "low", bounds["low"]))
+            if share <= EDGE and (bounds.log or bounds.low != 0):
+                found.append(AtEdge(group.arch, name, value, "low", bounds.low))
             elif share >= 1 - EDGE:
-                found.append(AtEdge(group.arch, name, value, "high", bounds["high"]))
+                found.append(AtEdge(group.arch, name, value, "high", bounds.high))
     return found
 
 
 def trials_below_baseline(trials: pd.DataFrame, architectures: Sequence[str]) -> list[BelowBaseline]:
-    """How many trials did worse than the baseline trial, of those architectures whose baseline trial has a score.
+    """Count the trials that scored below the baseline trial, for each network whose baseline trial has a score.
 
-    A pruned or diverged trial counts with the score that it had, one without a score not at all.
+    A pruned or diverged trial counts with its last score. A trial without a score does not count.
     """
     found = []
     for arch in architectures:
@@ -111,10 +111,10 @@ def trials_below_baseline(trials: pd.DataFrame, architectures: Sequence[str]) ->
 
 
 def no_better_than_constant(groups: Mapping[str, Group]) -> tuple[list[str], float]:
-    """The groups that were trained and are not shown to beat one answer for every image.
+    """Find the trained groups that are not shown to beat one answer for every image.
 
     Returns:
-        Their titles, and the accuracy of that answer: the share of the most frequent class of the test images.
+        Their titles, and the accuracy of the best such answer: the share of the most frequent class.
     """
     trained = [group for group in groups.values() if not group.same_as]
     share = _constant_share(trained[0]) if trained else 0.0
@@ -122,7 +122,7 @@ def no_better_than_constant(groups: Mapping[str, Group]) -> tuple[list[str], flo
 
 
 def beats_constant(group: Group) -> bool:
-    """Whether a group is shown to be more accurate than the most frequent class as the answer for every image."""
+    """Return whether a group is shown to be more accurate than one answer for every image, the most frequent class."""
     low, _ = proportion_interval(group.correct())
     # A single run has no interval.
     return bool((group.correct().mean() if np.isnan(low) else low) > _constant_share(group))
@@ -133,7 +133,7 @@ def _constant_share(group: Group) -> float:
 
 
 def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[str, int]:
-    """The classes with fewer than FEW_IMAGES test images, and how many they have; none where no group has a run."""
+    """Return the classes with fewer than FEW_IMAGES test images, with their numbers; none if no group has a run."""
     labels = next((group.labels for group in groups.values()), None)
     if labels is None:
         return {}
@@ -142,9 +142,9 @@ def small_classes(groups: Mapping[str, Group], classes: Sequence[str]) -> dict[s
 
 
 def rare_answers(groups: Mapping[str, Group], n_classes: int) -> list[str]:
-    """Titles of the groups that were trained, of which a run gives some class as its answer for few images.
+    """Return the titles of the trained groups that have a run in which some class is the answer for few images.
 
-    The precision of that class hangs on these images, which are largely the same ones in every run.
+    The precision of that class rests on these images, and most of them are the same in every run.
     """
     return [
         group.title
@@ -155,22 +155,22 @@ def rare_answers(groups: Mapping[str, Group], n_classes: int) -> list[str]:
 
 
 def slow_calls(latency: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The architectures of which some predictions took far longer than most, and how many times p50 their p99 is."""
+    """Return the networks whose p99 latency is far above p50, with the ratio."""
     ratios = {arch: measured["latency_ms"]["p99"] / measured["latency_ms"]["p50"] for arch, measured in latency.items()}
     return {arch: ratio for arch, ratio in ratios.items() if ratio > STEADY_RATIO}
 
 
-def score_error(study: Mapping[str, Any]) -> tuple[int, float]:
-    """How many images a trial is scored on, and the largest standard error of a score that comes from that."""
-    images = round(study["search"]["validation_fraction"] * study["data"]["n_train"])
+def score_error(study: Study) -> tuple[int, float]:
+    """Return the number of images that a trial is scored on, and the largest standard error that this gives."""
+    images = study.n_validation()
     return images, 0.5 / images**0.5
 
 
 def unseen_mishaps(n_seeds: int) -> float:
-    """The largest share of runs that may go wrong, by a 95 % limit, where none of so many has."""
+    """Return the largest share of runs that may go wrong, by a 95 % limit, if none of n_seeds runs did."""
     return float(1 - (1 - CONFIDENCE) ** (1 / n_seeds))
 
 
-def has_added_seeds(study: Mapping[str, Any]) -> bool:
-    """Whether the study was given more seeds when it was resumed."""
-    return any(session.get("added_seeds") for session in study.get("resumed", []))
+def has_added_seeds(sessions: Sequence[Session]) -> bool:
+    """Return whether a session that resumed the study added seeds."""
+    return any(session.added_seeds for session in sessions)

@@ -12,6 +12,7 @@ from analysis.results.load import load_results
 from analysis.results.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
 from analysis.statistics.metrics import metric_values
+from tests.analysis.example_study_json import study_json
 
 TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
 STATUSES = ("COMPLETE", "PRUNED", "STOPPED_EARLY", "PRUNED", "DIVERGED")
@@ -53,7 +54,7 @@ def write_example(
     folder = StudyFolder(path)
     baselines = {arch: {"lr": 1e-3, "dropout": 0.5 if index == 0 else 0.0} for index, arch in enumerate(titles)}
     tuned = {arch: dict(baselines[arch]) for arch in titles}
-    folder.write_study(_study(path.name, titles, baselines, classes, seeds, trials, epochs, search, n_test))
+    folder.write_study(study_json(path.name, titles, baselines, classes, seeds, trials, epochs, search, n_test))
     if search:
         configs = _write_search(folder, rng, baselines, trials, epochs, failed)
         if confirm:
@@ -98,75 +99,6 @@ def write_example(
     images = rng.integers(0, 256, (len(positions), 32, 32, 3)).astype(np.uint8)
     folder.write_samples(Samples(images, positions))
     return folder
-
-
-def _study(
-    name: str,
-    titles: Mapping[str, str],
-    baselines: Mapping[str, Mapping[str, float]],
-    classes: Sequence[str],
-    seeds: int,
-    trials: int,
-    epochs: int,
-    search: bool,
-    n_test: int,
-) -> dict[str, Any]:
-    return {
-        "format": 2,
-        "name": name,
-        "created": "2025-01-02T03:04:05+00:00",
-        "command": f"python -m study.run --preset quick --seeds {seeds}",
-        "config": {
-            "preset": "quick",
-            "dataset": "digits",
-            "data_dir": None,
-            "trials": trials,
-            "max_epochs": epochs,
-            "seeds": seeds,
-            "train_size": None,
-            "archs": list(titles),
-            "precision": "fp32",
-            "baseline": not search,
-        },
-        "architectures": {
-            arch: {
-                "title": title,
-                "baseline": dict(baselines[arch]),
-                "parameters": 6_387_658 if index == 0 else 13_898,
-                "macs": 83_600_000 if index == 0 else 3_900_000,
-            }
-            for index, (arch, title) in enumerate(titles.items())
-        },
-        "search": {
-            "space": {
-                "lr": {"low": 1e-4, "high": 1e-2, "log": True},
-                "dropout": {"low": 0.0, "high": 0.7, "log": False},
-            },
-            "grace_period": 2,
-            "reduction_factor": 3,
-            "patience": 5,
-            "batch_size": 128,
-            "validation_fraction": 0.1,
-        },
-        "data": {
-            "title": "Digits",
-            "classes": list(classes),
-            "n_train": 1437,
-            "n_test": n_test,
-            "fingerprint": "0123456789abcdef" * 4,
-        },
-        "environment": {
-            "python": "3.11.7",
-            "git_commit": "0123456789abcdef0123456789abcdef01234567",
-            "c_compiler": "cc 12.2",
-            "packages": {"torch": "2.0.0", "ray": "2.60.0"},
-            "platform": "Linux",
-            "processor": "a processor",
-            "cpus": 2,
-            "gpus": [],
-            "memory_gib": 7.5,
-        },
-    }
 
 
 def _write_search(

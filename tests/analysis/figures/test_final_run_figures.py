@@ -16,17 +16,17 @@ from analysis.figures.final_runs import (
     trade_offs,
 )
 from analysis.figures.style import label, render
+from analysis.verdict.summary_json import GroupSummary, Latency, Spread
 from tests.analysis.drawn import ODD, curves, overlaps, texts, visible
 
-GROUP: dict[str, Any] = {
-    "title": "A",
-    "arch": "a",
-    "variant": "tuned",
-    "accuracy": {"mean": 0.9, "ci95": [0.8, 0.95], "values": [0.89, 0.91]},
-    "latency_ms": {"p50": 2.0},
-    "parameters": 1000,
-    "macs": 5_000_000,
-}
+SPREAD = Spread(mean=0.9, sd=0.01, ci95=(0.8, 0.95), values=[0.89, 0.91])
+
+
+def group(p50: float | None = 2.0, **changed: Any) -> GroupSummary:
+    """Return a group of summary.json."""
+    latency = Latency(p50=p50, p90=None, p99=None)
+    made: dict[str, Any] = {"title": "A", "arch": "a", "variant": "tuned", "accuracy": SPREAD, "latency_ms": latency}
+    return GroupSummary.model_construct(**made | {"parameters": 1000, "macs": 5_000_000} | changed)
 
 
 def run(losses: list[float]) -> pd.DataFrame:
@@ -63,16 +63,13 @@ def test_final_curves_take_any_runs(histories: dict[str, list[pd.DataFrame]]) ->
 
 
 def test_accuracy_shows_every_seed_the_mean_and_its_interval() -> None:
-    groups: dict[str, dict[str, Any]] = {
-        "a-tuned": {"title": "A", "arch": "a", "accuracy": {"mean": 0.9, "ci95": [0.8, 0.95], "values": [0.89, 0.91]}},
-        "b-tuned": {"title": "B", "arch": "b", "accuracy": {"mean": 0.7, "ci95": [None, None], "values": [0.7]}},
-        "c-tuned": {"title": "$C$", "arch": "c", "accuracy": {"mean": None, "ci95": None, "values": []}},
-    }
-    figure = accuracy_by_group(groups, ["a", "b", "c"])
+    one_seed = Spread(mean=0.7, sd=None, ci95=(None, None), values=[0.7])
+    groups = {"a-tuned": group(), "b-tuned": group(title="$B$", arch="b", accuracy=one_seed)}
+    figure = accuracy_by_group(groups, ["a", "b"])
     drawn = [np.round(x, 6).tolist() for x, _ in curves(figure.axes[0])]
     assert drawn[:3] == [[89, 91], [90], [80, 95]]
     assert drawn[3:5] == [[70], [70]]
-    assert {"A", "B", "$C$", "test accuracy (%)"} <= set(texts(figure))
+    assert {"A", "$B$", "test accuracy (%)"} <= set(texts(figure))
     assert "no final runs" in texts(accuracy_by_group({}, [], columns=1))
 
 
@@ -114,9 +111,9 @@ def test_the_pareto_front_is_what_no_other_point_beats() -> None:
 
 
 def test_trade_offs_mark_the_front_and_say_what_was_not_measured() -> None:
-    cheap = GROUP | {"title": "$B$", "arch": "b", "variant": "baseline", "parameters": 10, "latency_ms": {"p50": None}}
-    cheap["accuracy"] = {"mean": 0.7, "ci95": [None, None], "values": [0.7]}
-    figure = trade_offs({"a-tuned": GROUP | {"latency_ms": {"p50": None}}, "b-baseline": cheap}, ["a", "b"])
+    one_seed = Spread(mean=0.7, sd=None, ci95=(None, None), values=[0.7])
+    cheap = group(None, title="$B$", arch="b", variant="baseline", parameters=10, accuracy=one_seed)
+    figure = trade_offs({"a-tuned": group(None), "b-baseline": cheap}, ["a", "b"])
     latency, parameters, macs = figure.axes
     assert curves(parameters)[-1] == ([10, 1000], [70, 90])
     assert curves(macs)[-1] == ([5_000_000], [90]), "as cheap and worse is not on the front"
@@ -128,8 +125,7 @@ def test_trade_offs_mark_the_front_and_say_what_was_not_measured() -> None:
 @pytest.mark.parametrize("latencies", [(0.41, 0.36), (1.0, 0.9), (0.2, 0.2), (4.91, 0.54), (0.05, 80.0)])
 def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) -> None:
     groups = {
-        f"{arch}-tuned": GROUP | {"title": arch, "arch": arch, "latency_ms": {"p50": latency}}
-        for arch, latency in zip("ab", latencies, strict=True)
+        f"{arch}-tuned": group(latency, title=arch, arch=arch) for arch, latency in zip("ab", latencies, strict=True)
     }
     for columns in (1, 2):
         figure = trade_offs(groups, ["a", "b"], columns)
@@ -153,7 +149,7 @@ def test_a_loss_axis_has_ticks_that_can_be_read(lowest: float) -> None:
 
 def test_the_same_figure_gives_the_same_bytes_and_leaves_no_settings() -> None:
     before = dict(mpl.rcParams)
-    first, second = (accuracy_by_group({"a-tuned": GROUP}, ["a"]) for _ in range(2))
+    first, second = (accuracy_by_group({"a-tuned": group()}, ["a"]) for _ in range(2))
     assert render(first, "svg") == render(second, "svg")
     assert render(first, "png") == render(second, "png")
     assert dict(mpl.rcParams) == before

@@ -12,10 +12,10 @@ import pytest
 from analysis.notebook import tables as notebook_support
 from analysis.notebook.__main__ import NOTEBOOK, main, run_notebook
 from analysis.notebook.tables import EXAMPLE, open_study, rerun_command
+from analysis.results.errors import UnusableStudy
 from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.summary import summarise
-from study.errors import BadInput
 from tests.analysis.example_study import write_example
 
 PATH_OF_A_MACHINE = re.compile(r"(?<![\w.])(/(work|tmp|root|home|Users|mnt|var|opt)\b|[A-Z]:\\)")
@@ -51,8 +51,8 @@ def test_it_tells_the_story_of_the_example(tmp_path: Path, monkeypatch: pytest.M
     assert time.monotonic() - started < 60
     check_run(notebook)
     results = load_results(StudyFolder.open(EXAMPLE))
-    assert summarise(results)["verdict"]["text"] in shown(notebook)
-    assert f"**{results.study['name']}**" in shown(notebook)
+    assert summarise(results).verdict.text in shown(notebook)
+    assert f"**{results.study.name}**" in shown(notebook)
     assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) >= 12
     assert "nothing to show" not in shown(notebook)
 
@@ -85,7 +85,7 @@ def test_which_study_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("STUDY", str(EXAMPLE))
     assert open_study().path == EXAMPLE
     monkeypatch.setenv("STUDY", str(elsewhere))
-    with pytest.raises(BadInput, match="not a study"):
+    with pytest.raises(UnusableStudy, match="not a study"):
         open_study()
 
 

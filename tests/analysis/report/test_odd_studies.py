@@ -12,11 +12,11 @@ from analysis.figures.catalogue import PARTS, study_pictures
 from analysis.report.__main__ import main
 from analysis.report.build import build_report
 from analysis.report.digest import verdict_digest
+from analysis.results.errors import UnusableStudy
 from analysis.results.load import load_results
 from analysis.results.run_folders import FinalRun
 from analysis.verdict.caveat_sentences import caveats
 from analysis.verdict.summary import summarise
-from study.errors import BadInput
 from tests.analysis.drawn import texts
 from tests.analysis.example_study import write_example
 from tests.analysis.pages import table, words
@@ -36,23 +36,23 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
-    assert "3 networks: none is shown, on all planned seeds, to be better than every other. Every pair" in shown
+    assert "No network is better than every other on all planned seeds. Every pair is compared below." in shown
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
-    assert "$x_1$ & co: the documented baseline came out of the search as the best configuration" in shown
+    assert "$x_1$ & co: the search found nothing better than the documented baseline." in shown
 
 
 @pytest.mark.parametrize(
     ("skip", "said"),
     [
-        (["three-tuned"], "3 networks: of the 3 pairs only 1 can be compared, for want of final runs."),
-        (["three-tuned", "two-tuned"], "3 networks: of the 3 pairs none can be compared, for want of final runs."),
+        (["three-tuned"], "Only 1 of the 3 pairs can be compared, because final runs are missing."),
+        (["three-tuned", "two-tuned"], "None of the 3 pairs can be compared, because final runs are missing."),
     ],
 )
 def test_pairs_that_lack_final_runs_are_not_announced(tmp_path: Path, skip: list[str], said: str) -> None:
     titles = {"one": "One", "two": "Two", "three": "Three"}
     results = load_results(write_example(tmp_path / "s", titles=titles, skip=skip, seeds=2, trials=3))
-    assert verdict_digest(results, summarise(results))["text"].endswith(said)
+    assert verdict_digest(results, summarise(results)).text.startswith(said)
 
 
 def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Pa
     session = {"created": study["created"], "command": "", "environment": study["environment"], "added_seeds": 1}
     folder.write_study(study | {"resumed": [session]})
     said = " ".join(caveats(load_results(folder)))
-    assert "There are few test images of" in said
+    assert "because there are few test images of" in said
     assert "Seeds were added when the study was resumed." in said
     folder.write_study(study | {"resumed": [session | {"added_seeds": 0}]})
     assert "Seeds were added" not in " ".join(caveats(load_results(folder)))
@@ -78,12 +78,12 @@ def test_a_baseline_that_is_tuned_too_is_drawn_as_tuned(tmp_path: Path) -> None:
 def test_many_classes_of_few_images_are_counted(tmp_path: Path) -> None:
     classes = [f"c{number}" for number in range(30)]
     said = " ".join(caveats(load_results(write_example(tmp_path / "s", seeds=2, classes=classes, n_test=90))))
-    assert re.search(r"few test images of (c\d+ \(\d\), ){3}c\d+ \(\d\) and \d+ other classes: precision", said)
+    assert re.search(r"few test images of (c\d+ \(\d\), ){3}c\d+ \(\d\) and \d+ other classes\.", said)
 
 
 def test_baselines_alone_are_not_warned_of_calls_that_nobody_makes(tmp_path: Path) -> None:
     tuned, alone = (write_example(tmp_path / name, search=name == "tuned", seeds=2) for name in ("tuned", "alone"))
-    assert any("no two networks can be called equivalent" in sentence for sentence in caveats(load_results(tuned)))
+    assert any("No two networks can be called equivalent" in sentence for sentence in caveats(load_results(tuned)))
     assert not any("equivalent" in sentence for sentence in caveats(load_results(alone)))
 
 
@@ -107,18 +107,20 @@ def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
     with_rungs = build_report(folder).read_text()
     study, trials = folder.read_study(), folder.read_trials()
     assert trials is not None
-    assert "pruned ones count with their last score" in words(with_rungs)
+    assert "Pruned trials count with their last score." in words(with_rungs)
     assert "with the rungs that could stop it" in with_rungs
-    assert "(the first at epoch 2, one in 3 goes on)." in words(with_rungs)
+    assert "the first is at epoch 2, and one in 3 trials goes on. A network that" in words(with_rungs)
     folder.write_study(study | {"search": study["search"] | {"tolerance": 0.02}})
-    assert "one in 3 goes on, and what is within 2 points of it)." in words(build_report(folder).read_text())
+    assert "one in 3 trials goes on. A trial within 2 points of these goes on too." in words(
+        build_report(folder).read_text()
+    )
     folder.write_study(study | {"search": study["search"] | {"grace_period": study["config"]["max_epochs"]}})
     folder.write_trials(trials.replace({"status": {"PRUNED": "STOPPED_EARLY"}}))
     page = build_report(folder).read_text()
     shown = words(page)
     assert "No rung lies below the cap of 8 epochs." in shown
-    assert "the same patience of 5 epochs and no rungs." in shown
-    assert "pruned ones count" not in shown
+    assert "the same patience of 5 epochs. There were no rungs." in shown
+    assert "Pruned trials count with their last score. " not in shown.partition("The search")[0]
     assert "rungs that could stop it" not in page
 
 
@@ -141,7 +143,8 @@ def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     assert "The time of a prediction was not measured." in shown
     assert "There is no verdict: final runs of both tuned networks are needed." in shown
     assert (
-        "AlexNet (tuned) against AlexNet (baseline): seeds 0 and 2 left out, since only one of them has them." in shown
+        "AlexNet (tuned) against AlexNet (baseline): seeds 0 and 2 left out, because only one of the two has them."
+        in shown
     )
 
 
@@ -156,17 +159,17 @@ def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch:
     shown = words(page)
     assert "Verdict: better" in shown and best["weights"] in shown
     assert f"{100 * best['expected_accuracy']['mean']:.2f} %" in shown
-    assert "single ones deviate from that by" in shown
+    assert "The standard deviation between runs is" in shown
     for seed in set(range(8)) - {best["seed"]}:
         run = folder.final.read("alexnet-tuned", seed, weights=True)
         folder.final.remove("alexnet-tuned", seed)
         folder.final.write(replace(run, metrics=run.metrics | {"status": "DIVERGED"}))
     shown = words(build_report(folder).read_text())
-    assert "the mean of the runs it was chosen from. final/best.json says" in shown, "one run does not deviate"
+    assert "own score. final/best.json holds" in shown, "one run does not deviate"
     run = folder.final.read("alexnet-tuned", best["seed"], weights=True)
     folder.final.remove("alexnet-tuned", best["seed"])
     folder.final.write(replace(run, metrics=run.metrics | {"normalisation": None}))
-    assert "final/best.json says" not in words(build_report(folder).read_text()), "an older study's run did not keep it"
+    assert "final/best.json holds" not in words(build_report(folder).read_text()), "an older run did not keep it"
 
 
 def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
@@ -193,5 +196,5 @@ def test_different_test_images_are_refused(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", search=False, seeds=1)
     run = folder.final.read("mobilenet-baseline", 0)
     folder.final.write(FinalRun(run.group, 0, run.metrics, run.history, run.logits, run.labels[::-1]))
-    with pytest.raises(BadInput, match=r"mobilenet-baseline \(seed 0\).*different test images"):
+    with pytest.raises(UnusableStudy, match=r"mobilenet-baseline \(seed 0\).*different test images"):
         build_report(folder)

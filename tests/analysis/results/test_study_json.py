@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from analysis.report.__main__ import main
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
-from analysis.results.study_json import check_study
+from analysis.results.study_json import Study, checked_study, read_study
+from analysis.verdict.summary_json import Summary
 from tests.analysis.example_study import write_example
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = write_example(tmp_path_factory.mktemp("studies") / "s", trials=3, seeds=1)
-    check_study(folder)
+    read_study(folder)
     return folder.read_study()
 
 
@@ -46,7 +50,7 @@ OPTIONAL = {
 def test_whatever_is_missing_is_named(study: dict[str, Any], tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     needed = [path for path in paths(study) if path[0] != "environment" or path[-1] not in ("torch", "ray")]
-    needed = [path for path in needed if path[-1] not in OPTIONAL or path[:-1] == ("search", "space")]
+    needed = [path for path in needed if path[-1] not in OPTIONAL]
     needed = [path for path in needed if path[:1] != ("architectures",) or len(path) != 2]
     assert len(needed) > 30
     for path in needed:
@@ -57,7 +61,7 @@ def test_whatever_is_missing_is_named(study: dict[str, Any], tmp_path: Path) -> 
         del inner[path[-1]]
         folder.write_study(changed)
         with pytest.raises(DamagedFile, match=rf"study\.json .*{path[-1]} is missing"):
-            check_study(folder)
+            read_study(folder)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,32 @@ def test_the_report_ends_in_one_line(content: str, tmp_path: Path, capsys: pytes
 def test_wrong_types_are_named(study: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text(json.dumps(study | {"data": study["data"] | {"classes": "abc"}}))
     with pytest.raises(DamagedFile, match=r"data\.classes is not what it should be"):
-        check_study(StudyFolder(tmp_path))
+        read_study(StudyFolder(tmp_path))
     (tmp_path / "study.json").write_text(json.dumps(study | {"search": []}))
     with pytest.raises(DamagedFile, match="search is not an object"):
-        check_study(StudyFolder(tmp_path))
+        read_study(StudyFolder(tmp_path))
+
+
+def test_any_hyperparameters_and_unknown_keys_are_kept(study: dict[str, Any], tmp_path: Path) -> None:
+    space = {
+        "lr": {"low": 1e-4, "high": 1e-2, "log": True},
+        "width": {"low": 8, "high": 64, "log": False, "title": "channels"},
+        "pool": {"choices": ["max", "mean"]},
+    }
+    changed = study | {"of_a_newer_version": [1], "search": study["search"] | {"space": space, "also_new": 2}}
+    assert checked_study(changed) == changed
+    folder = StudyFolder(tmp_path)
+    folder.write_study(checked_study(changed))
+    read = read_study(folder)
+    assert read.search.titles() == {"lr": "learning rate", "width": "channels", "pool": "pool"}
+    assert read.model_dump(mode="json", exclude_unset=True) == changed
+    for broken in ({"low": 1, "log": True}, {"choices": "max"}, 3):
+        wrong = changed | {"search": changed["search"] | {"space": {"pool": broken}}}
+        with pytest.raises(ValueError, match=r"^search\.space\.pool"):
+            checked_study(wrong)
+
+
+@pytest.mark.parametrize(("name", "model"), [("study", Study), ("summary", Summary)])
+def test_the_published_schema_is_what_the_model_gives(name: str, model: type[BaseModel]) -> None:
+    published = json.loads((DOCS / f"{name}.schema.json").read_text())
+    assert published == model.model_json_schema(), f"write it anew: {name}.schema.json is not {model.__name__}"

@@ -2,7 +2,6 @@
 
 import math
 import time
-from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analysis.statistics.comparison import TwoWayLayout, compare, holm
+from analysis.statistics.comparison import compare, holm
 
 N = 2000
 
@@ -48,7 +47,7 @@ def test_swapping_the_sides_flips_the_sign(pair: tuple[np.ndarray, np.ndarray]) 
     assert one.winner == {"a": "b", "b": "a", None: None}[other.winner]
     assert one.prob_better == pytest.approx(1 - other.prob_better)
     np.testing.assert_allclose(one.ci95, (-other.ci95[1], -other.ci95[0]))
-    np.testing.assert_allclose((one.p_value, one.sign_flip_p), (other.p_value, other.sign_flip_p))
+    np.testing.assert_allclose((one.p_value, one.equivalence_p), (other.p_value, other.equivalence_p))
 
 
 @given(pairs, st.randoms(use_true_random=False))
@@ -75,6 +74,15 @@ def test_the_p_value_inverts_the_interval(pair: tuple[np.ndarray, np.ndarray]) -
         assert (comparison.p_value < 0.05) == excludes_zero
 
 
+@given(pairs, st.floats(0, 1.5))
+@settings(deadline=None)
+def test_the_p_value_of_equivalence_inverts_the_interval(pair: tuple[np.ndarray, np.ndarray], margin: float) -> None:
+    comparison = compare(*pair, margin=margin)
+    if len(pair[0]) > 1 and abs(comparison.equivalence_p - 0.05) > 1e-9:
+        lies_inside = -margin < comparison.ci95[0] and comparison.ci95[1] < margin
+        assert (comparison.equivalence_p < 0.05) == lies_inside
+
+
 @given(arrays(bool, st.tuples(st.integers(1, 8), st.integers(2, 12))))
 @settings(deadline=None)
 def test_identical_predictions_are_never_better(correct: np.ndarray) -> None:
@@ -83,7 +91,7 @@ def test_identical_predictions_are_never_better(correct: np.ndarray) -> None:
     assert comparison.call != "better"
     assert (comparison.mean, comparison.prob_better) == (0.0, 0.5)
     if len(correct) > 1:
-        assert (comparison.p_value, comparison.sign_flip_p) == (1.0, 1.0)
+        assert comparison.p_value == 1.0
         assert comparison.ci95 == pytest.approx((-3 / correct.shape[1], 3 / correct.shape[1]))
 
 
@@ -103,27 +111,6 @@ def test_the_interval_is_that_of_a_two_way_layout() -> None:
     comparison = compare(a, b)
     assert comparison.ci95 == pytest.approx((low, high))
     assert comparison.p_value == pytest.approx(2 * stats.t.sf(abs(grand) / math.sqrt(variance / (6 * N)), df))
-
-
-@pytest.mark.parametrize("net_wins", [[5, 3, 9, -2, 4, 7], [1, 1, 1, 1, 1], [3, -3, 2, -2], [0, 0, 4, 1]])
-def test_sign_flips_agree_with_scipy(net_wins: list[int]) -> None:
-    a, b = paired(net_wins)
-    expected = stats.permutation_test(
-        (np.array(net_wins, dtype=float),), np.sum, permutation_type="samples", n_resamples=np.inf
-    ).pvalue
-    assert compare(a, b).sign_flip_p == pytest.approx(expected)
-
-
-def test_sign_flips_are_exact_to_16_seeds_and_monte_carlo_beyond() -> None:
-    sixteen = compare(*paired(list(range(1, 17))))
-    assert sixteen.sign_flip_p == sixteen.smallest_p == 2 / 2**16
-    wins = [9, -4, 3, 6, -8, 2, 7, -5, 1, 4, 6, -3, 8, 2, -1, 5, 3]
-    exact = np.mean([abs(np.dot(signs, wins)) >= sum(wins) for signs in product((1, -1), repeat=len(wins))])
-    beyond = compare(*paired(wins))
-    assert beyond.sign_flip_p == pytest.approx(exact, abs=4 * math.sqrt(exact / 99_999))
-    assert beyond == compare(*paired(wins))
-    assert beyond.sign_flip_p != compare(*paired(wins), rng=np.random.default_rng(1)).sign_flip_p
-    assert compare(*paired([50] * 30)).sign_flip_p > 0
 
 
 def test_better() -> None:
@@ -169,9 +156,8 @@ def test_few_seeds_never_call(n_seeds: int) -> None:
 
 def test_one_seed() -> None:
     comparison = compare(*study(1, 0.2))
-    assert all(math.isnan(value) for value in (*comparison.ci95, comparison.p_value, comparison.sign_flip_p))
+    assert all(math.isnan(value) for value in (*comparison.ci95, comparison.p_value, comparison.equivalence_p))
     assert comparison.mean > 0.1
-    assert comparison.smallest_p == 1.0
 
 
 def test_a_difference_below_the_margin_is_not_called() -> None:
@@ -189,40 +175,6 @@ def test_a_network_whose_runs_seldom_win_is_not_called() -> None:
     assert comparison.prob_better == 0.7
     assert (comparison.call, comparison.reason) == ("not shown", "wins too few runs")
     assert compare(*paired([-8, -8, *[150] * 6])).call == "better"
-
-
-def test_seeds_needed_are_the_fewest_that_would_do() -> None:
-    a, b = study(6, 0.012, accuracy=0.6, seed=3)
-    comparison = compare(a, b)
-    assert comparison.reason == "interval includes 0"
-    layout = TwoWayLayout.of(a.astype(int) - b.astype(int))
-    needed = comparison.seeds_needed
-    assert needed is not None
-    assert needed > 6
-    assert layout.with_seeds(needed).half_width() < comparison.mean <= layout.with_seeds(needed - 1).half_width()
-
-
-@pytest.mark.parametrize("seed", [336, 398, 1087, 1125])
-def test_what_these_seeds_do_not_show_takes_more_of_them(seed: int) -> None:
-    """In these draws the images vary less than the residual does, which is put right for any other number of seeds."""
-    rng = np.random.default_rng(seed)
-    found = compare(*(rng.random((5, 60)) < rng.random((5, 1)) * 0.1 + 0.75 for _ in range(2)))
-    assert found.reason == "interval includes 0"
-    assert found.seeds_needed is not None
-    assert found.seeds_needed > 5
-
-
-def test_no_number_of_seeds_shows_what_the_test_set_cannot() -> None:
-    rng = np.random.default_rng(1)
-    a, b = (np.repeat(rng.random((1, 300)) < 0.8, 6, axis=0) for _ in range(2))
-    comparison = compare(a, b)
-    assert comparison.reason == "interval includes 0"
-    assert comparison.seeds_needed is None
-    assert comparison.images_needed is not None
-    times = comparison.images_needed / 300
-    assert 1 < times < 100
-    more, fewer = (compare(*(np.tile(side, int(times * share)) for side in (a, b))) for share in (1.2, 0.8))
-    assert (more.reason, fewer.reason) == ("", "interval includes 0")
 
 
 @pytest.mark.parametrize(
@@ -275,6 +227,7 @@ def test_holm_against_worked_values() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
+    assert holm([0.02, float("nan"), 0.01]) == pytest.approx([0.02, float("nan"), 0.02], nan_ok=True)
 
 
 def test_an_interval_that_touches_0_does_not_exclude_it() -> None:
@@ -286,9 +239,3 @@ def test_an_interval_that_touches_0_does_not_exclude_it() -> None:
 def test_a_difference_of_just_the_margin_matters() -> None:
     found = compare(np.ones((5, 10), bool), np.zeros((5, 10), bool), margin=1.0)
     assert (found.mean, found.call, found.winner) == (1.0, "better", "a")
-
-
-def test_no_fewer_seeds_are_asked_for_than_a_call_takes() -> None:
-    rng = np.random.default_rng(0)
-    found = compare(rng.random((3, 200)) < 0.9, rng.random((3, 200)) < 0.6)
-    assert (found.reason, found.seeds_needed) == ("few seeds", 5)

@@ -11,12 +11,12 @@ from analysis.results.load import load_results
 from analysis.statistics.search_progress import (
     Rung,
     best_by_epochs,
+    best_score,
     best_scores,
     expected_best,
     rung_counts,
     rung_epochs,
 )
-from analysis.verdict.comparisons import best_score_within
 from tests.analysis.example_study import write_example
 
 NAN = float("nan")
@@ -54,15 +54,17 @@ def test_the_best_so_far_is_of_the_weights_kept_and_can_fall() -> None:
     np.testing.assert_array_equal(best_by_epochs(told), [NAN, 0.6, 0.55, 0.55, 0.55])
 
 
-def test_the_figure_and_the_fairness_table_agree(tmp_path: Path) -> None:
+def test_the_figure_and_the_budget_table_agree(tmp_path: Path) -> None:
     results = load_results(write_example(tmp_path / "s"))
     for arch in results.architectures:
         best = best_by_epochs(results.history[results.history["arch"] == arch])
         for epochs in (1, 9, len(best)):
-            assert best[epochs - 1] == best_score_within(results, arch, epochs)
+            assert best[epochs - 1] == best_score(results.history_of(arch), epochs)
 
 
 def test_a_search_that_failed_has_no_best_score() -> None:
+    assert best_score(history()) is None
+    assert best_score(history(("a-0", NAN, NAN))) is None
     trials = pd.DataFrame({"trial_id": ["a-0", "a-1"], "val_accuracy": [NAN, NAN]})
     best = best_scores(trials, pd.DataFrame())
     assert np.isnan(best.by_trials).all() and len(best.by_epochs) == 0

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from analysis.statistics.comparison import TwoWayLayout, proportion_interval
 from analysis.statistics.metrics import image_values
+from analysis.statistics.two_way_layout import TwoWayLayout, proportion_interval
 
 # 2 seeds x 3 images. Row means 3 and 5, column means 1.5, 4, 6.5, grand mean 4.
 # SS_s = 3 (1 + 1) = 6, SS_i = 2 (6.25 + 0 + 6.25) = 25, SS = 9 + 1 + 4 + 4 + 0 + 16 = 34 - so SS_e = 34 - 31 = 3.

@@ -1,7 +1,7 @@
 """Which weights are shipped is decided by the validation loss of the winner's tuned runs, and by nothing else."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from safetensors.torch import save_file
 
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
-from analysis.verdict.best_weights import weights_to_ship
+from analysis.verdict.best_weights import ExpectedAccuracy, weights_to_ship
 from analysis.verdict.comparisons import TUNED_FAMILY
 from analysis.verdict.summary import summarise
+from analysis.verdict.summary_json import ComparisonRow, Summary
 from models.data import ChannelStatistics
 from models.networks.registry import ARCHITECTURES
 from models.training.inference import DeviceImages, predict_logits
 from tests.analysis.example_study import write_example
+from tests.analysis.example_study_json import with_config
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -36,9 +38,10 @@ def with_runs(results: StudyResults, name: str, *runs: dict[str, Any]) -> StudyR
     return replace(results, groups=results.groups | {name: replace(group, runs=changed)})
 
 
-def won_by(arch: str | None, results: StudyResults) -> dict[str, Any]:
-    row = {"family": TUNED_FAMILY, "winner": None if arch is None else f"{arch}-tuned", "seeds": [0, 1]}
-    return summarise(results) | {"comparisons": [row]}
+def won_by(arch: str | None, results: StudyResults) -> Summary:
+    winner = None if arch is None else f"{arch}-tuned"
+    row = ComparisonRow.model_construct(family=TUNED_FAMILY, winner=winner, seeds=[0, 1])
+    return summarise(results).model_copy(update={"comparisons": [row]})
 
 
 def test_the_lowest_validation_loss_is_shipped(folder: StudyFolder) -> None:
@@ -48,27 +51,28 @@ def test_the_lowest_validation_loss_is_shipped(folder: StudyFolder) -> None:
         results, "alexnet-tuned", {"val_loss": 0.3, "accuracy": 1.0}, {"val_loss": 0.2, "accuracy": 0.1}
     )
     best = weights_to_ship(better_test_score, summary, folder)
-    accuracy = summary["groups"]["alexnet-tuned"]["accuracy"]
-    assert best == {
+    accuracy = summary.groups["alexnet-tuned"].accuracy
+    assert best is not None
+    assert asdict(best) == {
         "group": "alexnet-tuned",
         "seed": 1,
         "weights": "final/alexnet-tuned/seed-1/model.safetensors",
         "val_loss": 0.2,
-        "expected_accuracy": {name: accuracy[name] for name in ("mean", "sd", "ci95")},
+        "expected_accuracy": {name: getattr(accuracy, name) for name in ("mean", "sd", "ci95")},
         "arch": "alexnet",
         "config": results.groups["alexnet-tuned"].config,
         "classes": results.classes,
         "normalisation": {"mean": [1.0, 2.0, 3.0], "deviation": [60.0, 61.0, 62.0]},
     }
-    assert (folder.path / best["weights"]).is_file()
+    assert (folder.path / best.weights).is_file()
 
 
 def test_a_baseline_that_is_the_tuned_configuration_lies_in_its_own_folder(folder: StudyFolder) -> None:
     results = load_results(folder)
     best = weights_to_ship(results, won_by("mobilenet", results), folder)
-    assert best is not None and best["group"] == "mobilenet-tuned"
-    assert best["weights"].startswith("final/mobilenet-baseline/")
-    assert (folder.path / best["weights"]).is_file()
+    assert best is not None and best.group == "mobilenet-tuned"
+    assert best.weights.startswith("final/mobilenet-baseline/")
+    assert (folder.path / best.weights).is_file()
 
 
 def test_a_diverged_run_is_shipped_only_if_every_run_diverged(folder: StudyFolder) -> None:
@@ -76,11 +80,11 @@ def test_a_diverged_run_is_shipped_only_if_every_run_diverged(folder: StudyFolde
     summary = won_by("alexnet", results)
     lost = {"val_loss": 0.1, "status": "DIVERGED"}
     best = weights_to_ship(with_runs(results, "alexnet-tuned", lost, {"val_loss": 0.4}), summary, folder)
-    assert best is not None and best["seed"] == 1
+    assert best is not None and best.seed == 1
     (values,) = results.groups["alexnet-tuned"].correct()[1:]
-    assert best["expected_accuracy"] == {"mean": values.mean(), "sd": None, "ci95": [None, None]}, "of sound runs alone"
+    assert best.expected_accuracy == ExpectedAccuracy(values.mean(), None, (None, None)), "of sound runs alone"
     best = weights_to_ship(with_runs(results, "alexnet-tuned", lost, lost | {"val_loss": None}), summary, folder)
-    assert best is not None and best["seed"] == 0
+    assert best is not None and best.seed == 0
     nothing = with_runs(results, "alexnet-tuned", *[{"val_loss": None}] * 2)
     assert weights_to_ship(nothing, summary, folder) is None
 
@@ -93,15 +97,15 @@ def test_the_readme_says_how_to_predict(
     assert best is not None
     network = ARCHITECTURES["mobilenet"].build(10, 0.0).eval()
     study = tmp_path / "results" / "NAME"
-    (study / best["weights"]).parent.mkdir(parents=True)
-    (study / "final" / "best.json").write_text(json.dumps(best))
+    (study / best.weights).parent.mkdir(parents=True)
+    (study / "final" / "best.json").write_text(json.dumps(asdict(best)))
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     statistics = ChannelStatistics(np.float32([1, 2, 3]), np.float32([60, 61, 62]))
     batch = DeviceImages(images, statistics, torch.device("cpu"))
     # An untrained network has one answer for all: here it is told what makes each image another than their mean.
     *_, head = (layer for layer in network.modules() if isinstance(layer, torch.nn.Linear))
     head.bias.data -= predict_logits(network, batch, torch.arange(5), "fp32").mean(dim=0)
-    save_file(network.state_dict(), study / best["weights"])
+    save_file(network.state_dict(), study / best.weights)
     expected = predict_logits(network, batch, torch.arange(5), "fp32").argmax(dim=1).tolist()
     assert len(set(expected)) > 2
 
@@ -117,8 +121,8 @@ def test_the_readme_says_how_to_predict(
 def test_without_a_winner_nothing_is_shipped_and_a_stale_choice_is_removed(folder: StudyFolder) -> None:
     results = load_results(folder)
     assert weights_to_ship(results, won_by(None, results), folder) is None
-    assert weights_to_ship(results, summarise(results) | {"comparisons": []}, folder) is None
-    unfinished = replace(results, study=results.study | {"config": results.study["config"] | {"seeds": 3}})
+    assert weights_to_ship(results, summarise(results).model_copy(update={"comparisons": []}), folder) is None
+    unfinished = replace(results, study=with_config(results.study, seeds=3))
     assert weights_to_ship(unfinished, won_by("alexnet", results), folder) is None
     path = folder.path / "final" / "best.json"
     folder.write_best({"seed": 1})

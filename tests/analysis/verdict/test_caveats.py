@@ -9,6 +9,7 @@ import pytest
 
 from analysis.results.load import Group
 from analysis.results.run_folders import FinalRun
+from analysis.results.study_json import Choices, Data, Range, Search, Session, Study
 from analysis.verdict.caveats import (
     FEW_IMAGES,
     AtEdge,
@@ -26,7 +27,7 @@ from analysis.verdict.caveats import (
     unseen_mishaps,
 )
 
-SPACE = {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "dropout": {"low": 0.0, "high": 0.7, "log": False}}
+SPACE = {"lr": Range(low=1e-4, high=1e-2, log=True), "dropout": Range(low=0.0, high=0.7, log=False)}
 
 
 def group(
@@ -100,8 +101,16 @@ def test_edges_of_the_range_on_its_own_scale(lr: float, dropout: float, found: l
 def test_an_edge_names_its_value_and_limit() -> None:
     assert at_edges(group(lr=9e-3), SPACE) == [AtEdge("a", "lr", 9e-3, "high", 1e-2)]
     assert at_edges(group("baseline", lr=9e-3), SPACE) == [], "nothing was chosen for a baseline"
-    positive = {"lr": SPACE["lr"], "dropout": {"low": 0.1, "high": 0.7, "log": False}}
+    positive = {"lr": SPACE["lr"], "dropout": Range(low=0.1, high=0.7, log=False)}
     assert at_edges(group(dropout=0.1), positive) == [AtEdge("a", "dropout", 0.1, "low", 0.1)]
+
+
+def test_only_numeric_ranges_have_edges() -> None:
+    made = group()
+    config = {"width": 64, "pool": "max"}
+    made = {name: replace(one, config=config) for name, one in made.items()}
+    space = {"width": Range(low=16, high=64, log=True), "pool": Choices(choices=["max", "mean"])}
+    assert at_edges(made, space | SPACE) == [AtEdge("a", "width", 64, "high", 64)]
 
 
 def test_trials_below_the_baseline_trial() -> None:
@@ -143,8 +152,8 @@ def test_calls_that_something_held_up() -> None:
 
 
 def test_a_score_is_as_sure_as_its_images_allow() -> None:
-    study = {"search": {"validation_fraction": 0.1}, "data": {"n_train": 1000}}
-    assert score_error(study) == (100, 0.05)
+    search, data = Search.model_construct(validation_fraction=0.1), Data.model_construct(n_train=1000)
+    assert score_error(Study.model_construct(search=search, data=data)) == (100, 0.05)
 
 
 def test_what_so_many_runs_may_all_have_been_spared() -> None:
@@ -153,6 +162,7 @@ def test_what_so_many_runs_may_all_have_been_spared() -> None:
 
 
 def test_seeds_that_a_resumed_session_added() -> None:
-    assert not has_added_seeds({})
-    assert not has_added_seeds({"resumed": [{}, {"added_seeds": 0}]})
-    assert has_added_seeds({"resumed": [{"added_seeds": 10}, {"added_seeds": 0}]})
+    none, ten = (Session(created="", command="", environment={}, added_seeds=added) for added in (0, 10))
+    assert not has_added_seeds([])
+    assert not has_added_seeds([none])
+    assert has_added_seeds([ten, none])

@@ -9,15 +9,17 @@ import pytest
 from sklearn.metrics import f1_score
 
 from analysis.results.load import load_results
-from analysis.statistics.comparison import proportion_interval
+from analysis.statistics.two_way_layout import proportion_interval
 from analysis.verdict.summary import comparison_table, summarise
+from analysis.verdict.summary_json import Summary
 from tests.analysis.example_study import write_example
 
 GROUPS = ["alexnet-baseline", "alexnet-tuned", "mobilenet-baseline", "mobilenet-tuned"]
 
 
 def _summary(path: Path, **changed: Any) -> dict[str, Any]:
-    return summarise(load_results(write_example(path / "study", **changed)))
+    """Return summary.json of an example study."""
+    return summarise(load_results(write_example(path / "study", **changed))).as_json()
 
 
 def test_groups_are_in_order_and_complete(tmp_path: Path) -> None:
@@ -38,7 +40,7 @@ def test_groups_are_in_order_and_complete(tmp_path: Path) -> None:
 
 def test_numbers_are_those_of_the_predictions(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "study")
-    summary = summarise(load_results(folder))
+    summary = summarise(load_results(folder)).as_json()
     runs = [folder.final.read("mobilenet-tuned", seed) for seed in range(3)]
     correct = np.stack([run.logits.argmax(axis=1) == run.labels for run in runs])
     group = summary["groups"]["mobilenet-tuned"]
@@ -47,6 +49,14 @@ def test_numbers_are_those_of_the_predictions(tmp_path: Path) -> None:
     f1 = [f1_score(run.labels, run.logits.argmax(axis=1), average="macro") for run in runs]
     assert group["f1"]["values"] == pytest.approx(f1)
     assert (group["parameters"], group["latency_ms"]["p50"]) == (13_898, pytest.approx(1.1))
+
+
+def test_what_was_written_is_read_back_with_keys_of_other_versions(tmp_path: Path) -> None:
+    summary = summarise(load_results(write_example(tmp_path / "study", seeds=1)))
+    written = json.loads(json.dumps(summary.as_json(), allow_nan=False))
+    older = written | {"of_an_older_version": 1}
+    assert Summary.model_validate(older).as_json() == older
+    assert Summary.model_validate(written) == summary
 
 
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:
@@ -89,7 +99,7 @@ def test_the_budget_is_what_the_trials_spent(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "study", trials=6)
     trials = folder.read_trials()
     assert trials is not None
-    budget = summarise(load_results(folder))["budget"]
+    budget = summarise(load_results(folder)).as_json()["budget"]
     for arch, macs in (("alexnet", 83_600_000), ("mobilenet", 3_900_000)):
         own = trials[trials["arch"] == arch]
         epochs = int(own["epochs"].sum())
@@ -101,18 +111,18 @@ def test_the_budget_is_what_the_trials_spent(tmp_path: Path) -> None:
 
 def test_classes_that_the_test_set_lacks_count_in_macro_averages(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "study")
-    before = summarise(load_results(folder))["groups"]["alexnet-tuned"]
+    before = summarise(load_results(folder)).as_json()["groups"]["alexnet-tuned"]
     study = folder.read_study()
     study["data"]["classes"] += ["a", "b"]
     folder.write_study(study)
-    after = summarise(load_results(folder))["groups"]["alexnet-tuned"]
+    after = summarise(load_results(folder)).as_json()["groups"]["alexnet-tuned"]
     assert after["recall"]["mean"] == pytest.approx(before["recall"]["mean"] * 10 / 12)
     assert after["accuracy"] == before["accuracy"]
 
 
 def test_the_table_says_what_the_summary_says(tmp_path: Path) -> None:
-    summary = _summary(tmp_path)
-    table = comparison_table(summary).set_index("group")
+    made = summarise(load_results(write_example(tmp_path / "study")))
+    summary, table = made.as_json(), comparison_table(made).set_index("group")
     assert list(table.index) == GROUPS
     for name, group in summary["groups"].items():
         row = table.loc[name]

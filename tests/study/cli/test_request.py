@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from optuna.distributions import FloatDistribution
 from PIL import Image
 
 from analysis.results.study_folder import StudyFolder
@@ -18,6 +19,7 @@ from study.data.datasets import load_dataset
 from study.errors import BadInput
 from study.run import main
 from study.search.ledger import Ledger
+from study.settings.search_space import SEARCH_SPACE, SearchSpace
 from study.storage.claim import held
 from study.storage.provenance import describe_networks
 
@@ -264,3 +266,15 @@ def test_a_network_that_cannot_be_searched_is_refused(
         monkeypatch.setitem(ARCHITECTURES, arch, replace(ARCHITECTURES[arch], baseline_dropout=dropout))
     with pytest.raises(BadInput, match=message):
         read_request(["--dataset", "digits", "--archs", arch])
+
+
+def test_a_search_space_that_training_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = {
+        "lr, dropout, width; give it the hyperparameters that training reads: lr, dropout": {"width": (1, 2)},
+        "the baseline dropout of 'alexnet' is 0.5, outside the range of the search": {"dropout": (0.0, 0.3)},
+    }
+    for message, ranges in spaces.items():
+        changed = {name: FloatDistribution(*ends) for name, ends in ranges.items()}
+        monkeypatch.setattr("study.cli.request.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
+        with pytest.raises(BadInput, match=message):
+            read_request(["--dataset", "digits"])

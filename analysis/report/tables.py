@@ -1,0 +1,173 @@
+"""The tables of the final runs. A table is data; the page and the notebook draw it in their own ways."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from analysis.numbers import DASH, number, p_value, percent, points, si
+from analysis.results.load import StudyResults
+from analysis.results.study_json import Dimension, Range, Study
+from analysis.verdict.summary_json import Interval, Spread, Summary
+from analysis.verdict.wording import side_title
+
+# At least 1,000 test images for a second decimal of a percentage, because fewer do not carry it.
+_TWO_DECIMALS_FROM = 1000
+
+
+class Remark(str):
+    """A cell of text that takes the place of all the cells that follow in its row."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, the unit of its numbers, and the function that writes a value."""
+
+    title: str
+    unit: str = ""
+    write: Callable[[Any], str] = str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: its identifier on the page.
+        label: its contents in words, for a reader who does not see it.
+        columns: the columns; the first one names the rows.
+        rows: the values of each row, one a column. After a Remark there are none.
+    """
+
+    name: str
+    label: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+
+    def cells(self) -> list[list[str]]:
+        """Return the cells as text, a Remark as it is."""
+        return [
+            [
+                value if isinstance(value, Remark) else column.write(value)
+                for column, value in zip(self.columns, row, strict=False)
+            ]
+            for row in self.rows
+        ]
+
+
+def comparisons_table(results: StudyResults, summary: Summary) -> Table:
+    """Return a row a comparison: the difference, its interval, p values, and the share of pairs that A wins."""
+    columns = (
+        Column("A against B"),
+        Column("call"),
+        Column("A\N{NO-BREAK SPACE}\N{MINUS SIGN}\N{NO-BREAK SPACE}B", "points", points),
+        Column("95\N{NO-BREAK SPACE}% interval", "points", partial(_interval, write=points)),
+        Column("p", write=p_value),
+        Column("Holm\N{NO-BREAK SPACE}p", write=p_value),
+        Column("A\N{NO-BREAK SPACE}wins", "% of pairs", partial(percent, digits=0)),
+        Column("seed corr.", write=partial(number, form=".2f")),
+        Column("seeds"),
+    )
+    rows = [
+        (
+            f"{side_title(results, row.a)} against {side_title(results, row.b)}",
+            row.call,
+            row.difference.mean,
+            row.difference.ci95,
+            row.p_value,
+            row.holm_p,
+            row.prob_better,
+            row.seed_correlation,
+            len(row.seeds),
+        )
+        for row in summary.comparisons
+    ]
+    return Table("comparisons-table", "Every comparison", columns, rows)
+
+
+def quality_table(results: StudyResults, summary: Summary) -> Table:
+    """Return a row a group: accuracy, precision, recall, F1, and the configuration."""
+    write = percent_column(results.study)
+    columns = (
+        Column("Network"),
+        Column("accuracy", "%", partial(_mean_and_deviation, write=write)),
+        Column("95\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}interval", "%", partial(_interval, write=write)),
+        Column("precision", "%", write),
+        Column("recall", "%", write),
+        Column("F1", "%", write),
+        *hyperparameter_columns(results.study),
+        Column("seeds"),
+    )
+    rows = [
+        (
+            group.title,
+            group.accuracy,
+            group.accuracy.ci95,
+            group.precision.mean,
+            group.recall.mean,
+            group.f1.mean,
+            *(group.config.get(name) for name in results.study.search.space),
+            len(group.seeds),
+        )
+        for group in summary.groups.values()
+    ]
+    return Table("quality", "Quality of each group", columns, rows)
+
+
+def cost_table(results: StudyResults, summary: Summary) -> Table:
+    """Return a row a network: the cost of a prediction."""
+    milliseconds = partial(number, form=".2f")
+    columns = (
+        Column("Network"),
+        Column("latency p50", "ms", milliseconds),
+        Column("p90", "ms", milliseconds),
+        Column("p99", "ms", milliseconds),
+        Column("throughput", "images/s", partial(number, form=",.0f")),
+        Column("parameters", write=partial(number, form=",.0f")),
+        Column("multiply-accumulates", "an image", si),
+    )
+    networks = {group.arch: group for group in reversed(summary.groups.values())}
+    rows = [
+        (
+            title,
+            group.latency_ms.p50,
+            group.latency_ms.p90,
+            group.latency_ms.p99,
+            group.images_per_s,
+            group.parameters,
+            group.macs,
+        )
+        for arch, title in results.architectures.items()
+        if (group := networks.get(arch))
+    ]
+    return Table("cost", "Cost of each network", columns, rows)
+
+
+def percent_column(study: Study) -> Callable[[Any], str]:
+    """Return the function that writes percentages of the study's test images."""
+    return partial(percent, digits=2 if study.data.n_test >= _TWO_DECIMALS_FROM else 1)
+
+
+def hyperparameter_columns(study: Study) -> list[Column]:
+    """Return a column for each hyperparameter that was searched."""
+    titles = study.search.titles()
+    return [Column(titles[name], write=_writer(bounds)) for name, bounds in study.search.space.items()]
+
+
+def _writer(dimension: Dimension) -> Callable[[Any], str]:
+    """Return the function that writes a value: numbers on a linear range with decimals for a hundredth of the range."""
+    if not isinstance(dimension, Range) or dimension.log:
+        return number
+    span = dimension.high - dimension.low
+    decimals = max(0, 2 - math.ceil(math.log10(span))) if span > 0 else 2
+    return partial(number, form=f",.{decimals}f")
+
+
+def _mean_and_deviation(spread: Spread, write: Callable[[Any], str]) -> str:
+    return write(spread.mean) + ("" if spread.sd is None else f" ± {write(spread.sd)}")
+
+
+def _interval(limits: Interval, write: Callable[[Any], str]) -> str:
+    low, high = limits
+    return DASH if low is None else f"[{write(low)}, {write(high)}]"

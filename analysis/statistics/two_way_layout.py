@@ -1,0 +1,143 @@
+"""Intervals over paired seeds and test images, from the two-way layout of an array [seeds, images].
+
+A result varies with the seeds that a network was trained on and with the test images that it was judged on. Both count
+as random here. The variance of the mean comes from the two-way layout without replication (Searle, Casella and
+McCulloch, Variance Components, 1992), its degrees of freedom from Satterthwaite (1946). benchmarks/RESULTS.md gives the
+measured coverage. An interval over seeds alone would speak of these test images only. An interval over images alone
+would speak of these runs only.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special, stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class TwoWayLayout:
+    """Mean squares of an array [seeds, images]: between seeds, between images, and of the residual.
+
+    `image_kurtosis` is the excess kurtosis of the images' means. It is 0 if it would be negative or is not defined.
+    """
+
+    n_seeds: int
+    n_images: int
+    mean: float
+    ms_seed: float
+    ms_image: float
+    ms_residual: float
+    image_kurtosis: float = 0.0
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "TwoWayLayout":
+        """Compute the layout of an array [seeds, images]; raise ValueError unless it has at least 2 of each."""
+        if values.ndim != 2 or min(values.shape) < 2:
+            raise ValueError(f"needs an array [seeds >= 2, images >= 2], not {values.shape}")
+        n_seeds, n_images = values.shape
+        values = values.astype(float)
+        mean = values.mean()
+        by_seed, by_image = values.mean(axis=1) - mean, values.mean(axis=0) - mean
+        seed, image = n_images * np.sum(by_seed**2), n_seeds * np.sum(by_image**2)
+        residual = max(0.0, float(np.sum((values - mean) ** 2) - seed - image))
+        return cls(
+            n_seeds,
+            n_images,
+            float(mean),
+            float(seed / (n_seeds - 1)),
+            float(image / (n_images - 1)),
+            float(residual / ((n_seeds - 1) * (n_images - 1))),
+            max(0.0, float(stats.kurtosis(by_image))) if np.ptp(by_image) > 1e-12 else 0.0,
+        )
+
+    def with_seeds(self, n_seeds: int) -> "TwoWayLayout":
+        """Return the expected layout of the same networks and images with another number of seeds."""
+        image_variance = max(0.0, self.ms_image - self.ms_residual) / self.n_seeds
+        ms_image = self.ms_residual + n_seeds * image_variance
+        return replace(self, n_seeds=n_seeds, ms_image=ms_image)
+
+    def variance_of_mean(self, image_kurtosis: float = 0.0) -> tuple[float, float]:
+        """Return the variance of the mean and its degrees of freedom.
+
+        The estimate from both sources together may fall below the estimate from one alone, so the largest counts.
+
+        Args:
+            image_kurtosis: excess kurtosis of the images' means, at least 0. The variance of a sample variance grows
+                with it, so its degrees of freedom shrink.
+        """
+        df_seed, df_residual = self.n_seeds - 1, (self.n_seeds - 1) * (self.n_images - 1)
+        df_image = 1 / (1 / (self.n_images - 1) + image_kurtosis / (2 * self.n_images))
+        both = self.ms_seed + self.ms_image - self.ms_residual
+        spread = self.ms_seed**2 / df_seed + self.ms_image**2 / df_image + self.ms_residual**2 / df_residual
+        df_both = max(1.0, both**2 / spread) if spread > 0 else 1.0
+        candidates = ((self.ms_seed, float(df_seed)), (self.ms_image, float(df_image)), (both, df_both))
+        variance = max(value for value, _ in candidates)
+        # Among estimates that are equal up to rounding, the fewest degrees of freedom count.
+        df = min(df for value, df in candidates if value >= variance * (1 - 1e-9))
+        variance /= self.n_seeds * self.n_images
+        # If nothing varies, rounding leaves a number this small.
+        return (variance if variance > 1e-24 else 0.0), df
+
+    def half_width(self, confidence: float = CONFIDENCE) -> float:
+        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three).
+
+        If a difference rests on few images, their number is known badly. So the images' degrees of freedom are at most
+        2 images / kurtosis, which is below images - 1 if the excess kurtosis is above 2.
+        """
+        variance, df = self._variance_of_difference()
+        return max(self._least_half_width, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)))
+
+    def p_value(self) -> float:
+        """Return the two-sided p value of the mean being 0, below 1 - CONFIDENCE exactly if the interval excludes 0."""
+        return self._p_value_at(abs(self.mean))
+
+    def p_value_beyond(self, margin: float) -> float:
+        """Return the p value of the mean being at least the margin away from 0.
+
+        The interval of the mean with confidence 1 - p just fits inside the margin. So p is below 1 - CONFIDENCE exactly
+        if the interval lies inside.
+        """
+        return self._p_value_at(max(0.0, margin - abs(self.mean)))
+
+    def _p_value_at(self, distance: float) -> float:
+        """Return the p for which the half-width of the interval with confidence 1 - p is this distance."""
+        variance, df = self._variance_of_difference()
+        by_rule_of_three = float((1 - CONFIDENCE) ** (distance / self._least_half_width))
+        if variance <= 0:
+            return by_rule_of_three
+        return max(by_rule_of_three, float(2 * stats.t.sf(distance / np.sqrt(variance), df)))
+
+    @property
+    def _least_half_width(self) -> float:
+        return 3 / self.n_images
+
+    def _variance_of_difference(self) -> tuple[float, float]:
+        return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
+
+
+def proportion_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of a mean that is a proportion, computed on the logit scale.
+
+    The logit scale keeps the interval inside [0, 1], and its coverage near 0 and 1, where the plain interval fails.
+    Near 0 and 1 a few images make up the variance between images, so it is known less well than their number says. Half
+    the kurtosis of the images' means lowers its degrees of freedom for that. If nothing varies, the interval reaches
+    3 / images to either side (the rule of three, Hanley and Lippman-Hand 1983).
+
+    Args:
+        values: the metric's value for each seed and image, [seeds, images].
+
+    Returns:
+        Lower and upper limit in [0, 1]; both NaN with one seed.
+    """
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    layout = TwoWayLayout.of(values)
+    mean = layout.mean
+    if layout.variance_of_mean()[0] <= 0 or not 0 < mean < 1:
+        reach = 3 / layout.n_images
+        return max(0.0, mean - reach), min(1.0, mean + reach)
+    variance, df = layout.variance_of_mean(layout.image_kurtosis / 2)
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, df) * np.sqrt(variance) / (mean * (1 - mean))
+    centre = special.logit(mean)
+    return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))

@@ -1,0 +1,130 @@
+"""The model of summary.json: the numbers of a study's report.
+
+docs/summary.schema.json is this model as JSON Schema. Fractions are in [0, 1], and times are in the unit that the name
+gives. A number that is not known is null. Keys that the model does not name are kept.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from analysis.results.files import without_nan
+from analysis.statistics import Call
+
+# A number, or null if it is not known.
+Known = Annotated[float | None, BeforeValidator(without_nan)]
+Interval = tuple[Known, Known]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Spread(_Part):
+    """A metric over seeds: mean, standard deviation, 95 % interval, and the value of each seed."""
+
+    mean: float
+    sd: Known
+    ci95: Interval
+    values: list[float]
+
+
+class Latency(_Part):
+    """Quantiles of the time of one prediction, in milliseconds."""
+
+    p50: Known
+    p90: Known
+    p99: Known
+
+
+class GroupSummary(_Part):
+    """The final runs of one network with one configuration."""
+
+    title: str
+    arch: str
+    variant: str
+    config: dict[str, Any]
+    seeds: list[int]
+    diverged_seeds: list[int]
+    same_as: str | None = None
+    accuracy: Spread
+    precision: Spread
+    recall: Spread
+    f1: Spread
+    latency_ms: Latency
+    images_per_s: Known
+    parameters: int
+    macs: int | float
+
+
+class Difference(_Part):
+    """A difference in accuracy, A minus B, with its 95 % interval."""
+
+    mean: float
+    ci95: Interval
+
+
+class ComparisonRow(_Part):
+    """A comparison of two groups, A and B.
+
+    `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family.
+    """
+
+    family: str
+    a: str
+    b: str
+    winner: str | None
+    call: Call
+    reason: str | None
+    difference: Difference
+    p_value: Known
+    holm_p: Known
+    equivalence_holm_p: Known = None
+    prob_better: float
+    margin: float
+    seeds: list[int]
+    seeds_left_out: list[int]
+    seed_correlation: Known
+    text: str
+
+
+class Verdict(_Part):
+    """The one primary comparison, tuned against tuned. `winner` is the name of a network."""
+
+    winner: str | None
+    a: str
+    b: str
+    call: Call
+    difference: Difference
+    p_value: Known
+    prob_better: float
+    margin: float
+    seeds: list[int]
+    planned_seeds: int
+    text: str
+
+
+class Budget(_Part):
+    """The trials, epochs, seconds and multiply-accumulates of a network's search and of its confirmation."""
+
+    trials: int
+    epochs: int
+    seconds: float
+    macs: int
+    confirm_runs: int
+    confirm_epochs: int
+    confirm_seconds: float
+    confirm_macs: int
+
+
+class Summary(_Part):
+    """The contents of summary.json."""
+
+    groups: dict[str, GroupSummary]
+    verdict: Verdict | None
+    comparisons: list[ComparisonRow]
+    budget: dict[str, Budget]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object to write as JSON."""
+        return self.model_dump(mode="json", exclude_unset=True)

@@ -1,0 +1,46 @@
+"""Tables show whatever hyperparameters were searched."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.notebook.tables import frame, network_table
+from analysis.report.digest import searched
+from analysis.report.search_tables import importance_table, trials_table
+from analysis.report.tables import quality_table
+from analysis.results.load import load_results
+from analysis.results.study_json import Choices, Range
+from analysis.statistics.importance import Importance
+from analysis.verdict.summary import summarise
+from analysis.verdict.wording import chosen_trials
+from tests.analysis.example_study import write_example
+
+
+def test_any_hyperparameters_have_columns_of_their_own(tmp_path: Path) -> None:
+    results = load_results(write_example(tmp_path / "s", seeds=1, trials=3))
+    space = {
+        "lr": Range(low=1e-4, high=1e-2, log=True),
+        "width": Range(low=8, high=64, log=False, title="channels"),
+        "pool": Choices(choices=["max", "mean"]),
+    }
+    study = results.study.model_copy(update={"search": results.study.search.model_copy(update={"space": space})})
+    trials = results.trials.assign(width=[8, 16, 32] * 2, pool=["max", "mean", "max"] * 2)
+    config = {"lr": float(trials["lr"][2]), "width": 32, "pool": "max"}
+    groups = {name: replace(group, config=config) for name, group in results.groups.items()}
+    changed = replace(results, study=study, trials=trials, groups=groups)
+    columns = ["learning rate", "channels", "pool"]
+
+    table = trials_table(changed)
+    assert [column.title for column in table.columns[1:4]] == columns
+    assert [cells[2:4] for cells in table.cells()[:3]] == [["8", "max"], ["16", "mean"], ["32", "max"]]
+    assert chosen_trials(changed) == {"alexnet": "alexnet-2"}
+    quality = quality_table(changed, summarise(changed))
+    assert [column.title for column in quality.columns[6:9]] == columns
+    assert quality.cells()[0][7:9] == ["32", "max"]
+    found = {arch: Importance(16, {"lr": 0.5, "pool": 0.25}) for arch in results.architectures}
+    assert importance_table(changed, found).cells()[0][2:] == ["50", "\N{EN DASH}", "25"]
+    assert searched(study) == [
+        "learning rate 0.0001 to 0.01 (log-uniform)",
+        "channels 8 to 64 (uniform)",
+        "pool: max or mean",
+    ]
+    assert frame(network_table(changed)).loc["AlexNet", "tuned pool"] == "max"
