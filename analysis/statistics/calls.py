@@ -1,4 +1,4 @@
-"""The calls that a comparison can end in. They are apart from it because the first step of a study does without SciPy."""
+"""The calls that a comparison can end in, without SciPy, which the first step of a study does not need."""
 
 from typing import Literal
 
