@@ -7,7 +7,7 @@ from typing import Any
 from analysis.numbers import listed, number
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_json import Range, Study
-from analysis.statistics import Call
+from analysis.statistics.calls import Call
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY, overall_winner
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import side_title

@@ -1,12 +1,10 @@
 """Statistics as pure functions of arrays and tables. `compare` is their public face."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.statistics.comparison import Comparison as Comparison
     from analysis.statistics.comparison import compare as compare
-
-Call = Literal["better", "equivalent", "not shown"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.statistics import Call
+from analysis.statistics.calls import Call
 from analysis.statistics.two_way_layout import TwoWayLayout
 
 MARGIN = 0.005

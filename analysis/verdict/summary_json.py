@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from analysis.results.files import without_nan
-from analysis.statistics import Call
+from analysis.statistics.calls import Call
 
 # A number, or null if it is not known.
 Known = Annotated[float | None, BeforeValidator(without_nan)]
