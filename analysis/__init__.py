@@ -1,1 +1,1 @@
-"""What follows the search: final runs, metrics, latency, statistics, figures and the report."""
+"""The stages after the search: final runs, metrics, latency, statistics, figures and the report."""

@@ -34,7 +34,7 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page.
+    """Holds a figure of the page.
 
     Attributes:
         name: its file name without suffix.

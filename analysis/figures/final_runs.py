@@ -35,7 +35,7 @@ from analysis.verdict.summary_json import GroupSummary
 
 @dataclass(frozen=True)
 class Paired:
-    """The differences in accuracy of one comparison, in [-1, 1].
+    """Holds the differences in accuracy of one comparison, in [-1, 1].
 
     Attributes:
         sides: titles of A and of B. A difference is the accuracy of A minus the accuracy of B.

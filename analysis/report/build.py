@@ -25,7 +25,7 @@ from analysis.verdict.summary_json import Summary
 def build_report(folder: StudyFolder) -> Path:
     """Write report/ of a study, finished or not, from the rest of its folder. The same study gives the same report.
 
-    Beside it, final/best.json names the weights to ship. It is removed if there is no winner.
+    Also write final/best.json, which names the weights to ship; remove it if there is no winner.
 
     Returns:
         The path of report.html.

@@ -27,7 +27,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class ResumedSession:
-    """A session that resumed the study. `changes` names the parts of its environment that differ from the first."""
+    """Describes a session that resumed the study. `changes` names the parts of its environment that differ from the first."""
 
     created: str
     command: str
@@ -36,7 +36,7 @@ class ResumedSession:
 
 @dataclass(frozen=True)
 class VerdictBox:
-    """The box at the top of the report. `call` is None if there is no verdict."""
+    """Holds the box at the top of the report. `call` is None if there is no verdict."""
 
     call: Call | None
     text: str
@@ -48,7 +48,7 @@ class ComparisonTexts:
 
     Attributes:
         pairs: a description of each pair of tuned networks, if there is no verdict that says it.
-        tuning: whether tuning helped each network.
+        tuning: a sentence for each network that says if tuning helped.
         left_out: the seeds that only one side of a comparison has.
     """
 
@@ -93,7 +93,7 @@ def resumed_sessions(study: Study) -> list[ResumedSession]:
 
 
 def _changed(value: Any, before: Any) -> str:
-    """Write a value in words. Of packages, only those with another version than before are written."""
+    """Write a value in words. Only packages with another version than before are written."""
     if isinstance(value, dict):
         return listed([f"{name} {text}" for name, text in value.items() if before.get(name) != text])
     return (listed(value) if isinstance(value, list) else str(value or "")) or "none"

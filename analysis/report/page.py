@@ -15,7 +15,7 @@ from analysis.verdict.summary_json import Summary
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """A picture as a data URL, with its size in CSS pixels."""
+    """Holds a picture as a data URL, with its size in CSS pixels."""
 
     src: str
     width: int
@@ -24,7 +24,7 @@ class EmbeddedImage:
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """A figure on the page, with its narrow form for phones if that differs."""
+    """Holds a figure on the page, with its narrow form for phones if that differs."""
 
     name: str
     alt: str
@@ -34,7 +34,7 @@ class ShownPicture:
 
 @dataclass(frozen=True)
 class Page:
-    """The parts of report.html.
+    """Holds the parts of report.html.
 
     Attributes:
         results: the study.
@@ -42,7 +42,7 @@ class Page:
         tables: the tables by their names.
         pictures: the figures of each part of the page.
         best: the weights to ship, if there is a winner.
-        missing: what is missing, if the study is not finished.
+        missing: the parts that are missing, if the study is not finished.
         resumed: the sessions that resumed it.
         diverged: the final runs that diverged.
         verdict: the box at the top.

@@ -17,12 +17,12 @@ _TWO_DECIMALS_FROM = 1000
 
 
 class Remark(str):
-    """A cell of text that takes the place of all the cells that follow in its row."""
+    """Replaces all the cells that follow in its row by one cell of text."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, the unit of its numbers, and the function that writes a value."""
+    """Describes a column: its title, the unit of its numbers, and the function that writes a value."""
 
     title: str
     unit: str = ""
@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
+    """Holds a table.
 
     Attributes:
         name: its identifier on the page.

@@ -62,7 +62,7 @@ def read_json(path: Path, *, verified: bool = False) -> Any:
 
     Args:
         path: the file, which is read once.
-        verified: whether its checksum must be the one in SHA256SUMS beside it.
+        verified: true if its checksum must be the one in SHA256SUMS beside it.
 
     Raises:
         DamagedFile: if it is not JSON, or `verified` and missing or changed.

@@ -20,12 +20,12 @@ def group_name(arch: str, variant: str) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """The final runs of one network with one configuration, by ascending seed.
+    """Holds the final runs of one network with one configuration, by ascending seed.
 
     Attributes:
         name: `<arch>-baseline` or `<arch>-tuned`.
         title: the name shown to people, such as "AlexNet, tuned".
-        config: hyperparameters, such as {"lr": 0.001, "dropout": 0.5}.
+        config: hyperparameters by name, such as `{"lr": 0.001, "dropout": 0.5}`.
         same_as: name of the group whose runs these are, if the two configurations are equal.
     """
 
@@ -43,7 +43,7 @@ class Group:
 
     @property
     def labels(self) -> np.ndarray:
-        """The true classes of the test images, int64 [n_test]."""
+        """Return the true classes of the test images, int64 [n_test]."""
         return self.runs[0].labels
 
     def predictions(self) -> np.ndarray:

@@ -30,7 +30,7 @@ EPOCH_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """A run after the search.
+    """Holds a run after the search.
 
     Attributes:
         group: `<arch>-baseline` or `<arch>-tuned`, or the trial_id of a trial that is confirmed.
@@ -47,7 +47,7 @@ class CompletedRun:
 
 @dataclass(frozen=True)
 class FinalRun(CompletedRun):
-    """A final run, which has predicted the test set.
+    """Holds a final run, which has predicted the test set.
 
     Attributes:
         logits: float32 [n_test, n_classes].

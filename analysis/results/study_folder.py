@@ -40,7 +40,7 @@ HISTORY_COLUMNS = ("trial_id", "arch", *EPOCH_COLUMNS)
 
 @dataclass(frozen=True)
 class Samples:
-    """Some test images kept for the report.
+    """Holds some test images kept for the report.
 
     Attributes:
         images: uint8 [k, 32, 32, 3].
@@ -98,7 +98,7 @@ class StudyFolder:
 
     @property
     def tune(self) -> Path:
-        """The folder of Ray Tune's own state, the search journal, and the checkpoints of unfinished runs."""
+        """Return the folder of Ray Tune's own state, the search journal, and the checkpoints of unfinished runs."""
         return self.path / "tune"
 
     @property
@@ -148,12 +148,12 @@ class StudyFolder:
 
     @property
     def confirm(self) -> ConfirmationRuns:
-        """The runs that choose between the best trials."""
+        """Return the runs that choose between the best trials."""
         return ConfirmationRuns(self.path / "confirm")
 
     @property
     def final(self) -> FinalRuns:
-        """The runs on fresh seeds, which are judged on the test set."""
+        """Return the runs on fresh seeds, which are judged on the test set."""
         return FinalRuns(self.path / "final")
 
     # Files that are made after all training.

@@ -25,7 +25,7 @@ class _Part(BaseModel):
 
 
 class Range(_Part):
-    """A hyperparameter searched between two numbers, on a logarithmic scale if `log`."""
+    """Describes a hyperparameter searched between two numbers, on a logarithmic scale if `log`."""
 
     low: Number
     high: Number
@@ -34,7 +34,7 @@ class Range(_Part):
 
 
 class Choices(_Part):
-    """A hyperparameter searched among several values."""
+    """Describes a hyperparameter searched among several values."""
 
     choices: list[Any]
     title: str | None = None
@@ -49,7 +49,7 @@ Dimension = Annotated[Annotated[Range, Tag(_RANGE)] | Annotated[Choices, Tag(_CH
 
 
 class Config(_Part):
-    """The settings of the study that the report shows."""
+    """Holds the settings of the study that the report shows."""
 
     baseline: bool
     trials: int
@@ -59,7 +59,7 @@ class Config(_Part):
 
 
 class Network(_Part):
-    """A network: its title, its baseline configuration, and its size."""
+    """Describes a network: its title, its baseline configuration, and its size."""
 
     title: str
     baseline: dict[str, Any]
@@ -68,7 +68,7 @@ class Network(_Part):
 
 
 class Search(_Part):
-    """The recipe of the search. `tolerance` is a difference in accuracy, in [0, 1]."""
+    """Holds the recipe of the search. `tolerance` is a difference in accuracy, in [0, 1]."""
 
     space: dict[str, Dimension]
     grace_period: int
@@ -84,7 +84,7 @@ class Search(_Part):
 
 
 class Data(_Part):
-    """The data set."""
+    """Describes the data set."""
 
     title: str
     classes: list[str]
@@ -94,7 +94,7 @@ class Data(_Part):
 
 
 class Environment(_Part):
-    """The software and the machine that a session of the study ran on."""
+    """Describes the software and the machine that a session of the study ran on."""
 
     python: str
     packages: dict[str, str]
@@ -108,7 +108,7 @@ class Environment(_Part):
 
 
 class Session(_Part):
-    """A session that resumed the study. `added_seeds` is the number of seeds that it added."""
+    """Describes a session that resumed the study. `added_seeds` is the number of seeds that it added."""
 
     created: str
     command: str
@@ -117,7 +117,7 @@ class Session(_Part):
 
 
 class Study(_Part):
-    """The contents of study.json, as far as the report needs them."""
+    """Holds the contents of study.json, as far as the report needs them."""
 
     name: str
     created: str

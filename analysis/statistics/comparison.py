@@ -30,7 +30,7 @@ Reason = Literal[
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference in accuracy between two networks, A minus B, with its interval and the call.
+    """Holds the difference in accuracy between two networks, A minus B, with its interval and the call.
 
     Attributes:
         winner: "a" or "b" if the call is "better", else None.
@@ -72,7 +72,7 @@ def compare(
     """Compares two networks by the test images that each classifies correctly.
 
     Args:
-        correct_a: whether network A is right, bool [seeds, images].
+        correct_a: true if network A is right, bool [seeds, images].
         correct_b: the same for network B, with the same seeds and images.
         margin: the difference in accuracy that matters in practice, at least 0.
         rng: kept for callers and not used.

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 @dataclass(frozen=True)
 class Rung:
-    """A rung of ASHA: its epoch, the number of trials that reached it, and the number of trials that it stopped."""
+    """Describes a rung of ASHA: its epoch, the number of trials that reached it, and the number of trials that it stopped."""
 
     epoch: int
     reached: int
@@ -19,7 +19,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class BestScores:
-    """The best score of a search against its budget, in [0, 1]; NaN before the first score.
+    """Holds the best score of a search against its budget, in [0, 1]; NaN before the first score.
 
     Attributes:
         by_trials: best score after each trial, in the order in which trials ended, float64 [trials].

@@ -14,7 +14,7 @@ from analysis.verdict.summary_json import Interval, Summary
 
 @dataclass(frozen=True)
 class ExpectedAccuracy:
-    """The test accuracy to expect: mean and standard deviation over seeds, and 95 % interval of the mean, in [0, 1]."""
+    """Holds the test accuracy to expect, in [0, 1]: mean and standard deviation over seeds, 95 % interval of the mean."""
 
     mean: float
     sd: float | None
@@ -23,7 +23,7 @@ class ExpectedAccuracy:
 
 @dataclass(frozen=True)
 class BestWeights:
-    """The contents of best.json.
+    """Holds the contents of best.json.
 
     Attributes:
         group: the winner's tuned group.

@@ -22,7 +22,7 @@ STEADY_RATIO = 3.0
 
 @dataclass(frozen=True)
 class CapShare:
-    """The number of a group's runs, and the number that the cap on epochs ended while they could still improve."""
+    """Counts the runs of a group, and the runs that the cap on epochs ended while they could still improve."""
 
     title: str
     runs: int
@@ -31,7 +31,7 @@ class CapShare:
 
 @dataclass(frozen=True)
 class AtEdge:
-    """A hyperparameter of a tuned configuration that lies at an edge of its search range."""
+    """Names a hyperparameter of a tuned configuration that lies at an edge of its search range."""
 
     arch: str
     name: str
@@ -42,7 +42,7 @@ class AtEdge:
 
 @dataclass(frozen=True)
 class BelowBaseline:
-    """The number of a network's other trials that have a score, and the number that scored below the baseline trial."""
+    """Counts a network's other trials that have a score, and the trials that scored below the baseline trial."""
 
     arch: str
     trials: int

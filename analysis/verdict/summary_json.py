@@ -21,7 +21,7 @@ class _Part(BaseModel):
 
 
 class Spread(_Part):
-    """A metric over seeds: mean, standard deviation, 95 % interval, and the value of each seed."""
+    """Describes a metric over seeds: mean, standard deviation, 95 % interval, and the value of each seed."""
 
     mean: float
     sd: Known
@@ -38,7 +38,7 @@ class Latency(_Part):
 
 
 class GroupSummary(_Part):
-    """The final runs of one network with one configuration."""
+    """Describes the final runs of one network with one configuration."""
 
     title: str
     arch: str
@@ -58,14 +58,14 @@ class GroupSummary(_Part):
 
 
 class Difference(_Part):
-    """A difference in accuracy, A minus B, with its 95 % interval."""
+    """Holds a difference in accuracy, A minus B, with its 95 % interval."""
 
     mean: float
     ci95: Interval
 
 
 class ComparisonRow(_Part):
-    """A comparison of two groups, A and B.
+    """Describes a comparison of two groups, A and B.
 
     `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family.
     """
@@ -89,7 +89,7 @@ class ComparisonRow(_Part):
 
 
 class Verdict(_Part):
-    """The one primary comparison, tuned against tuned. `winner` is the name of a network."""
+    """Holds the one primary comparison, tuned against tuned. `winner` is the name of a network."""
 
     winner: str | None
     a: str
@@ -105,7 +105,7 @@ class Verdict(_Part):
 
 
 class Budget(_Part):
-    """The trials, epochs, seconds and multiply-accumulates of a network's search and of its confirmation."""
+    """Counts the trials, epochs, seconds and multiply-accumulates of a network's search and of its confirmation."""
 
     trials: int
     epochs: int
@@ -118,7 +118,7 @@ class Budget(_Part):
 
 
 class Summary(_Part):
-    """The contents of summary.json."""
+    """Holds the contents of summary.json."""
 
     groups: dict[str, GroupSummary]
     verdict: Verdict | None

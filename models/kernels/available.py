@@ -11,7 +11,7 @@ class Switchable:
     """Marks a module that has fast code beside torch's own layers.
 
     Attributes:
-        uses_kernels: whether the fast code may run; off until `use_kernels` switches it on.
+        uses_kernels: true if the fast code may run; off until `use_kernels` switches it on.
     """
 
     uses_kernels: bool = False
@@ -40,7 +40,7 @@ def can_use_triton() -> bool:
 
         with torch.no_grad():
             norm_relu_pool(torch.zeros(1, 8, 2, 2, device="cuda"), nn.BatchNorm2d(8, device="cuda"), 2)
-    except Exception as error:  # of many kinds: no module, no compiler, no support for this GPU
+    except Exception as error:  # no module, no compiler, no support for this GPU
         warnings.warn(f"Triton builds no kernels here, so training is slower: {error}", RuntimeWarning, stacklevel=2)
         return False
     return True

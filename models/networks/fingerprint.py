@@ -22,8 +22,8 @@ def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
         n_classes: number of logits, at least 1.
 
     Returns:
-        weights: shape by name, parameters: number of trainable weights, layers and source: SHA-256 as 64 hexadecimal
-        digits, baseline: the documented hyperparameters. source covers the classes of all submodules except torch's
+        weights (shape by name), parameters (number of trainable weights), layers and source (SHA-256 as 64 hexadecimal
+        digits), baseline (the documented hyperparameters). source covers the classes of all submodules except torch's
         own, without comments, docstrings and layout; it is None if the source of a class cannot be read.
     """
     with torch.random.fork_rng(devices=[]):

@@ -18,7 +18,7 @@ class Architecture:
         title: name shown in tables and figures.
         build: `build(n_classes, dropout)` returns a module that maps images [n, 3, 32, 32] to logits [n, n_classes].
         baseline_dropout: the dropout of its documented recipe, in [0, 1).
-        capturable: whether a training step may be captured as a CUDA graph and replayed, which is faster on a GPU
+        capturable: true if a training step may be captured as a CUDA graph and replayed, which is faster on a GPU
             (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
             every parameter, and no convolution or linear layer that shares its weights.

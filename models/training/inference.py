@@ -19,7 +19,7 @@ BATCH_SIZE = 500
 class DeviceImages:
     """Holds images uint8 [n, 32, 32, 3] on a device; indexing gives normalised float32 batches, channels last.
 
-    On a CPU the bytes are not copied, so many processes can share one read-only array.
+    On a CPU the bytes are not copied: many processes can share one read-only array.
     """
 
     def __init__(self, images: np.ndarray, statistics: ChannelStatistics, device: torch.device) -> None:

@@ -41,7 +41,7 @@ _Results = dict[str, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Kernels:
-    """Names the code that trains a network: "fast", or "torch" for torch's own layers alone; and the reason."""
+    """Names the code that trains a network, "fast" or "torch" (torch's own layers alone), and the reason."""
 
     path: Literal["fast", "torch"]
     reason: str
@@ -122,7 +122,7 @@ def _fault(
             _train(model, n_classes, captures, is_fast, device, precision, n_steps)
             for captures, is_fast in ((False, False), (is_capturable, True))
         )
-    except Exception as error:  # of any kind: a failed launch, a kernel that does not compile, a capture that breaks
+    except Exception as error:  # a failed launch, a kernel that does not compile, a capture that breaks
         return f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     theirs["update of"] = _updates(ours, n_steps)
     for kind, tensors in theirs.items():

@@ -39,12 +39,12 @@ class TrainingConfig:
 
     @property
     def lr(self) -> float:
-        """The learning rate of Adam (Kingma and Ba, 2015), positive."""
+        """Return the learning rate of Adam (Kingma and Ba, 2015), positive."""
         return float(self.values["lr"])
 
     @property
     def dropout(self) -> float:
-        """The probability in [0, 1) of zeroing a unit."""
+        """Return the probability in [0, 1) of zeroing a unit."""
         return float(self.values["dropout"])
 
     def to_json(self) -> dict[str, Any]:

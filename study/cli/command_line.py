@@ -49,7 +49,7 @@ class Options(StudyConfig):
     """
 
     results_dir: Path = Path("results")
-    """Where studies are kept."""
+    """Folder of the studies."""
     name: Annotated[str | None, _optional(str, str)] = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False

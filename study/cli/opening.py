@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from models.data import Dataset
+from models.networks.fingerprint import difference
 from study.cli.request import Request
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 from study.storage.claim import check_free, create, held, set_aside
-from study.storage.provenance import describe_session, describe_study
+from study.storage.provenance import describe_networks, describe_session, describe_study
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
     """Bring study.json up to date, and note this session there under `resumed`.
 
     Raises:
-        BadInput: if the study was begun with other data.
+        BadInput: if the study was begun with other data, or with other networks under the same names.
     """
     study = request.folder.read_study()
     if (fingerprint := dataset.fingerprint()) != study["data"]["fingerprint"]:
@@ -68,6 +69,26 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
             f"{request.folder.path} was begun with other data: the fingerprint is {fingerprint[:12]} now, not"
             f" {study['data']['fingerprint'][:12]}; put the old data back, or begin anew"
         )
+    _check_same_networks(request, study, len(dataset.classes))
     added = {"added_seeds": request.config.seeds - study["config"]["seeds"]}
     resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
     request.folder.write_study(study | {"config": request.config.to_json(), "resumed": resumed})
+
+
+def _check_same_networks(request: Request, study: Mapping[str, Any], n_classes: int) -> None:
+    """Raise BadInput if a network is not the network that the study was begun with.
+
+    A study of a version without fingerprints is compared by its parameters and baselines.
+    """
+    for arch, now in describe_networks(request.config, n_classes).items():
+        begun = study["architectures"][arch]
+        if "fingerprint" in begun:
+            changed = difference(begun["fingerprint"], now["fingerprint"])
+        else:
+            names = (name for name in ("parameters", "baseline") if begun[name] != now[name])
+            changed = next((f"its {name}: {now[name]} now, {begun[name]} then" for name in names), None)
+        if changed is not None:
+            raise BadInput(
+                f"{request.folder.path} was begun with another network {arch!r}: {changed}. Put the old code back, or"
+                " begin anew"
+            )

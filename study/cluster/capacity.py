@@ -45,7 +45,7 @@ class Resources:
 
     @property
     def threads(self) -> int:
-        """The number of threads that torch may use in a run on the CPU."""
+        """Return the number of threads that torch may use in a run on the CPU."""
         return max(1, int(self.cpus_per_trial))
 
 

@@ -30,15 +30,15 @@ raise SystemExit(any(steps) and f"CUDA's errors {steps}")
 def start(directory: Path) -> bool:
     """Starts the service for the processes that this one starts from now on, if the machine has it and it works.
 
-    A service that runs already is used instead, at its default place or at the one that the environment names. Warns
-    if the service does not work.
+    If a service runs already, at its default place or at the place that the environment names, it is used instead.
+    Warns if the service does not work.
 
     Args:
         directory: the folder for its pipes and logs, which is made. Its path must be short, because a socket's path
             may have at most 107 bytes.
 
     Returns:
-        Whether the service was started.
+        True if the service was started.
     """
     control = shutil.which(CONTROL, path=os.pathsep.join((os.environ.get("PATH", ""), ELSEWHERE)))
     if control is None or PIPES in os.environ or DEFAULT.exists():

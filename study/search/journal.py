@@ -22,7 +22,7 @@ LISTED = 5
 
 @dataclass(frozen=True)
 class Damage:
-    """The lines that a replay had to drop.
+    """Names the lines that a replay had to drop.
 
     Attributes:
         lines: their numbers, from 1.
@@ -39,7 +39,7 @@ class Damage:
 
 
 class Journal:
-    """An append-only file of events.
+    """Keeps an append-only file of events.
 
     Args:
         path: the file; it may be absent.

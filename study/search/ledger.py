@@ -23,7 +23,7 @@ from study.search.trial import Status, Tally, Trial
 
 
 class Ledger:
-    """The trials of a search, by network and by number, written down as they happen.
+    """Keeps the trials of a search, by network and by number, and writes them down as they happen.
 
     Args:
         journal: file that is read, if it is there, and appended to.
@@ -49,7 +49,7 @@ class Ledger:
         self.damage = self._replay()
 
     def trials(self, arch: str | None = None) -> list[Trial]:
-        """Return all trials, or those of a network, in the order in which they were asked for."""
+        """Return all trials, or the trials of a network, in the order in which they were asked for."""
         if arch is None:
             return list(self._trials.values())
         return [self._trials[trial_id] for trial_id in self._numbers.get(arch, ())]

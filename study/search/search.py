@@ -27,7 +27,7 @@ class SuccessiveHalving:
     Equal results in equal order give equal decisions, so the rungs can be rebuilt from a ledger.
 
     Args:
-        rungs: where the rungs lie, in epochs.
+        rungs: the rungs, in epochs.
         max_epochs: cap on the epochs of a trial.
         steps_per_epoch: optimizer steps.
     """
@@ -60,7 +60,7 @@ class Search:
         config: the study's configuration.
         baselines: the recipe of trial 0 of each network, in the order of the study.
         ledger: the search so far.
-        rungs: where trials are stopped.
+        rungs: the rungs that stop trials.
         startup_trials: this many trials end before a Gaussian process proposes configurations.
         steps_per_epoch: optimizer steps; infinite if they shall not move the rungs.
         space: the ranges that configurations are chosen from.

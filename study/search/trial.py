@@ -12,7 +12,7 @@ Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
 
 @dataclass
 class Trial:
-    """One configuration of one network, and how its training went.
+    """Holds one configuration of one network, and how its training went.
 
     Attributes:
         number: counts from 0 within its network; 0 is the documented baseline.
@@ -49,7 +49,7 @@ class Trial:
 
 @dataclass
 class Tally:
-    """The sum of some trials.
+    """Sums up some trials.
 
     Attributes:
         states: number of trials by status; None counts the running ones.

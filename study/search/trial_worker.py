@@ -35,7 +35,7 @@ def train_trial(
         config: `trial_id`, `arch`, `number` and the fields of TrainingConfig as `recipe`.
         architectures: the registry entries by name; a worker's own registry may lack some.
         split: the search's one split of the training images.
-        statistics: of its training part.
+        statistics: the channel statistics of its training part.
     """
     torch.set_num_threads(settings.threads)
     run = TrainingRun(

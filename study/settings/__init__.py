@@ -1,1 +1,1 @@
-"""What a study is asked to do."""
+"""The settings of a study, and the space that it searches."""

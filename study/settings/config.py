@@ -18,17 +18,17 @@ MOST_EPOCHS = 1_000_000
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """The settings of a study. A setting that is None is worked out from the machine or the data.
+    """Holds the settings of a study. A setting that is None is worked out from the machine or the data.
 
     The line under a setting is its help on the command line.
     """
 
     preset: Literal["full", "quick"] = "full"
-    """full: CIFAR-10 and the defaults below. quick: digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0."""
+    """full (CIFAR-10 and the defaults below) or quick (digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0)."""
     dataset: str = "cifar10"
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
-    """folder: holds train/<class>/* and test/<class>/*. cifar10: where it is kept (none: the user's cache)."""
+    """Your folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -38,7 +38,7 @@ class StudyConfig:
     confirm: int = 3
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     train_size: int | None = None
-    """Keep this many training images, the classes in proportion (counted before the split; none: all)."""
+    """Keep this many training images, counted before the split, the classes in proportion (none: all)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
     """The networks to compare, by their names in models/networks/registry.py."""
     seed: int = 0
@@ -46,15 +46,15 @@ class StudyConfig:
     precision: str = "auto"
     """auto, fp32 or bf16; auto is bf16 where the hardware is fast at it."""
     kernels: Literal["auto", "off"] = "auto"
-    """auto: use this project's fast code where it first agrees with torch's layers. off: torch's layers everywhere."""
+    """auto (use this project's fast code if it first agrees with torch's layers) or off (torch's layers everywhere)."""
     cpus_per_trial: float | None = None
-    """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4; less for many at a time)."""
+    """CPUs, and so torch threads, of each training run (none: 1, beside a GPU up to 4, less for many at a time)."""
     gpus_per_trial: float | None = None
-    """Share of a GPU that each training run takes (none: a quarter, if there is one; less for many at a time)."""
+    """Share of a GPU that each training run takes (none: a quarter if there is a GPU, less for many at a time)."""
     concurrency: int | None = None
     """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: str | None = None
-    """Join the Ray cluster at this address (auto: the one this machine is part of; none: this machine alone)."""
+    """Join the Ray cluster at this address; auto is the cluster of this machine (none: this machine alone)."""
     storage: str | None = None
     """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     baseline: bool = False

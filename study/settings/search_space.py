@@ -1,4 +1,4 @@
-"""What the search may choose: a range for each hyperparameter, and the rungs that stop trials.
+"""The choices of the search: a range for each hyperparameter, and the rungs that stop trials.
 
 `SEARCH_SPACE` is this study's choice. Everything that searches, writes or draws takes any number of hyperparameters,
 numbers or categories, by their names.
@@ -18,7 +18,7 @@ Range = FloatDistribution | IntDistribution | CategoricalDistribution
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The ranges that a configuration is chosen from.
+    """Holds the ranges that a configuration is chosen from.
 
     Attributes:
         ranges: the range of each hyperparameter, as Optuna describes it.
@@ -28,7 +28,7 @@ class SearchSpace:
 
     @property
     def numeric(self) -> int:
-        """The number of hyperparameters that are numbers."""
+        """Return the number of hyperparameters that are numbers."""
         return sum(not isinstance(scale, CategoricalDistribution) for scale in self.ranges.values())
 
     def place(self, values: Mapping[str, Value]) -> tuple[float, ...]:
@@ -87,7 +87,7 @@ def _at(scale: Range, share: float) -> Value:
 
 @dataclass(frozen=True)
 class Rungs:
-    """The rungs of ASHA (Li et al., 2020), each `reduction_factor` times later than the one before it.
+    """Holds the rungs of ASHA (Li et al., 2020), each `reduction_factor` times later than the rung before it.
 
     The first rung lies late, because good low learning rates start slowly: earlier rungs lost the best configurations
     of AlexNet (benchmarks/RESULTS.md).

@@ -1,1 +1,1 @@
-"""Where a study keeps what it needs to go on."""
+"""The records that a study needs to go on."""

@@ -1,4 +1,4 @@
-"""What study.json says of where a study's numbers come from."""
+"""The provenance of a study's numbers, as study.json keeps it."""
 
 import platform
 import shlex
@@ -16,17 +16,19 @@ from joblib import cpu_count
 # Ray has no public way to ask what memory a container may use.
 from ray._common.utils import get_system_memory
 
+from analysis.results.study_json import checked_study
 from models.data import VALIDATION_FRACTION, Dataset
 from models.networks.cost import count_macs, count_parameters
+from models.networks.fingerprint import fingerprint
 from models.networks.registry import ARCHITECTURES
-from models.training.recipe import BATCH_SIZE, PATIENCE, steps_per_epoch
+from models.training.recipe import BATCH_SIZE, PATIENCE, RECIPE_VERSION, steps_per_epoch
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
 
-# Another number wherever a study begun before could not go on: other files, or other images in a split.
+# Raise it by 1 when studies begun before cannot go on: other files, or other images in a split.
 FORMAT = 2
-# Another number if the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
+# Raise it by 1 when the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
 SAMPLER_VERSION = 2
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
 
@@ -38,14 +40,14 @@ def describe_study(
     networks: Mapping[str, Mapping[str, Any]],
     dataset: Dataset,
 ) -> dict[str, Any]:
-    """Contents of study.json.
+    """Return the contents of study.json.
 
     Args:
-        arguments: what followed `python -m study.run` on the command line.
-        config: with nothing left to be worked out.
-        networks: by name, each with title, baseline, parameters and macs.
+        arguments: the command line after `python -m study.run`.
+        config: the settings, with nothing left to be worked out.
+        networks: each network's entry by its name, as `describe_networks` returns them.
     """
-    return {
+    study = {
         "format": FORMAT,
         "name": name,
         "id": uuid4().hex,
@@ -61,10 +63,11 @@ def describe_study(
             "fingerprint": dataset.fingerprint(),
         },
     }
+    return checked_study(study)
 
 
 def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
-    """When, how and where a study is worked on now; what it says later is of a session that went on with it."""
+    """Return when, how and where this session works on a study."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "study.run", *arguments]),
@@ -75,7 +78,7 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
             "packages": {package: version(package) for package in _PACKAGES},
             "platform": platform.platform(),
             "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
-            # Of a container, not of the machine that it shares.
+            # A container's own limit, not the processors of the machine that it shares.
             "cpus": cpu_count(),
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
             "memory_gib": round(get_system_memory() / 2**30, 1),
@@ -96,6 +99,7 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
         "tolerance": RUNGS.tolerance,
         "sampler": "Gaussian process",
         "sampler_version": SAMPLER_VERSION,
+        "recipe_version": RECIPE_VERSION,
         "startup_trials": STARTUP_TRIALS,
         "patience": PATIENCE,
         "batch_size": BATCH_SIZE,
@@ -104,7 +108,7 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
 
 
 def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str, Any]]:
-    """Returns each network's title, baseline, parameters and multiply-accumulates, by its name.
+    """Return each network's title, baseline, parameters, multiply-accumulates and fingerprint, by its name.
 
     Raises:
         BadInput: if a network cannot predict an image.
@@ -117,19 +121,21 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
     try:
         model = architecture.build(n_classes, baseline.dropout)
         parameters, macs = count_parameters(model), count_macs(model)
+        identity = fingerprint(architecture, n_classes)
     except Exception as error:  # a network is the user's code and may raise anything
         reason = " ".join(str(error).split())
         raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
     return {
         "title": architecture.title,
-        "baseline": {"lr": baseline.lr, "dropout": baseline.dropout},
+        "baseline": dict(baseline.values),
         "parameters": parameters,
         "macs": macs,
+        "fingerprint": identity,
     }
 
 
 def _git_commit() -> str | None:
-    """The checkout's commit, with "-dirty" if it was changed; None outside a checkout or without git."""
+    """Return the checkout's commit, with "-dirty" if it was changed. None outside a checkout or without git."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
@@ -139,7 +145,7 @@ def _git_commit() -> str | None:
 
 
 def _c_compiler() -> str | None:
-    """What cc, which makes code that trains, says it is; None without it."""
+    """Return the version line of cc, which compiles a kernel; None without it."""
     try:
         done = subprocess.run(["cc", "--version"], capture_output=True, text=True, errors="replace", check=False)
     except OSError:

@@ -40,7 +40,7 @@ def aws() -> Iterator[None]:
         _wait_until_it_answers(port)
         boto3.client("ssm").put_parameter(Name="/image", Value=IMAGE, Type="String")
         boto3.client("cloudformation").create_stack(
-            StackName="netverdict",
+            StackName="fairverdict",
             # moto does not know the public parameter that names the image.
             TemplateBody=(ROOT / "cluster.account.yaml").read_text().replace(IMAGE_PARAMETER, "/image"),
             Parameters=[
@@ -100,14 +100,14 @@ BUCKET_ACTIONS = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObj
 
 
 def test_a_worker_may_use_the_bucket_and_nothing_else(aws: None) -> None:
-    statements = _policies(_role("netverdict-worker"))
+    statements = _policies(_role("fairverdict-worker"))
     assert _actions(statements) == BUCKET_ACTIONS
     resources = {statement["Resource"] for statement in statements}
     assert resources == {"arn:aws:s3:::studies", "arn:aws:s3:::studies/*"}
 
 
 def test_the_head_may_also_run_the_workers_of_this_cluster(aws: None) -> None:
-    statements = _policies(_role("netverdict-head"))
+    statements = _policies(_role("fairverdict-head"))
     more = {
         *("ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:DescribeTags"),
         *("ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances", "iam:PassRole"),
@@ -119,7 +119,7 @@ def test_the_head_may_also_run_the_workers_of_this_cluster(aws: None) -> None:
         if _actions([statement]) & {"ec2:TerminateInstances", "ec2:CreateTags"}:
             assert statement["Condition"]["StringEquals"]
         if "iam:PassRole" in _actions([statement]):
-            assert statement["Resource"].endswith(f"role/{_role('netverdict-worker')}")
+            assert statement["Resource"].endswith(f"role/{_role('fairverdict-worker')}")
 
 
 def test_machines_are_as_the_file_says_and_open_to_nothing_but_ssh(
@@ -133,8 +133,8 @@ def test_machines_are_as_the_file_says_and_open_to_nothing_but_ssh(
     monkeypatch.chdir(ROOT)
     config = prepare_config(yaml.safe_load((ROOT / "cluster.yaml").read_text()))
     validate_config(config)
-    config = type(_get_node_provider(config["provider"], "netverdict")).bootstrap_config(config)
-    provider = _get_node_provider(config["provider"], "netverdict", use_cache=False)
+    config = type(_get_node_provider(config["provider"], "fairverdict")).bootstrap_config(config)
+    provider = _get_node_provider(config["provider"], "fairverdict", use_cache=False)
     for name in ("head", "worker"):
         node = config["available_node_types"][name]
         kind = {"ray-node-type": name, "ray-node-name": name, "ray-user-node-type": name, "ray-launch-config": name}
@@ -151,10 +151,10 @@ def test_machines_are_as_the_file_says_and_open_to_nothing_but_ssh(
     }
     for name, machine in machines.items():
         assert machine["ImageId"] == IMAGE
-        assert machine["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/netverdict-{name}")
-        assert {"Key": "ray-cluster-name", "Value": "netverdict"} in machine["Tags"]
+        assert machine["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/fairverdict-{name}")
+        assert {"Key": "ray-cluster-name", "Value": "fairverdict"} in machine["Tags"]
         (group,) = machine["SecurityGroups"]
-        assert group["GroupName"] == "netverdict"
+        assert group["GroupName"] == "fairverdict"
     assert machines["worker"]["InstanceLifecycle"] == "spot"
     assert "InstanceLifecycle" not in machines["head"]
     (group,) = ec2.describe_security_groups(GroupIds=[group["GroupId"]])["SecurityGroups"]

@@ -82,7 +82,7 @@ def test_head_and_workers_get_the_versions_of_the_constraints(config: dict[str, 
     setup = "\n".join(config["setup_commands"])
     assert set(re.findall(r"\bray==(\S+)", setup)) == {constraint("ray")} == {ray.__version__}
     assert set(re.findall(r"astral\.sh/uv/(\S+)/", setup)) == {constraint("uv")}
-    assert "-c ~/netverdict/constraints.txt" in setup
+    assert "-c ~/fairverdict/constraints.txt" in setup
     (python,) = re.findall(r"--python (\d\S*)", setup)
     assert python == f"{sys.version_info.major}.{sys.version_info.minor}"
     supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
@@ -93,8 +93,8 @@ def test_head_and_workers_get_the_versions_of_the_constraints(config: dict[str, 
 def test_all_of_the_project_is_copied(config: dict[str, Any]) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     entries = {path.split("/")[0] for path in tracked.splitlines()} | {".git"}
-    mounts = {remote: local for remote, local in config["file_mounts"].items() if remote.startswith("~/netverdict/")}
-    assert mounts == {f"~/netverdict/{entry}": entry for entry in entries}
+    mounts = {remote: local for remote, local in config["file_mounts"].items() if remote.startswith("~/fairverdict/")}
+    assert mounts == {f"~/fairverdict/{entry}": entry for entry in entries}
 
 
 def test_aws_workers_are_spot_machines_that_scale_from_none() -> None:

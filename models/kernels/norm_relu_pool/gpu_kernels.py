@@ -91,7 +91,7 @@ def _load(x, k, p, c, inside, channels, width, SIDE: tl.constexpr):
 def _highest(x, p, c, inside, scale, shift, channels, width, SIDE: tl.constexpr):
     """Return the highest activation of each window [p, c], its pixel before normalisation, and the pixel's number.
 
-    Of equal activations the first wins, as in torch's pool.
+    If activations are equal, the first wins, as in torch's pool.
     """
     pixel, _ = _load(x, 0, p, c, inside, channels, width, SIDE)
     highest = pixel * scale + shift

@@ -58,8 +58,8 @@ INLINE void write(value *to, floats numbers) { store(to, numbers); }
 #endif
 
 typedef struct {
-    long n, height, width, channels; /* of the images before pooling */
-    long side;                       /* of a window, in pixels */
+    long n, height, width, channels; /* images before pooling */
+    long side;                       /* window, in pixels */
 } Sizes;
 
 /* Batch normalisation turns each pixel x of a channel into x * scale + shift. */
@@ -119,7 +119,7 @@ INLINE void sum_gradients(const value *x, const value *gradient, float *sums, Si
     })
 }
 
-/* Backward pass of one image. Mean and deviation depend on all pixels, which subtracts (x - mean) * slope + offset. */
+/* The backward pass of one image. Mean and deviation depend on all pixels, which subtracts (x - mean) * slope + offset. */
 INLINE void unpool(const value *x, const value *gradient, value *to_x, Sizes sizes, long side, Norm norm,
                    const float *slope, const float *offset) {
     FOR_EACH_WINDOW({
@@ -133,7 +133,7 @@ INLINE void unpool(const value *x, const value *gradient, value *to_x, Sizes siz
     })
 }
 
-/* Sum over one image. sums: [2, channels], the differences from `origin` and their squares; squares of x would cancel. */
+/* Sum over one image. sums: [2, channels], differences from `origin` and their squares. Squares of x would cancel. */
 static void sum_pixels(const value *x, const float *origin, float *sums, long pixels, long channels) {
     memset(sums, 0, 2 * channels * sizeof *sums);
     for (long p = 0; p < pixels; p++)
@@ -159,7 +159,7 @@ static double total(const float *sums, long n, long stride, long index) {
         default: { long side = sizes.side; call; }       \
     }
 
-/* statistics: [4, channels], scale, shift, mean and deviation for the backward pass; sums: [n, 2, channels] to work in. */
+/* statistics is [4, channels]: scale, shift, mean and deviation for the backward pass. sums is scratch, [n, 2, channels]. */
 void forward(const value *x, const float *weight, const float *bias, float *running_mean, float *running_variance,
              float *statistics, float *sums, value *y, Sizes sizes, double momentum, double eps, int threads) {
     long channels = sizes.channels, image = sizes.height * sizes.width * channels;

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from optuna.distributions import FloatDistribution
 from PIL import Image
+from torch import Tensor, nn
 
 from analysis.results.study_folder import StudyFolder
 from models.networks.registry import ARCHITECTURES
@@ -168,6 +169,44 @@ def test_other_data_are_refused(folder: StudyFolder) -> None:
         take_up_folder(request, replace(dataset, train=replace(dataset.train, images=images)))
 
 
+class _Wider(nn.Module):
+    def __init__(self, n_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 40, 3), nn.Flatten(), nn.Linear(40 * 30 * 30, n_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.features(images)
+        return logits
+
+
+@pytest.mark.parametrize("has_fingerprint", [True, False], ids=["now", "begun by an older version"])
+def test_another_network_of_the_same_name_is_refused(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, has_fingerprint: bool
+) -> None:
+    request = read_request(RESUME)
+    dataset = load_dataset(request.config)
+    take_up_folder(request, dataset)
+    study = folder.read_study()
+    if not has_fingerprint:
+        del study["architectures"]["mobilenet"]["fingerprint"]
+        folder.write_study(study)
+        take_up_folder(request, dataset)
+    changed = {"build": _Wider, "baseline_dropout": 0.25}
+    lines = {
+        "build": "it has no " if has_fingerprint else "its parameters: 361130 now, 13898 then",
+        "baseline_dropout": "its baseline has dropout 0.25, had 0.0"
+        if has_fingerprint
+        else "its baseline: .* now, .* then",
+    }
+    for name, value in changed.items():
+        other = replace(ARCHITECTURES["mobilenet"], **{name: value})
+        with monkeypatch.context() as swapped:
+            swapped.setitem(ARCHITECTURES, "mobilenet", other)
+            with pytest.raises(BadInput, match=f"begun was begun with another network 'mobilenet': {lines[name]}"):
+                take_up_folder(request, dataset)
+    take_up_folder(request, dataset)
+
+
 def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write_study(folder.read_study() | {"format": 99})
     assert main(RESUME) == 2
@@ -176,7 +215,15 @@ def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize(
     ("setting", "before"),
-    [("grace_period", 7), ("startup_trials", 99), ("sampler", None), ("tolerance", 0.5), ("patience", 99)],
+    [
+        ("grace_period", 7),
+        ("startup_trials", 99),
+        ("sampler", None),
+        ("sampler_version", None),
+        ("recipe_version", 0),
+        ("tolerance", 0.5),
+        ("patience", 99),
+    ],
 )
 def test_a_version_that_searches_otherwise_does_not_go_on(
     setting: str, before: int | None, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
