@@ -27,7 +27,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class ResumedSession:
-    """Describes a session that resumed the study. `changes` names the parts of its environment that differ from the first."""
+    """Describes a session that resumed the study. `changes` names what differs from the first session's environment."""
 
     created: str
     command: str

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 @dataclass(frozen=True)
 class Rung:
-    """Describes a rung of ASHA: its epoch, the number of trials that reached it, and the number of trials that it stopped."""
+    """Describes a rung of ASHA: its epoch, how many trials reached it, and how many of these it stopped."""
 
     epoch: int
     reached: int

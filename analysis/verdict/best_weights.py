@@ -14,7 +14,7 @@ from analysis.verdict.summary_json import Interval, Summary
 
 @dataclass(frozen=True)
 class ExpectedAccuracy:
-    """Holds the test accuracy to expect, in [0, 1]: mean and standard deviation over seeds, 95 % interval of the mean."""
+    """Holds the test accuracy to expect, in [0, 1]: mean and deviation over seeds, 95 % interval of the mean."""
 
     mean: float
     sd: float | None

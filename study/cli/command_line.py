@@ -43,7 +43,7 @@ def _or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
 
 @dataclass(frozen=True)
 class Options(StudyConfig):
-    """Which of these networks should you use? Tunes each with the same budget, retrains the best over seeds, compares.
+    """Say which of these networks to use: tune each with the same budget, retrain the best over seeds, compare.
 
     Any flag overrides its preset.
     """

@@ -27,13 +27,13 @@ _FREE_ON_RESUME = {"seeds", "concurrency", "address", "data_dir"}
 
 @dataclass(frozen=True)
 class Request:
-    """The study that the command line asks for.
+    """Describes the study that the command line asks for.
 
     Attributes:
         config: its settings; None where the machine or the cluster decides.
         folder: its folder, which exists if `is_resumed`.
-        is_resumed: whether the study was begun before.
-        is_named: whether the user chose the name. If not, a new study may get another one.
+        is_resumed: True if the study was begun before.
+        is_named: True if the user chose the name. If not, a new study may get another one.
         arguments: the words of the command line.
     """
 

@@ -24,11 +24,11 @@ class StudyConfig:
     """
 
     preset: Literal["full", "quick"] = "full"
-    """full (CIFAR-10 and the defaults below) or quick (digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0)."""
+    """full (CIFAR-10 and the defaults below) or quick (digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0)"""
     dataset: str = "cifar10"
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
-    """Your folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
+    """Folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -54,7 +54,7 @@ class StudyConfig:
     concurrency: int | None = None
     """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: str | None = None
-    """Join the Ray cluster at this address; auto is the cluster of this machine (none: this machine alone)."""
+    """Join the Ray cluster at this address, auto for the cluster of this machine (none: this machine alone)."""
     storage: str | None = None
     """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     baseline: bool = False

@@ -193,7 +193,9 @@ def test_another_network_of_the_same_name_is_refused(
         take_up_folder(request, dataset)
     changed = {"build": _Wider, "baseline_dropout": 0.25}
     lines = {
-        "build": "it has no " if has_fingerprint else "its parameters: 361130 now, 13898 then",
+        "build": "features.0.weight has shape 40x3x3x3, was 32x3x3x3"
+        if has_fingerprint
+        else "its parameters: 361130 now, 13898 then",
         "baseline_dropout": "its baseline has dropout 0.25, had 0.0"
         if has_fingerprint
         else "its baseline: .* now, .* then",
