@@ -53,14 +53,14 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
         return line
     if before["parameters"] != after["parameters"]:
         return f"it has {after['parameters']:,} trainable weights, had {before['parameters']:,}"
-    if before["layers"] != after["layers"]:
-        return "a layer or its settings differ, though all weights have the same shapes"
-    if None not in (before["source"], after["source"]) and before["source"] != after["source"]:
-        return "the source of its classes differs, though all layers are the same"
     for name in sorted(before["baseline"].keys() | after["baseline"].keys()):
         was, is_ = before["baseline"].get(name), after["baseline"].get(name)
         if was != is_:
             return f"its baseline has {name} {is_}, had {was}"
+    if before["layers"] != after["layers"]:
+        return "a layer or its settings differ, though all weights have the same shapes"
+    if None not in (before["source"], after["source"]) and before["source"] != after["source"]:
+        return "the source of its classes differs, though all layers are the same"
     return None
 
 

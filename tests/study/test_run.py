@@ -319,7 +319,7 @@ def test_a_study_of_which_nothing_came_has_failed(workplace: Path) -> None:
     assert "the trial greedy-0 failed: out of memory: lower --concurrency" in begun.stderr
     assert "tried to allocate 4000000000000000 bytes" in (workplace / "results/nothing/tune/journal.jsonl").read_text()
     page = (workplace / "results" / "nothing" / "report" / "report.html").read_text()
-    assert "Trials failed and gave no score, 1 of 1 (100 %) of Greedy" in page
+    assert "1 of 1 (100 %) of Greedy failed and gave no score" in page
 
 
 def test_what_falls_below_a_rung_is_stopped_there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
