@@ -82,7 +82,7 @@ def test_every_comparison_is_a_row_and_the_verdict_is_on_top(folder: StudyFolder
         "Limits of this result",
         "The evidence",
         "The search",
-        "What each network was",
+        "Budget of each network",
     ]
     assert [shown.index(part) for part in parts] == sorted(shown.index(part) for part in parts)
 
