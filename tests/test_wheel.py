@@ -44,7 +44,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     held = set(ZipFile(wheel).namelist())
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
     needed = {str(path.relative_to(ROOT)) for path in files if path.suffix in (".py", ".j2", ".c", ".css", ".typed")}
-    assert {"models/kernels/norm_relu_pool.c", "analysis/report/templates/report.html.j2"} < needed
+    assert {"models/kernels/norm_relu_pool/norm_relu_pool.c", "analysis/report/templates/report.html.j2"} < needed
     assert needed <= held
     assert {name.partition("/")[0] for name in held} == {*PACKAGES, "fairverdict-0.1.0.dist-info"}
 

@@ -21,6 +21,9 @@ class CheckpointStore:
     def __init__(self, uri: str, within: str = "") -> None:
         self._objects = ObjectStore(uri, within)
 
+    def __str__(self) -> str:
+        return str(self._objects)
+
     def save(self, run: str, state: dict[str, Any]) -> None:
         """Replaces the checkpoint of the run of this name, a relative path. Raises StorageFailed if it cannot."""
         payload = _serialised(state)

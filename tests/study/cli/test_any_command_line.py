@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from analysis.results.errors import UnusableStudy
 from study.cli.command_line import Options
 from study.cli.request import read_request
 from study.errors import BadInput
@@ -39,7 +40,7 @@ def test_any_command_line_can_run_or_is_refused_in_a_line(parts: list[list[str]]
         os.chdir(directory)
         try:
             request = read_request(arguments)
-        except BadInput as error:
+        except (BadInput, UnusableStudy) as error:
             assert str(error).strip()
             assert len(str(error).splitlines()) == 1, error
         except SystemExit as exit_:
