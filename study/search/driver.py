@@ -25,10 +25,10 @@ RETRIES = 2
 
 
 class SearchListener(Protocol):
-    """Is told how the search goes."""
+    """Follows the search."""
 
     def on_change(self, search: Search) -> None:
-        """Take note: an epoch was reported, or a trial began or ended."""
+        """Take note: an epoch was reported, or a trial began or ended. The search's ledger holds which."""
 
 
 def run_search(

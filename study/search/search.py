@@ -42,7 +42,11 @@ class SuccessiveHalving:
             epoch *= rungs.reduction_factor
 
     def stops(self, trial_id: str, epoch: int, score: float) -> bool:
-        """Return whether a trial with this score after this epoch is stopped there; each rung judges a trial once."""
+        """Return whether a trial with this score is stopped at this epoch.
+
+        Returns:
+            False if the epoch is no rung, or if the rung has judged the trial before.
+        """
         at_rung = self._scores.get(epoch)
         if at_rung is None or trial_id in at_rung:
             return False
@@ -110,7 +114,7 @@ class Search:
         """Take an epoch's result; return whether the trial is to be stopped, False if the result is known already."""
         if not self.ledger.report(trial_id, result):
             return False
-        return self._falls_below(self.ledger.trial(trial_id), len(self.ledger.trial(trial_id).history))
+        return self._is_stopped_at_rung(self.ledger.trial(trial_id), len(self.ledger.trial(trial_id).history))
 
     def end(self, trial_id: str, *, failed: bool = False) -> None:
         """Note that a trial has ended: by itself, by a rung, or by failing for good."""
@@ -162,7 +166,7 @@ class Search:
         stopped = set()
         for trial, _ in self.ledger.arrivals():
             epochs[trial.trial_id] = epochs.get(trial.trial_id, 0) + 1
-            if self._falls_below(trial, epochs[trial.trial_id]):
+            if self._is_stopped_at_rung(trial, epochs[trial.trial_id]):
                 stopped.add(trial.trial_id)
             else:
                 stopped.discard(trial.trial_id)  # it had gone on, whatever the others are by now
@@ -177,7 +181,7 @@ class Search:
                 waiting.append(trial)
         return waiting
 
-    def _falls_below(self, trial: Trial, epoch: int) -> bool:
+    def _is_stopped_at_rung(self, trial: Trial, epoch: int) -> bool:
         history = trial.history[:epoch]
         outcome, best = outcome_of(history, self.recipe(trial)), best_epoch(history)
         if outcome == "DIVERGED" or best is None:
