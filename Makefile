@@ -1,6 +1,8 @@
 # make demo: set everything up and run a whole study on handwritten digits.
 # make lint: ruff's checks and format, and mypy.
-# make test: make lint and every test except the tests of clusters. Tests are handed out one at a time: some take minutes.
+# make test: make lint, every quick test, and one whole study that is killed and resumed.
+# make test-slow: the tests marked slow, which are whole studies for the most part.
+# make test-all: make test and make test-slow.
 # make soak: kill one study twenty times; minutes.
 # make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3 and Ray.
 
@@ -11,7 +13,7 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint soak test-cluster
+.PHONY: setup demo test test-slow test-all lint soak test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -21,8 +23,16 @@ lint: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
+# Tests are handed out one at a time, because some take a minute.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+
 test: lint
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup
+	@$(PYTEST) -m slow
+
+test-all: test test-slow
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak

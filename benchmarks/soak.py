@@ -25,14 +25,13 @@ STUDY = ["--dataset", "digits", "--train-size", "200", "--trials", "4", "--max-e
 # One trial at a time makes the search repeatable.
 STUDY = [*STUDY, "--confirm", "1", "--concurrency", "1"]
 KILLS = 20
-# A driver takes some seconds to start, so some kills hit the start, but most do not.
-LONGEST_LIFE = 20.0
+# A driver lives for at most this part of the seconds that the undisturbed study takes, so that kills hit every stage.
+LONGEST_LIFE = 0.75
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--longest", type=float, default=LONGEST_LIFE, help="kill after at most this many seconds")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args(arguments)
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows: list[dict[str, object]] = []
         command = ["--name", "killed", *STUDY]
         while len(rows) < options.kills:
-            seconds = moments.uniform(0, options.longest)
+            seconds = moments.uniform(0, LONGEST_LIFE * undisturbed)
             if not _kill_after(seconds, command, place):
                 break
             rows.append({"seconds": round(seconds, 1), "stage": _stage(folder)})
@@ -98,9 +97,9 @@ def _stage(folder: Path) -> str:
         return "before the first epoch"
     if (folder / "report" / "report.html").exists():
         return "after the report"
-    if (folder / "tune" / "checkpoints" / "final").exists():
+    if (folder / "tune" / "checkpoints" / "final").exists() or any(folder.glob("final/*/seed-*")):
         return "in the final runs"
-    if (folder / "tune" / "checkpoints" / "confirm").exists():
+    if (folder / "tune" / "checkpoints" / "confirm").exists() or any(folder.glob("confirm/*/*")):
         return "in confirmation"
     return "in the search"
 

@@ -1,31 +1,33 @@
-"""The order of the tests, and how kernels for a GPU are tested without one."""
+"""Programs that end with their test, the order of the tests, and hardware that this machine lacks or must not use."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
+
+import models.precision
+from tests.processes import PRECISION, Programs
 
 if not torch.cuda.is_available():
     # Before anything imports Triton, which looks at it then.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+if os.environ.get(PRECISION) == "fp32":
+    models.precision.has_fast_bf16 = lambda device: False
+
+# Fixtures that run whole studies.
+STUDIES = ("documented", "undisturbed", "resumed", "programs")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that run whole studies come first, so that at the end no process waits long for another's last test.
-
-    Of these, one makes the study that many look at, while the others that run beside it do not need it yet.
-    """
-    maker = next((item for item in items if "whole" in _fixtures(item)), None)
-
-    def rank(item: pytest.Item) -> int:
-        if item is maker:
-            return 0
-        if "workplace" not in _fixtures(item):
-            return 3
-        return 2 if "whole" in _fixtures(item) else 1
-
-    items.sort(key=rank)
+    """Put the tests that run whole studies first, so that no test process waits long for another's last test."""
+    items.sort(key=lambda item: not set(getattr(item, "fixturenames", ())).intersection(STUDIES))
 
 
-def _fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
+@pytest.fixture
+def programs() -> Iterator[Programs]:
+    """Yield what starts programs. Whatever they left is gone after the test, also if the test failed."""
+    started = Programs()
+    yield started
+    started.end()

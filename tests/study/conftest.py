@@ -1,40 +1,66 @@
-"""One small study from end to end, which tests of the command line and of faults look at and compare with."""
+"""Small studies from end to end, which several tests look at and compare with. All test processes share them."""
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
 
-from tests.processes import SMALL, Study
+from tests.processes import BUDGET, DOCUMENTED_NETWORKS, SMALL, Programs
+
+
+class Finished(NamedTuple):
+    """A finished study: its folder, and what its last command printed."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+
+Maker = Callable[[Programs, Path], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that is not the project's; every test process has its own."""
-    return tmp_path_factory.mktemp("workplace")
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The folder of a study that was left alone. All test processes share it: the first one to ask makes it."""
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str, Maker], Finished]:
+    """Return a function that makes the study of a name, or waits for the test process that makes it."""
     own = tmp_path_factory.getbasetemp()
-    shared = (own if worker_id == "master" else own.parent) / "shared"
-    shared.mkdir(exist_ok=True)
-    printed = shared / "printed.json"
-    with FileLock(shared / "lock"):
-        if not printed.exists():
-            study = Study([*SMALL, "--name", "whole"], shared)
-            done = study.finish()
-            assert done.returncode == 0, done.stderr
-            assert study.processes() == []
-            assert study.session_directories() == []
-            printed.write_text(json.dumps({"stdout": done.stdout, "stderr": done.stderr}))
-    return shared / "results" / "whole"
+    place = (own if worker_id == "master" else own.parent) / "shared"
+
+    def make(name: str, maker: Maker) -> Finished:
+        cwd = place / name
+        cwd.mkdir(parents=True, exist_ok=True)
+        printed, programs = cwd / "printed.json", Programs()
+        with FileLock(cwd / "lock"):
+            if not printed.exists():
+                try:
+                    done = maker(programs, cwd)
+                finally:
+                    programs.end()
+                assert done.returncode == 0, done.stderr
+                printed.write_text(json.dumps({"stdout": done.stdout, "stderr": done.stderr}))
+        done = subprocess.CompletedProcess([], 0, **json.loads(printed.read_text()))
+        return Finished(cwd / "results" / name, done)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def finished(whole: Path) -> subprocess.CompletedProcess[str]:
-    """How that study ended."""
-    return subprocess.CompletedProcess([], 0, **json.loads((whole.parents[1] / "printed.json").read_text()))
+def documented(shared: Callable[[str, Maker], Finished]) -> Finished:
+    """Return a study of the two documented networks that was left alone."""
+
+    def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
+        study = programs.study([*BUDGET, "--name", "documented"], cwd, DOCUMENTED_NETWORKS)
+        done = study.finish()
+        assert study.processes() == []
+        assert study.session_directories() == []
+        return done
+
+    return shared("documented", make)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared: Callable[[str, Maker], Finished]) -> Finished:
+    """Return a study of two tiny networks that was left alone."""
+    return shared("undisturbed", lambda programs, cwd: programs.run_study([*SMALL, "--name", "undisturbed"], cwd))

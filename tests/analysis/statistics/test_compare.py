@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis.statistics.comparison import compare, holm
+from tests.pace import slowness
 
 N = 2000
 
@@ -199,14 +200,14 @@ def test_an_unfit_margin_is_refused(margin: float) -> None:
         compare(*study(2, 0.0), margin=margin)
 
 
-def test_ten_seeds_of_ten_thousand_images_take_a_fifth_of_a_second() -> None:
+def test_ten_seeds_of_ten_thousand_images_take_a_fifth_of_a_second_on_a_server() -> None:
     a, b = study(10, 0.01, n_images=10_000)
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         compare(a, b)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.2
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.2 * slowness()
 
 
 def test_coverage_with_seeds_and_images_random() -> None:

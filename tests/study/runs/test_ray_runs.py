@@ -1,8 +1,10 @@
 """Checks how runs follow each other on the workers."""
 
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
+
+from tests.processes import Programs
 
 ROOT = Path(__file__).parents[3]
 
@@ -45,25 +47,20 @@ def ray_runs(slots):
 """
 
 
-def _run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", SETTING + script, str(folder)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
-
-
 ONE_AFTER_THE_OTHER = """
 with ray_session(None):
     runs = ray_runs(slots=1).make(baselines, lambda plan, result: None)
     next(runs)
-    deadline = time.monotonic() + 150
     following, last = (folder / f"{plan.name}.pt" for plan in baselines[1:])
-    while not following.exists() and time.monotonic() < deadline:
+    while not following.exists():
         time.sleep(0.05)
     print(following.exists(), last.exists(), 1 + len(list(runs)))
 """
 
 
-def test_a_worker_goes_on_while_its_last_run_is_being_written(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_worker_goes_on_while_its_last_run_is_being_written(programs: Programs, tmp_path: Path) -> None:
     """It alone: another, for which there is a processor here, would have to import everything first."""
-    done = _run(ONE_AFTER_THE_OTHER, tmp_path)
+    done = programs.start("-c", SETTING + ONE_AFTER_THE_OTHER, str(tmp_path), cwd=ROOT).finish()
     assert done.stdout.split() == ["True", "False", "3"], done.stderr
     assert len([*tmp_path.glob("worker-*")]) == 1

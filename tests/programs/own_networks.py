@@ -1,0 +1,85 @@
+"""A user's file: adds networks of a few thousand weights, some of which have a fault, and runs a study of them.
+
+If the environment variable GATE names a folder, each training step waits for a file in it and removes that file. So a
+test decides how far a study comes. When the folder is gone, training goes on freely.
+"""
+
+import os
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.networks.registry import Architecture, register
+from study.run import main
+
+GATE = "FAIRVERDICT_TEST_GATE"
+
+
+def wait_at_gate() -> None:
+    """Wait for a file in the folder that GATE names, and remove it."""
+    gate = Path(os.environ[GATE]) if GATE in os.environ else None
+    while gate is not None and gate.is_dir():
+        with suppress(FileNotFoundError):
+            for ticket in gate.iterdir():
+                ticket.unlink()
+                return
+        time.sleep(0.01)
+
+
+class Tiny(nn.Module):
+    """A network of one hidden layer on 8x8 pixels."""
+
+    def __init__(self, n_classes: int, dropout: float, width: int = 8, scale: float = 1.0) -> None:
+        super().__init__()
+        hidden = nn.Linear(3 * 8 * 8, width)
+        self.layers = nn.Sequential(
+            nn.AvgPool2d(4), nn.Flatten(), hidden, nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, n_classes)
+        )
+        self.scale = scale
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            wait_at_gate()
+        logits: torch.Tensor = self.layers(images) * self.scale
+        return logits
+
+
+class Broken(Tiny):
+    """Raises when it is trained."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise ArithmeticError("this network cannot count")
+        return super().forward(images)
+
+
+class Greedy(Tiny):
+    """Asks for more memory than any machine has."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            torch.empty(10**15)
+        return super().forward(images)
+
+
+class Misshapen(Tiny):
+    """Takes two of the three channels."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images[:, :2])
+
+
+register(Architecture("tiny", "Tiny", Tiny, baseline_dropout=0.1))
+register(Architecture("small", "Small", partial(Tiny, width=16), baseline_dropout=0.0))
+register(Architecture("broken", "Broken", Broken, baseline_dropout=0.1))
+register(Architecture("greedy", "Greedy", Greedy, baseline_dropout=0.1))
+register(Architecture("misshapen", "Misshapen", Misshapen, baseline_dropout=0.1))
+register(Architecture("diverging", "Diverging", partial(Tiny, scale=float("nan")), baseline_dropout=0.1))
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""Bad input: one line, status 2, and no trace on the disk."""
+
+from pathlib import Path
+
+import pytest
+
+from study.run import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--archs", "resnet"], "there is no network 'resnet'"),
+        (["--archs"], "at least one network"),
+        (["--archs", "alexnet", "alexnet"], "twice"),
+        (["--dataset", "mnist"], "mnist"),
+        (["--precision", "fp8"], "fp8"),
+        (["--preset", "huge"], "huge"),
+        (["--trials", "0"], "--trials must be at least 1"),
+        (["--trials", "-4"], "--trials must be at least 1"),
+        (["--trials", "many"], "many"),
+        (["--seeds", "0"], "--seeds"),
+        (["--max-epochs", "0"], "--max-epochs"),
+        (["--seed", "-1"], "--seed"),
+        (["--concurrency", "0"], "--concurrency"),
+        (["--cpus-per-trial", "0"], "--cpus-per-trial"),
+        (["--cpus-per-trial", "nan"], "--cpus-per-trial"),
+        (["--cpus-per-trial", "0.0001"], "--cpus-per-trial must be at least 0.001"),
+        (["--gpus-per-trial", "0.0001"], "--gpus-per-trial must be 0 or at least 0.001"),
+        (["--max-epochs", "1" + "0" * 400], "--max-epochs must be at most 1000000"),
+        (["--cpus-per-trial", "4000"], "asks for more than the"),
+        (["--gpus-per-trial", "-1"], "--gpus-per-trial"),
+        (["--gpus-per-trial", "64"], "asks for more than the"),
+        (["--dataset", "digits", "--train-size", "100000"], "(--train-size none takes all)"),
+        (["--dataset", "digits", "--train-size", "12"], "too few"),
+        (["--dataset", "digits", "--train-size", "3"], "3 training images"),
+        (["--dataset", "folder"], "--data-dir"),
+        (["--dataset", "folder", "--data-dir", "not-there"], "not-there"),
+        (["--dataset", "cifar10", "--data-dir", "not-there"], "not-there"),
+        (["--turbo"], "--turbo"),
+        (
+            ["--dataset", "digits", "--storage", "s3://key:secret@bucket/a?region=x"],
+            "could read this password",
+        ),
+        (["--dataset", "digits", "--storage", "hf://a/b"], "neither an absolute path nor a storage URI"),
+        (["--dataset", "digits", "--name", "../outside"], "path component"),
+        (["--dataset", "digits", "--name", ""], "path component"),
+        (["--dataset", "digits", "--name", "a/b"], "path component"),
+        (["--dataset", "digits", "--name=-x"], "no - first"),
+        (["--dataset", "digits", "--results-dir", "a-file"], "cannot be written"),
+        (["--dataset", "digits", "--name", "taken"], "--resume --name taken"),
+        (["--dataset", "digits", "--name", "mine"], "not a study's"),
+        (["--resume", "--name", "never"], "there is no study"),
+        (["--resume", "--results-dir", "nowhere"], "there is no study"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_trace(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").touch()
+    (tmp_path / "results" / "taken").mkdir(parents=True)
+    (tmp_path / "results" / "taken" / "study.json").write_text("{}")
+    (tmp_path / "results" / "mine").mkdir()
+    (tmp_path / "results" / "mine" / "thesis.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,88 @@
+"""A study of the two documented networks: what a person sees, and what its files hold."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.data import ChannelStatistics
+from models.networks.registry import ARCHITECTURES
+from models.training.inference import DeviceImages, predict_logits
+from study.data import datasets
+from tests.processes import BUDGET, DOCUMENTED_NETWORKS, Programs
+from tests.study.conftest import Finished
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def whole(documented: Finished) -> Path:
+    """Return the folder of the study."""
+    return documented.folder
+
+
+def test_what_a_person_sees(documented: Finished) -> None:
+    assert documented.done.stderr == ""
+    assert "warning" not in documented.done.stdout.lower()
+    assert "compiler" not in documented.done.stdout
+    assert "Traceback" not in documented.done.stdout
+    *_, dashboard, report = documented.done.stdout.splitlines()
+    assert report == f"Report: {documented.folder / 'report' / 'report.html'}"
+    assert dashboard.endswith(f"optuna-dashboard sqlite:///{documented.folder / 'optuna.db'}")
+    assert "Search: AlexNet 2/2" in documented.done.stdout
+    assert "MobileNet-like" in documented.done.stdout
+    assert (
+        "No difference is shown between AlexNet (tuned) and MobileNet-like (tuned): 2 seeds" in documented.done.stdout
+    )
+    assert "\x1b" not in documented.done.stdout
+    assert max(len(line) for line in documented.done.stdout.splitlines() if "ms/image" in line) <= 80
+
+
+def test_final_runs_are_whole_and_paired(whole: Path) -> None:
+    groups = sorted(path.name for path in (whole / "final").iterdir() if path.is_dir())
+    assert set(groups) >= {"alexnet-baseline", "mobilenet-baseline"}
+    labels, test, study = [], datasets.load("digits", None).test, json.loads((whole / "study.json").read_text())
+    for group in groups:
+        for seed in range(2):
+            path = whole / "final" / group / f"seed-{seed}"
+            metrics = json.loads((path / "metrics.json").read_text())
+            with np.load(path / "predictions.npz", allow_pickle=False) as predictions:
+                logits, truth = predictions["logits"], predictions["labels"]
+            assert (logits.dtype, logits.shape) == (np.float32, (360, 10))
+            assert metrics["accuracy"] == pytest.approx((logits.argmax(axis=1) == truth).mean())
+            labels.append(truth)
+            history = pd.read_csv(path / "history.csv")
+            assert len(history) == metrics["epochs"]
+            model = ARCHITECTURES[metrics["arch"]].build(10, 0.0)
+            model.load_state_dict(load_file(path / "model.safetensors"))
+            mean, deviation = (np.float32(metrics["normalisation"][key]) for key in ("mean", "deviation"))
+            images = DeviceImages(test.images, ChannelStatistics(mean, deviation), torch.device("cpu"))
+            again = predict_logits(model, images, torch.arange(40), study["config"]["precision"]).numpy()
+            np.testing.assert_allclose(again, logits[:40], rtol=1e-2, atol=1e-2)
+    assert all((other == labels[0]).all() for other in labels)
+
+
+def test_a_network_that_learned_nothing_is_named(whole: Path) -> None:
+    page = (whole / "report" / "report.html").read_text()
+    named, _, said = page.partition("learned almost nothing, so the comparison says little: ")[2].partition(". They")
+    assert "MobileNet-like, baseline" in named
+    assert "better than giving every image the same answer, which is right for 10.3 %" in said
+
+
+def test_baseline_rerun(whole: Path, programs: Programs, tmp_path: Path) -> None:
+    """Two runs at a time give the same weights as one."""
+    arguments = [*BUDGET, "--name", "baseline", "--baseline", "--archs", "mobilenet", "--concurrency", "2"]
+    done = programs.run_study(arguments, tmp_path, DOCUMENTED_NETWORKS)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results" / "baseline"
+    assert {path.name for path in folder.iterdir()} == {"study.json", "tune", "final", "report"}
+    summary = json.loads((folder / "report" / "summary.json").read_text())
+    assert list(summary["groups"]) == ["mobilenet-baseline"]
+    assert "optuna-dashboard" not in done.stdout
+    for seed in range(2):
+        path = Path("final", "mobilenet-baseline", f"seed-{seed}", "predictions.npz")
+        assert np.array_equal(np.load(folder / path)["logits"], np.load(whole / path)["logits"])
