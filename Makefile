@@ -23,8 +23,7 @@ lint: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
-# Tests are handed out one at a time, because some take a minute.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses=2
 
 test: lint
 	@$(PYTEST) -m "not slow"

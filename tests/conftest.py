@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 import models.precision
 from tests.processes import PRECISION, Programs
@@ -23,6 +24,24 @@ STUDIES = ("documented", "undisturbed", "resumed", "programs")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that run whole studies first, so that no test process waits long for another's last test."""
     items.sort(key=lambda item: not set(getattr(item, "fixturenames", ())).intersection(STUDIES))
+
+
+# Files whose tests look at one study or one wheel: one test process runs all of them.
+TOGETHER = ("tests/study/test_whole_study.py", "tests/study/test_documented_networks.py", "tests/test_wheel.py")
+
+
+class Scheduler(LoadScopeScheduling):
+    """Hands out tests one at a time, because some take a minute, and the files of TOGETHER as a whole."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduler:
+    """Give the tests to this project's scheduler if there are several test processes."""
+    return Scheduler(config, log)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ SMALL = (*BUDGET, "--archs", "tiny", "small")
 # A program that takes longer than this hangs. No machine is so slow.
 HANGS_AFTER = 1100.0
 TEMPORARY = Path("/tmp")
+# The environment variable that tells tests/programs/own_networks.py of a gate.
+GATE = "FAIRVERDICT_TEST_GATE"
 _MARK = "FAIRVERDICT_TEST"
 
 

@@ -16,7 +16,7 @@ PACKAGES = ("models", "study", "analysis", "benchmarks")
 # The wheel is run without the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
-pytestmark = [pytest.mark.wheel, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.wheel
 
 
 def _run(command: Sequence[str | Path], cwd: Path) -> str:
@@ -49,6 +49,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in held} == {*PACKAGES, "fairverdict-0.1.0.dist-info"}
 
 
+@pytest.mark.slow
 def test_a_study_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     environment, folder = tmp_path / "environment", tmp_path / "folder"
     folder.mkdir()

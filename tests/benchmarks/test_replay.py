@@ -206,6 +206,7 @@ def test_optuna_chooses_among_the_trials_it_did_not_prune() -> None:
 # --- the commands
 
 
+@pytest.mark.slow
 def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _table().to_csv(tmp_path / "curves.csv", index=False)
     target = tmp_path / "rows.json"
@@ -223,6 +224,7 @@ def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFix
     assert "alexnet: target" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_curves_of_few_images_move_this_projects_first_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On 128 of them, with a step an epoch, no rung lies below the cap: nothing is stopped."""
     table = _table()
@@ -239,6 +241,7 @@ def test_curves_of_few_images_move_this_projects_first_rung(tmp_path: Path, caps
     assert epochs["128"][search.REFERENCE] == epochs["12800"][search.REFERENCE]
 
 
+@pytest.mark.slow
 def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "curves.csv"
     small = ["--train-images", "150", "--validation-images", "50", "--max-epochs", "1"]

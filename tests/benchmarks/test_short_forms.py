@@ -13,6 +13,7 @@ from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Sett
 from models.networks.registry import ARCHITECTURES
 
 
+@pytest.mark.slow
 def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert calibration.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -66,6 +67,7 @@ def test_a_network_of_few_errors_is_behind_by_the_difference() -> None:
     assert (~b).any(axis=0).mean() == pytest.approx(0.02 / 0.9, abs=0.002)
 
 
+@pytest.mark.slow
 def test_agreement_compares_both_loops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = tmp_path / "rows.json"
     assert agreement.main(["--train-size", "300", "--epochs", "1", "--seeds", "1", "--json", str(rows)]) == 0
@@ -73,6 +75,7 @@ def test_agreement_compares_both_loops(tmp_path: Path, capsys: pytest.CaptureFix
     assert "plain fp32 loop" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = tmp_path / "rows.json"
     assert throughput.main(["--quick", "--json", str(rows)]) == 0
@@ -83,6 +86,7 @@ def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "plain PyTorch" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_operations_account_for_a_step(arch: str) -> None:
     parts = operations.measure(arch, threads=1, steps=1, rounds=3)
@@ -107,6 +111,7 @@ def test_the_limits_count_what_a_step_must_do() -> None:
     assert limits.bytes_moved("mobilenet", "fp32") == 2 * limits.bytes_moved("mobilenet", "bf16")
 
 
+@pytest.mark.slow
 def test_concurrency_times_every_division(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = tmp_path / "rows.json"
     assert concurrency.main(["--quick", "--json", str(rows)]) == 0
@@ -117,6 +122,7 @@ def test_concurrency_times_every_division(tmp_path: Path, capsys: pytest.Capture
     assert "(automatic)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "rows.json"
     assert overhead.main(["--quick", "--json", str(target)]) == 0
@@ -133,6 +139,7 @@ def test_overhead_accounts_for_the_whole_of_a_study(tmp_path: Path, capsys: pyte
     assert "From the command to the first training step" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert scale.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())

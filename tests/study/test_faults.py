@@ -17,8 +17,7 @@ from study.search.ledger import Ledger
 from study.settings.config import StudyConfig
 from study.storage.claim import held, mend
 from tests.pace import within
-from tests.processes import SMALL, Gate, Program, Programs, assert_same_results
-from tests.programs.own_networks import GATE
+from tests.processes import GATE, SMALL, Gate, Program, Programs, assert_same_results
 from tests.study.conftest import Finished
 from tests.study.faults import events, flip
 

@@ -56,6 +56,7 @@ def test_it_tells_the_story_of_the_example(tmp_path: Path, monkeypatch: pytest.M
     assert "nothing to show" not in shown(notebook)
 
 
+@pytest.mark.slow
 def test_without_a_name_it_opens_the_newest_study_even_an_unfinished_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ def _cut(lines: list[bytes], data: st.DataObject) -> list[bytes]:
     return lines[: data.draw(st.integers(1, len(lines)), "lines")]
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_a_damaged_byte_costs_only_the_trials_of_its_line(data: st.DataObject) -> None:
     lines = _cut(_whole().splitlines(keepends=True), data)
@@ -97,7 +97,7 @@ def test_a_damaged_byte_costs_only_the_trials_of_its_line(data: st.DataObject) -
     _check(before, damaged, set().union(*map(_trials_of, hit)))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=30)
 @given(st.data())
 def test_lost_lines_cost_only_their_trials(data: st.DataObject) -> None:
     lines = _cut(_whole().splitlines(keepends=True), data)
@@ -107,7 +107,7 @@ def test_lost_lines_cost_only_their_trials(data: st.DataObject) -> None:
     _check(b"".join(lines), b"".join([*lines[:first], *lines[first + count :]]), set().union(*map(_trials_of, lost)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.data())
 def test_a_zeroed_block_costs_only_its_trials(data: st.DataObject) -> None:
     before = _whole()
