@@ -25,6 +25,7 @@ BASELINES = ["alexnet-baseline", "mobilenet-baseline"]
 NASTY = "<script>alert(1)</script>"
 
 
+@pytest.mark.slow
 def test_names_are_text(tmp_path: Path) -> None:
     titles = {"one": NASTY, "two": "$x_1$ & co", "three": "Three"}
     folder = write_example(

@@ -72,9 +72,9 @@ def torchs(images: Tensor, norm: nn.BatchNorm2d, side: int) -> Tensor:
         ((4, 64, 8, 8), 2),
         ((2, 192, 6, 10), 2),
         ((3, 16, 8, 4), 4),
-        ((2, 64, 16, 8), 8),
+        pytest.param((2, 64, 16, 8), 8, marks=pytest.mark.slow),
         ((2, 80, 7, 9), 1),
-        pytest.param((40, 16, 32, 32), 1, id="many programs share a sum"),
+        pytest.param((40, 16, 32, 32), 1, id="many programs share a sum", marks=pytest.mark.slow),
     ],
 )
 def test_normalises_and_pools_as_torch_does(

@@ -102,6 +102,7 @@ def _busy_machine() -> Iterator[None]:
             burner.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision", "n_threads"),
     [("alexnet", "fp32", 2), ("alexnet", "bf16", 1), ("mobilenet", "fp32", 1), ("mobilenet", "bf16", 2)],
