@@ -21,6 +21,8 @@ os.environ.update(
             "RAY_USAGE_STATS_ENABLED": "0",
             # A task that runs out of memory would be tried again for ever.
             "RAY_task_oom_retries": "2",
+            # Workers keep the driver's own niceness; Ray would add 15, and they would hardly advance on a busy machine.
+            "RAY_worker_niceness": "0",
             # The study reports the failures of workers itself.
             "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
             # Tasks that take no GPU see none.

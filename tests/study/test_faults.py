@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 
 from analysis.results.optuna_database import open_database
@@ -146,6 +147,8 @@ def test_killed_workers_go_on_and_nobody_else_notices(
     study = programs.study([*SMALL, "--name", "workers"], tmp_path)
     gate.let_train_until(study, lambda: events(folder, "epoch") >= 2)
     assert_only_loopback(study)
+    own = psutil.Process(study.process.pid).nice()
+    assert [worker.nice() for worker in study.workers("ray::ImplicitFunc")] == [own], "`nice` decides, not Ray"
     for worker in study.workers("ray::ImplicitFunc"):
         worker.kill()
     refused = programs.run_study(["--resume", "--name", "workers"], tmp_path)
