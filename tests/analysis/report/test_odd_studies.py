@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from analysis.verdict.caveat_sentences import caveats
 
 from analysis.figures.catalogue import PARTS, study_pictures
 from analysis.report.__main__ import main
@@ -15,7 +16,6 @@ from analysis.report.digest import verdict_digest
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import load_results
 from analysis.results.run_folders import FinalRun
-from analysis.verdict.caveat_sentences import caveats
 from analysis.verdict.summary import summarise
 from tests.analysis.drawn import texts
 from tests.analysis.example_study import write_example

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.verdict.caveat_sentences import caveats
 
 from analysis.report.digest import verdict_digest
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import Group, StudyResults, load_results
 from analysis.statistics.comparison import compare
 from analysis.statistics.search_progress import best_score
-from analysis.verdict.caveat_sentences import caveats
 from analysis.verdict.comparisons import (
     TUNED_FAMILY,
     make_comparisons,
