@@ -10,9 +10,8 @@ from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import Comparison, compare, holm
 from analysis.statistics.two_way_layout import CONFIDENCE
 from analysis.verdict.caveats.counts import beats_constant
-from analysis.verdict.caveats.sentences import order_at_equal_epochs
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
-from analysis.verdict.wording import describe, diverged, side_title
+from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, side_title
 
 TUNED_FAMILY = "tuned networks"
 TUNING_FAMILY = "tuned against its baseline"

@@ -10,6 +10,7 @@ import numpy as np
 from analysis.numbers import percent
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, Comparison
+from analysis.statistics.search_progress import best_score
 from analysis.verdict.summary_json import Interval
 
 # At most 6 decimals, because a smaller distance from a landmark is rounding of the computer.
@@ -164,6 +165,26 @@ def diverged(sides: dict[str, Group], seeds: list[int]) -> str:
             runs = f"{count} of the {len(seeds)} runs" if len(seeds) > 1 else "The run"
             sentences += f" {runs} of {title} diverged and still {'count' if count > 1 else 'counts'}."
     return sentences
+
+
+def order_at_equal_epochs(results: StudyResults) -> str:
+    """Say so if the order of the best search scores changes at the smaller search's total of epochs."""
+    totals = {arch: len(results.history_of(arch)) for arch in results.architectures}
+    if len(totals) != 2 or not all(totals.values()):
+        return ""
+    (a, title_a), (b, title_b) = results.architectures.items()
+    cut = min(totals.values())
+    whole_a, whole_b = (best_score(results.history_of(arch)) for arch in (a, b))
+    equal_a, equal_b = (best_score(results.history_of(arch), cut) for arch in (a, b))
+    if whole_a is None or whole_b is None or equal_a is None or equal_b is None:
+        return ""
+    if np.sign(whole_a - whole_b) == np.sign(equal_a - equal_b):
+        return ""
+    return (
+        f"The searches of {title_a} and {title_b} spent {totals[a]} and {totals[b]} epochs. After {cut} epochs each,"
+        f" the order of their best validation scores is different: {percent(equal_a, 2)} and {percent(equal_b, 2)} %,"
+        f" but {percent(whole_a, 2)} and {percent(whole_b, 2)} % at the end."
+    )
 
 
 def side_title(results: StudyResults, name: str) -> str:

@@ -6,12 +6,9 @@ result if it makes a number less sure. Everything else is for information.
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from analysis.numbers import listed, percent, share
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_SEEDS, MARGIN
-from analysis.statistics.search_progress import best_score
 from analysis.verdict.caveats.counts import (
     FEW_IMAGES,
     at_edges,
@@ -29,6 +26,7 @@ from analysis.verdict.caveats.counts import (
     unseen_mishaps,
 )
 from analysis.verdict.summary_json import Caveat, Grade
+from analysis.verdict.wording import order_at_equal_epochs
 
 # At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
 MOST_NAMED = 5
@@ -137,26 +135,6 @@ def _search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
             f" {images:,} validation images, with a standard error of up to {percent(error)} points."
         )
         yield Caveat(grade=Grade.WEAKENS, text=text)
-
-
-def order_at_equal_epochs(results: StudyResults) -> str:
-    """Say so if the order of the best search scores changes at the smaller search's total of epochs."""
-    totals = {arch: len(results.history_of(arch)) for arch in results.architectures}
-    if len(totals) != 2 or not all(totals.values()):
-        return ""
-    (a, title_a), (b, title_b) = results.architectures.items()
-    cut = min(totals.values())
-    whole_a, whole_b = (best_score(results.history_of(arch)) for arch in (a, b))
-    equal_a, equal_b = (best_score(results.history_of(arch), cut) for arch in (a, b))
-    if whole_a is None or whole_b is None or equal_a is None or equal_b is None:
-        return ""
-    if np.sign(whole_a - whole_b) == np.sign(equal_a - equal_b):
-        return ""
-    return (
-        f"The searches of {title_a} and {title_b} spent {totals[a]} and {totals[b]} epochs. After {cut} epochs each,"
-        f" the order of their best validation scores is different: {percent(equal_a, 2)} and {percent(equal_b, 2)} %,"
-        f" but {percent(whole_a, 2)} and {percent(whole_b, 2)} % at the end."
-    )
 
 
 def _trials(results: StudyResults) -> Iterator[Caveat]:
