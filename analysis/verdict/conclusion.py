@@ -106,7 +106,8 @@ def _accuracies(groups: list[GroupSummary], titles: list[str], row: ComparisonRo
     means = [_mean(group, row) for group in groups[:2]] + [group.accuracy.mean for group in groups[2:]]
     difference = decimals_of_difference(row.difference.mean, row.difference.ci95, row.margin)
     digits = max(difference, decimals(row.difference.ci95, means, (0, 1)))
-    shown = [f"{title} {percent(mean, digits)} %" for title, mean in zip(titles, means, strict=True)]
+    ranked = sorted(zip(means, titles, strict=True), key=lambda pair: pair[0], reverse=True)
+    shown = [f"{title} {percent(mean, digits)} %" for mean, title in ranked]
     between = f"The two best are {titles[0]} and {titles[1]}. " if len(groups) > 2 else ""
     return f"Test accuracy: {', '.join(shown)}. {between}{row.difference_text}"
 

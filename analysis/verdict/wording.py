@@ -89,7 +89,8 @@ def _lead(comparison: Comparison, ahead: str) -> str:
     sign = 1 if comparison.mean >= 0 else -1
     # A zero is added because a number may be -0.0.
     limits = [percent(limit + 0.0, digits) for limit in sorted(sign * limit for limit in known(comparison.ci95))]
-    lead = f"{ahead} is {percent(abs(comparison.mean), digits)} percentage points ahead"
+    points = percent(abs(comparison.mean), digits)
+    lead = f"{ahead} is {points} percentage point{'' if points == '1' else 's'} ahead"
     interval = f" (95 % interval {' to '.join(limits)})" if limits else ""
     return (lead if comparison.mean else "Both are equally accurate") + interval
 

@@ -45,8 +45,8 @@ def caveats(results: StudyResults, winner: str | None) -> list[Caveat]:
         winner: the name of the network that the verdict calls better, if there is one.
     """
     found = [
-        *_learning(results),
         *_few_seeds(results),
+        *_learning(results),
         *_cap(results, winner),
         *_search(results, winner),
         *_trials(results),
@@ -61,7 +61,7 @@ def caveats(results: StudyResults, winner: str | None) -> list[Caveat]:
 def _learning(results: StudyResults) -> Iterator[Caveat]:
     if deciding := [group for group in deciding_groups(results.groups) if not beats_constant(group)]:
         titles = [results.architectures[group.arch] for group in deciding]
-        yield _grave(_nothing_learned(titles, deciding[0]), f"but {listed(titles)} learned almost nothing")
+        yield _grave(_nothing_learned(titles, deciding[0]), f"but {listed(titles)} may have learned nothing")
     if others := [group for group in other_groups(results.groups) if not beats_constant(group)]:
         text = _nothing_learned([group.title for group in others], others[0])
         yield Caveat(grade=Grade.WEAKENS, text=text)
@@ -69,7 +69,7 @@ def _learning(results: StudyResults) -> Iterator[Caveat]:
 
 def _nothing_learned(titles: list[str], group: Group) -> str:
     return (
-        f"{listed(titles)} learned almost nothing. {'They are' if len(titles) > 1 else 'It is'} not shown to beat the"
+        f"{listed(titles)} may have learned nothing. {'They are' if len(titles) > 1 else 'It is'} not shown to beat the"
         f" same answer for every image, which is right for {percent(constant_share(group))} % of the images."
     )
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.verdict.caveats.sentences import caveats
 
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import Group, StudyResults, load_results
 from analysis.statistics.comparison import compare
 from analysis.statistics.search_progress import best_score
+from analysis.verdict.caveats.sentences import caveats
 from analysis.verdict.comparisons import (
     TUNED_FAMILY,
     make_comparisons,
@@ -96,7 +96,7 @@ def test_runs_that_are_all_alike_have_no_correlation_and_no_leader(results: Stud
     assert pair.seed_correlation is None
     right = np.ones((6, 300), bool)
     text = describe(compare(right, right), "A", "B", 6).text
-    assert "Both are equally accurate (95 % interval −1 to 1), and" in text
+    assert "Both are equally accurate (95 % interval \N{MINUS SIGN}1 to 1), and" in text
     assert "ahead" not in text
 
 
