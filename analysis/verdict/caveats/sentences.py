@@ -32,8 +32,7 @@ from analysis.verdict.wording import order_at_equal_epochs
 MOST_NAMED = 5
 # At most this standard error of a trial's score goes without a sentence: the error on 400 images.
 LARGE_ERROR = 0.025
-# At least this share of a network's runs has to be cut short by the cap, or else more training changes too little to
-# overturn the result.
+# At least half of a network's runs have to be cut short to overturn a result, because then they decide its mean.
 CUT_SHORT = 0.5
 
 
