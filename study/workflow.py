@@ -4,7 +4,6 @@ This module and study/stages.py are the composition root: they alone know every 
 """
 
 import logging
-import shlex
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +15,8 @@ import optuna
 import ray
 import torch
 from rich.console import Console
+from rich.text import Text
 
-from analysis.report.terminal import comparison
 from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.plans import (
@@ -200,8 +199,7 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
     """Build the report and say where it is. Return 1 if a run failed or no run succeeded."""
     # Here, because Matplotlib and SciPy would delay the study's first step.
     from analysis.report.build import build_report
-    from analysis.report.digest import comparison_digest, verdict_digest
-    from analysis.verdict.caveat_sentences import caveats
+    from analysis.report.terminal import closing, comparison
     from analysis.verdict.summary import summarise
 
     for failure in failures:
@@ -213,16 +211,10 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
         if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
             say_error(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
     console.print(comparison(summary))
-    for line in (verdict_digest(results, summary).text, *comparison_digest(results, summary).pairs):
+    for line in closing(summary, report, folder.optuna if folder.optuna.exists() else None):
         _say(console, line)
-    if weaknesses := len(caveats(results)):
-        _say(console, f"The report lists {weaknesses} limit{'s' * (weaknesses > 1)} of this result.")
-    if folder.optuna.exists():
-        database = f"sqlite:///{folder.optuna.absolute()}"
-        _say(console, f"Search in a browser: optuna-dashboard {shlex.quote(database)}")
-    _say(console, f"Report: {report.absolute()}")
     return 1 if failures or not summary.groups else 0
 
 
-def _say(console: Console, line: str) -> None:
+def _say(console: Console, line: str | Text) -> None:
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -17,7 +17,6 @@ from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.statistics.importance import read_importances
 from analysis.verdict.best_weights import weights_to_ship
-from analysis.verdict.caveat_sentences import caveats
 from analysis.verdict.summary import comparison_table, summarise
 from analysis.verdict.summary_json import Summary
 
@@ -53,9 +52,9 @@ def build_report(folder: StudyFolder) -> Path:
         missing=digest.missing_parts(results),
         resumed=digest.resumed_sessions(results.study),
         diverged=digest.diverged_runs(results),
-        verdict=digest.verdict_digest(results, summary),
+        verdict=digest.verdict_digest(summary),
         comparisons=digest.comparison_digest(results, summary),
-        caveats=caveats(results),
+        caveats=summary.caveats,
         searched=digest.searched(results.study),
         rungs=search_tables.study_rungs(results.study),
     )

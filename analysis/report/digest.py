@@ -1,6 +1,5 @@
 """The sentences of a report, from a study's results."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +7,8 @@ from analysis.numbers import listed, number
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_json import Range, Study
 from analysis.statistics.calls import Call
-from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY, overall_winner
-from analysis.verdict.summary_json import Summary
+from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
+from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
 
 _ENVIRONMENT = {
@@ -36,10 +35,25 @@ class ResumedSession:
 
 @dataclass(frozen=True)
 class VerdictBox:
-    """Holds the box at the top of the report. `call` is None if there is no verdict."""
+    """Holds the box at the top of the report. The notebook and the terminal show the same sentences.
+
+    Attributes:
+        call: the call; None if there is no verdict.
+        title: the call with the gravest limit that could overturn it.
+        headline: the winner, or that none is shown.
+        numbers: the accuracies and the price, each if it is known.
+        doubts: the limits that could overturn the result, each with its grade.
+    """
 
     call: Call | None
-    text: str
+    title: str
+    headline: str
+    numbers: list[str]
+    doubts: list[str]
+
+    def lines(self) -> list[str]:
+        """Return the box as paragraphs. The title is left out if there is no call."""
+        return [*([f"{self.title}."] if self.call else []), self.headline, *self.numbers, *self.doubts]
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class ComparisonTexts:
     """Sentences about the comparisons.
 
     Attributes:
-        pairs: a description of each pair of tuned networks, if there is no verdict that says it.
+        pairs: a description of each pair of tuned networks.
         tuning: a sentence for each network that says if tuning helped.
         left_out: the seeds that only one side of a comparison has.
     """
@@ -111,37 +125,20 @@ def searched(study: Study) -> list[str]:
     return said
 
 
-def verdict_digest(results: StudyResults, summary: Summary) -> VerdictBox:
+def verdict_digest(summary: Summary) -> VerdictBox:
     """Return the verdict, or the reason why there is none."""
-    if summary.verdict:
-        return VerdictBox(summary.verdict.call, summary.verdict.text)
-    count = len(results.architectures)
-    if results.study.config.baseline:
-        text = "There is no verdict: nothing was tuned."
-    elif count == 1:
-        text = "There is no verdict with 1 network."
-    elif count > 2:
-        text = f"{_pairs_compared(results, summary)} There is no single verdict with {count} networks."
-    else:
-        tuned = sum(group.variant == "tuned" for group in results.groups.values())
-        text = "There is no verdict: " + (
-            "no seed has a final run of both tuned networks."
-            if tuned == count
-            else "final runs of both tuned networks are needed."
-        )
-    return VerdictBox(None, text)
+    return VerdictBox(
+        call=summary.call,
+        title=f"Verdict: {summary.label}" if summary.label else "Verdict",
+        headline=summary.headline or "",
+        numbers=[sentence for sentence in (summary.accuracies, summary.price) if sentence],
+        doubts=[graded(caveat) for caveat in summary.caveats if caveat.text in summary.doubt],
+    )
 
 
-def _pairs_compared(results: StudyResults, summary: Summary) -> str:
-    pairs = math.comb(len(results.architectures), 2)
-    compared = sum(row.family == TUNED_FAMILY for row in summary.comparisons)
-    if compared == pairs:
-        winner = overall_winner(results, summary.comparisons)
-        if winner is None:
-            return "No network is better than every other on all planned seeds. Every pair is compared below."
-        return f"{results.architectures[winner]} is better than each of the others. Every pair is compared below."
-    number_compared = f"Only {compared}" if compared else "None"
-    return f"{number_compared} of the {pairs} pairs can be compared, because final runs are missing."
+def graded(caveat: Caveat) -> str:
+    """Write a limit of the result with its grade in words."""
+    return f"{caveat.grade.words}: {caveat.text}"
 
 
 def comparison_digest(results: StudyResults, summary: Summary) -> ComparisonTexts:
@@ -162,8 +159,9 @@ def comparison_digest(results: StudyResults, summary: Summary) -> ComparisonText
                 f" {'seeds' if several else 'seed'} {listed(row.seeds_left_out)} left out, because only one of the two"
                 f" has {'them' if several else 'it'}."
             )
+    pairs = [row.text for row in summary.comparisons if row.family == TUNED_FAMILY]
     return ComparisonTexts(
-        pairs=[] if summary.verdict else [row.text for row in summary.comparisons if row.family == TUNED_FAMILY],
+        pairs=[summary.verdict.text] if summary.verdict else pairs,
         tuning=[row.text for row in summary.comparisons if row.family == TUNING_FAMILY] + unchanged,
         left_out=left_out,
     )

@@ -10,7 +10,7 @@ from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
 from analysis.report.tables import Remark, Table, percent_column
 from analysis.results.load import StudyResults
 from analysis.verdict.best_weights import BestWeights
-from analysis.verdict.summary_json import Summary
+from analysis.verdict.summary_json import Caveat, Summary
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Page:
     diverged: list[str]
     verdict: VerdictBox
     comparisons: ComparisonTexts
-    caveats: list[str]
+    caveats: list[Caveat]
     searched: list[str]
     rungs: list[int]
 

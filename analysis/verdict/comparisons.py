@@ -5,15 +5,13 @@ from itertools import combinations
 
 import numpy as np
 
-from analysis.numbers import percent
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import Comparison, compare, holm
-from analysis.statistics.search_progress import best_score
 from analysis.statistics.two_way_layout import CONFIDENCE
-from analysis.verdict.caveats import beats_constant
+from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
-from analysis.verdict.wording import describe, diverged, side_title
+from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, side_title
 
 TUNED_FAMILY = "tuned networks"
 TUNING_FAMILY = "tuned against its baseline"
@@ -57,10 +55,10 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
     if len(results.architectures) != 2 or len(primary) != 1:
         return None
     (row,) = primary
-    scope = f" This holds for these two configurations and these {results.study.data.n_train:,} training images"
+    scope = f"This holds for these two configurations and these {results.study.data.n_train:,} training images"
     scope += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."
     planned = results.study.config.seeds
-    so_far = f" So far {len(row.seeds)} of the {planned} planned seeds are there." if len(row.seeds) < planned else ""
+    so_far = f"So far {len(row.seeds)} of the {planned} planned seeds are there." if len(row.seeds) < planned else ""
     return Verdict(
         winner=None if row.winner is None else results.groups[row.winner].arch,
         a=row.a,
@@ -72,7 +70,7 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
         margin=row.margin,
         seeds=row.seeds,
         planned_seeds=planned,
-        text=row.text + so_far + _order_at_equal_epochs(results) + scope,
+        text=" ".join(filter(None, (row.text, so_far, order_at_equal_epochs(results), scope))),
     )
 
 
@@ -119,7 +117,12 @@ def _row(
     results: StudyResults,
 ) -> ComparisonRow:
     correct_a, correct_b = _correct(a, b, seeds)
-    side_a, side_b = (side_title(results, group.name) for group in (a, b))
+    title_a, title_b = (side_title(results, group.name) for group in (a, b))
+    # A pair of tuned networks goes by the names of the networks.
+    sides = (
+        (results.architectures[a.arch], results.architectures[b.arch]) if a.variant == b.variant else (title_a, title_b)
+    )
+    description = describe(comparison, *sides, len(seeds))
     return ComparisonRow(
         family=family,
         a=a.name,
@@ -136,7 +139,9 @@ def _row(
         seeds=seeds,
         seeds_left_out=sorted(set(a.seeds) ^ set(b.seeds)),
         seed_correlation=_correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
-        text=describe(comparison, side_a, side_b, len(seeds)) + diverged({side_a: a, side_b: b}, seeds),
+        headline=description.headline,
+        difference_text=description.difference,
+        text=description.text + diverged({title_a: a, title_b: b}, seeds),
     )
 
 
@@ -145,23 +150,3 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     if len(a) < 3 or min(np.ptp(a), np.ptp(b)) < 1e-12:
         return None
     return float(np.corrcoef(a, b)[0, 1])
-
-
-def _order_at_equal_epochs(results: StudyResults) -> str:
-    """Say so if the order of the best search scores changes at the smaller search's total of epochs."""
-    totals = {arch: len(results.history_of(arch)) for arch in results.architectures}
-    if len(totals) != 2 or not all(totals.values()):
-        return ""
-    (a, title_a), (b, title_b) = results.architectures.items()
-    cut = min(totals.values())
-    whole_a, whole_b = (best_score(results.history_of(arch)) for arch in (a, b))
-    equal_a, equal_b = (best_score(results.history_of(arch), cut) for arch in (a, b))
-    if whole_a is None or whole_b is None or equal_a is None or equal_b is None:
-        return ""
-    if np.sign(whole_a - whole_b) == np.sign(equal_a - equal_b):
-        return ""
-    return (
-        f" The searches of {title_a} and {title_b} spent {totals[a]} and {totals[b]} epochs. After {cut} epochs each,"
-        f" the order of their best validation scores is different: {percent(equal_a, 2)} and {percent(equal_b, 2)} %,"
-        f" but {percent(whole_a, 2)} and {percent(whole_b, 2)} % at the end."
-    )

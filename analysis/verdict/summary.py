@@ -9,6 +9,7 @@ from analysis.results.load import Group, StudyResults
 from analysis.statistics.metrics import image_values
 from analysis.statistics.two_way_layout import proportion_interval
 from analysis.verdict.comparisons import make_comparisons, make_verdict
+from analysis.verdict.conclusion import conclude
 from analysis.verdict.summary_json import Budget, GroupSummary, Latency, Spread, Summary
 
 # Back-propagation multiplies twice as often as prediction: once for the weights, once for the activations.
@@ -16,15 +17,18 @@ TRAINING_PASSES = 3
 
 
 def summarise(results: StudyResults) -> Summary:
-    """Summarise a study: groups, verdict, comparisons, and the budget of the search.
+    """Summarise a study: the conclusion, groups, verdict, comparisons, and the budget of the search.
 
     Raises:
         UnusableStudy: if groups cannot be compared.
     """
     comparisons = make_comparisons(results)
+    verdict = make_verdict(results, comparisons)
+    groups = {name: _summarise_group(group, results) for name, group in results.groups.items()}
     return Summary(
-        groups={name: _summarise_group(group, results) for name, group in results.groups.items()},
-        verdict=make_verdict(results, comparisons),
+        **dict(conclude(results, groups, comparisons, verdict)),
+        groups=groups,
+        verdict=verdict,
         comparisons=comparisons,
         budget={arch: _budget(arch, results) for arch in results.architectures} if len(results.trials) else {},
     )

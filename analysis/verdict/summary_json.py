@@ -4,6 +4,7 @@ docs/summary.schema.json is this model as JSON Schema. Fractions are in [0, 1], 
 gives. A number that is not known is null. Keys that the model does not name are kept.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -67,7 +68,8 @@ class Difference(_Part):
 class ComparisonRow(_Part):
     """Describes a comparison of two groups, A and B.
 
-    `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family.
+    `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `headline` and
+    `difference_text` are parts of `text`.
     """
 
     family: str
@@ -85,6 +87,8 @@ class ComparisonRow(_Part):
     seeds: list[int]
     seeds_left_out: list[int]
     seed_correlation: Known
+    headline: str = ""
+    difference_text: str = ""
     text: str
 
 
@@ -117,7 +121,50 @@ class Budget(_Part):
     confirm_macs: int
 
 
-class Summary(_Part):
+class Grade(StrEnum):
+    """Says what a limit can do to a verdict, the gravest first."""
+
+    COULD_OVERTURN = "could overturn"
+    WEAKENS = "weakens"
+    FOR_INFORMATION = "for information"
+
+    @property
+    def words(self) -> str:
+        """Return the grade as people read it before the limit."""
+        return self.capitalize() + (" the result" if self != Grade.FOR_INFORMATION else "")
+
+
+class Caveat(_Part):
+    """Describes a limit of the verdict. `label` is its short form after the call: "but training was cut short"."""
+
+    grade: Grade
+    text: str
+    label: str | None = None
+
+
+class Conclusion(_Part):
+    """Holds the sentences that every reader sees first. The keys are missing in a study of an older version.
+
+    Attributes:
+        call: the call of the verdict. With more than two networks it says if one is better than every other.
+        label: the call, with the gravest limit that could overturn it.
+        headline: the winner, or that none is shown.
+        accuracies: the test accuracies, and the difference with its interval.
+        price: how much more time and how many more parameters one network needs than the other.
+        doubt: the gravest limits that could overturn the result, two at most.
+        caveats: every limit, the gravest first.
+    """
+
+    call: Call | None = None
+    label: str | None = None
+    headline: str | None = None
+    accuracies: str | None = None
+    price: str | None = None
+    doubt: list[str] = []
+    caveats: list[Caveat] = []
+
+
+class Summary(Conclusion):
     """Holds the contents of summary.json."""
 
     groups: dict[str, GroupSummary]

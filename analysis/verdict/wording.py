@@ -1,5 +1,8 @@
-"""The sentences about a comparison, and the names of its sides."""
+"""The sentences about a comparison, the rounding of their numbers, and the names of its sides."""
 
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,9 +10,27 @@ import numpy as np
 from analysis.numbers import percent
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, Comparison
+from analysis.statistics.search_progress import best_score
+from analysis.verdict.summary_json import Interval
+
+# At most 6 decimals, because a smaller distance from a landmark is rounding of the computer.
+MOST_DECIMALS = 6
 
 
-def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
+@dataclass(frozen=True)
+class Description:
+    """Describes a comparison: its headline, the difference in numbers, and what else there is to say."""
+
+    headline: str
+    difference: str
+    rest: str = ""
+
+    @property
+    def text(self) -> str:
+        return " ".join(filter(None, (self.headline, self.difference, self.rest)))
+
+
+def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> Description:
     """Describe a comparison in a few sentences.
 
     Args:
@@ -20,51 +41,41 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> str:
     """
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
-    distance = f"{points(abs(comparison.mean), comparison.margin)} percentage points"
     margin = f"the margin of {100 * comparison.margin:g} percentage points"
-    limits = interval(comparison)
-    lead = f"{ahead} is {distance} ahead" if comparison.mean else "both are equally accurate"
+    lead = _lead(comparison, ahead)
     nothing = f"No difference is shown between {a} and {b}"
+    several = "But the study makes several comparisons, and one of them looks like this by chance too easily (Holm)."
     match comparison.call, comparison.reason:
         case "better", _:
-            return (
-                f"{ahead} is better than {behind} by {distance} of test accuracy{limits}."
-                f" It wins {percent(wins, 0)} % of the paired runs."
-            )
+            won = f"It wins {percent(wins, 0)} % of the paired runs."
+            return Description(f"{ahead} is better than {behind}.", f"{lead}.", won)
         case "equivalent", _:
-            return f"{a} and {b} are equivalent: they differ by {distance} of test accuracy{limits}, within {margin}."
+            within = f"{lead}. The whole interval is within {margin}."
+            return Description(f"{a} and {b} are equivalent.", within)
         case _, "few seeds":
             seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
-            return (
-                f"{nothing}: {seeds} cannot show one, at least {LEAST_SEEDS} are needed. In these runs {lead}{limits}."
-            )
+            needed = f"At least {LEAST_SEEDS} seeds are needed."
+            return Description(f"{nothing}: {seeds} cannot show one.", f"{lead}.", needed)
         case _, "below the margin":
-            return (
-                f"No difference that matters is shown between {a} and {b}: {ahead} is {distance} ahead{limits}."
-                f" That is less than {margin}, but the interval reaches beyond the margin."
+            return Description(
+                f"No difference that matters is shown between {a} and {b}.",
+                f"{lead}. That is less than {margin}, but the interval reaches beyond the margin.",
             )
         case _, "wins too few runs":
-            return (
-                f"{nothing}: {ahead} is {distance} ahead on average{limits}, but it wins only {percent(wins, 0)} % of"
-                f" the paired runs. At least {percent(LEAST_PROBABILITY, 0)} % are needed."
+            return Description(
+                f"{nothing}.",
+                f"{lead}, but wins only {percent(wins, 0)} % of the paired runs. At least"
+                f" {percent(LEAST_PROBABILITY, 0)} % are needed.",
             )
         case _, "several comparisons" if _lies_inside(comparison):
-            return (
-                f"It is not shown that {a} and {b} are equivalent: they differ by {distance} of test accuracy{limits},"
-                f" within {margin}. But the study makes several comparisons, and one of them looks like this by chance"
-                " too easily (Holm)."
-            )
+            within = f"{lead}. The whole interval is within {margin}."
+            return Description(f"It is not shown that {a} and {b} are equivalent.", f"{within} {several}")
         case _, "several comparisons":
-            return (
-                f"{nothing}: {ahead} is {distance} ahead{limits}. But the study makes several comparisons, and one of"
-                " them looks like this by chance too easily (Holm)."
-            )
+            return Description(f"{nothing}.", f"{lead}. {several}")
         case _, "nothing learned":
-            return (
-                f"{nothing}: they differ by {distance} of test accuracy{limits}, but neither is shown to be better than"
-                " giving every image the same answer."
-            )
-    return f"{nothing}: {lead}{limits}, and the interval includes 0." + seeds_needed(comparison, ahead, wins)
+            return Description(f"{nothing}: neither is shown to beat the same answer for every image.", f"{lead}.")
+    included = f"{lead}, and the interval includes 0."
+    return Description(f"{nothing}.", included, seeds_needed(comparison, ahead, wins))
 
 
 def _lies_inside(comparison: Comparison) -> bool:
@@ -72,28 +83,46 @@ def _lies_inside(comparison: Comparison) -> bool:
     return -comparison.margin < low and high < comparison.margin
 
 
-def points(advantage: float, margin: float) -> str:
-    """Write percentage points with two decimals, or with more to show on which side of 0 and of the margin they lie.
+def _lead(comparison: Comparison, ahead: str) -> str:
+    """Write how far the leader is ahead, with the interval in brackets; no interval with one seed."""
+    digits = decimals_of_difference(comparison.mean, comparison.ci95, comparison.margin)
+    sign = 1 if comparison.mean >= 0 else -1
+    # A zero is added because a number may be -0.0.
+    limits = [percent(limit + 0.0, digits) for limit in sorted(sign * limit for limit in known(comparison.ci95))]
+    points = percent(abs(comparison.mean), digits)
+    lead = f"{ahead} is {points} percentage point{'' if points == '1' else 's'} ahead"
+    interval = f" (95 % interval {' to '.join(limits)})" if limits else ""
+    return (lead if comparison.mean else "Both are equally accurate") + interval
+
+
+def decimals_of_difference(mean: float, ci95: Interval, margin: float) -> int:
+    """Return with how many decimals of a percentage point to write a difference and its interval."""
+    return decimals(ci95, [mean, *known(ci95)], (-margin, 0, margin))
+
+
+def decimals(ci95: Interval, numbers: Iterable[float], landmarks: Sequence[float]) -> int:
+    """Return with how many decimals to write percentages: as many as the interval supports.
+
+    The last decimal is the first significant digit of the half-width. There are more if a number would otherwise seem
+    to lie on another side of a landmark.
 
     Args:
-        advantage: difference in accuracy, in [0, 1].
-        margin: the difference that matters, in [0, 1].
+        ci95: the interval, in [-1, 1]. Without one (None or NaN) there is one decimal.
+        numbers: the numbers to write, in [-1, 1].
+        landmarks: the numbers that the reader compares them with, such as 0 and the margin, in [-1, 1].
     """
-    for decimals in range(2, 12):
-        shown = f"{100 * advantage:.{decimals}f}"
-        if (float(shown) > 0) == (advantage > 0) and (float(shown) < 100 * margin) == (advantage < margin):
-            break
-    return shown
+    width = np.ptp(known(ci95)) if known(ci95) else 0
+    least = max(0, -math.floor(math.log10(50 * width))) if width else 1
+    pairs = [(100 * number, 100 * landmark) for number in numbers for landmark in landmarks]
+    for digits in range(least, MOST_DECIMALS + 1):
+        if all(np.sign(round(number, digits) - landmark) == np.sign(number - landmark) for number, landmark in pairs):
+            return digits
+    return least
 
 
-def interval(comparison: Comparison) -> str:
-    """Write the interval of the leader's advantage in percentage points, in brackets; nothing with one seed."""
-    low, high = comparison.ci95
-    if np.isnan(low):
-        return ""
-    if comparison.mean < 0:
-        low, high = -high, -low
-    return f" (95 % interval {100 * low:.2f} to {100 * high:.2f})"
+def known(limits: Interval) -> list[float]:
+    """Return the limits of an interval; none if they are not known."""
+    return [limit for limit in limits if limit is not None and not math.isnan(limit)]
 
 
 def seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
@@ -109,19 +138,19 @@ def seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
     if comparison.seeds_needed is None:
         images = f"{float(f'{comparison.images_needed:.2g}'):,.0f}"
         return (
-            " If the true difference is this large, no number of seeds shows it on this test set. About"
+            "If the true difference is this large, no number of seeds shows it on this test set. About"
             f" {images} test images and very many seeds are needed."
         )
     # If the expected half-width is the difference, the interval excludes 0 in every other study.
     chance = f"{comparison.seeds_needed} seeds give an even chance that the interval excludes 0"
     if abs(comparison.mean) < comparison.margin:
-        return f" If the true difference is this small, {chance}. But a difference this small does not matter."
+        return f"If the true difference is this small, {chance}. But a difference this small does not matter."
     if wins < LEAST_PROBABILITY:
         return (
-            f" If the true difference is this large, {chance}. But {ahead} wins only {percent(wins, 0)} % of the paired"
+            f"If the true difference is this large, {chance}. But {ahead} wins only {percent(wins, 0)} % of the paired"
             f" runs, and it is not called better below {percent(LEAST_PROBABILITY, 0)} %."
         )
-    return f" If the true difference is this large, {chance}."
+    return f"If the true difference is this large, {chance}."
 
 
 def diverged(sides: dict[str, Group], seeds: list[int]) -> str:
@@ -137,6 +166,26 @@ def diverged(sides: dict[str, Group], seeds: list[int]) -> str:
             runs = f"{count} of the {len(seeds)} runs" if len(seeds) > 1 else "The run"
             sentences += f" {runs} of {title} diverged and still {'count' if count > 1 else 'counts'}."
     return sentences
+
+
+def order_at_equal_epochs(results: StudyResults) -> str:
+    """Say so if the order of the best search scores changes at the smaller search's total of epochs."""
+    totals = {arch: len(results.history_of(arch)) for arch in results.architectures}
+    if len(totals) != 2 or not all(totals.values()):
+        return ""
+    (a, title_a), (b, title_b) = results.architectures.items()
+    cut = min(totals.values())
+    whole_a, whole_b = (best_score(results.history_of(arch)) for arch in (a, b))
+    equal_a, equal_b = (best_score(results.history_of(arch), cut) for arch in (a, b))
+    if whole_a is None or whole_b is None or equal_a is None or equal_b is None:
+        return ""
+    if np.sign(whole_a - whole_b) == np.sign(equal_a - equal_b):
+        return ""
+    return (
+        f"The searches of {title_a} and {title_b} spent {totals[a]} and {totals[b]} epochs. After {cut} epochs each,"
+        f" the order of their best validation scores is different: {percent(equal_a, 2)} and {percent(equal_b, 2)} %,"
+        f" but {percent(whole_a, 2)} and {percent(whole_b, 2)} % at the end."
+    )
 
 
 def side_title(results: StudyResults, name: str) -> str:

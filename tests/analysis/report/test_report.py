@@ -73,13 +73,19 @@ def test_every_comparison_is_a_row_and_the_verdict_is_on_top(folder: StudyFolder
         assert shown[4:6] == [f"{made[key]:.3f}" for key in ("p_value", "holm_p")]
         assert shown[6:] == [f"{100 * made['prob_better']:.0f}", f"{made['seed_correlation']:.2f}", "3"]
     shown = words(page)
-    assert f"Verdict: not shown {summary['verdict']['text']}" in shown
+    box = " ".join(summary[key] for key in ("label", "headline", "accuracies", "price"))
+    doubts = " ".join(f"Could overturn the result: {doubt}" for doubt in summary["doubt"])
+    assert f"Verdict: {box} {doubts} Limits of this result" in shown
+    assert summary["label"] == "not shown, because there are too few seeds"
+    assert shown.index("Every comparison") < shown.index(summary["verdict"]["text"])
+    assert re.search(r"<details[^>]*>(?:(?!</details>).)*comparisons-table", page, re.DOTALL), "statistics are folded"
     for made in summary["comparisons"][1:]:
         assert shown.index("Did tuning help?") < shown.index(made["text"])
     parts = [
         "Verdict:",
-        "Every comparison",
         "Limits of this result",
+        "Did tuning help?",
+        "Every comparison",
         "The evidence",
         "The search",
         "Budget of each network",
@@ -89,8 +95,11 @@ def test_every_comparison_is_a_row_and_the_verdict_is_on_top(folder: StudyFolder
 
 def test_caveats_are_said_beside_the_verdict(page: str) -> None:
     shown = words(page)
-    assert "12 of 12 (100 %) final runs" not in shown, "the run that diverged is not capped"
-    assert "The cap of 8 epochs ended 11 of 12 (92 %) final runs while they could still improve" in shown
+    cut = "The cap of 8 epochs ended 5 of 6 (83 %) tuned runs while they could still improve (AlexNet: 3 of 3,"
+    assert f"Could overturn the result: {cut} MobileNet-like: 2 of 3)" in shown
+    assert shown.count("Could overturn the result: 3 seeds are too few") == 2, "in the box and in the list"
+    assert "Weakens the result: The cap of 8 epochs ended 6 of 6 (100 %) baseline runs" in shown
+    assert "For information: Some trials" in shown
     assert re.search(r"Some trials scored below the baseline trial: \d of 5 ", shown)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.report.digest import verdict_digest
 from analysis.results.load import load_results
 from analysis.statistics.comparison import compare
 from analysis.verdict.comparisons import TUNED_FAMILY, make_comparisons, overall_winner
@@ -29,7 +28,7 @@ def test_better_stands_among_several_comparisons_or_is_not_shown(tmp_path: Path)
         assert (pair.reason == "several comparisons") == (call != "better")
         winner = "one" if call == "better" else None
         assert overall_winner(led, make_comparisons(led)) == winner
-        assert ("One is better than each of the others" in verdict_digest(led, summarise(led)).text) == bool(winner)
+        assert (summarise(led).headline == "One is better than each of the others.") == bool(winner)
     led = with_leads(results, {"one-tuned": 20, "two-tuned": 20})
     assert overall_winner(led, make_comparisons(led)) is None, "two of three are not told apart"
 

@@ -7,19 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.digest import verdict_digest
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import Group, StudyResults, load_results
 from analysis.statistics.comparison import compare
 from analysis.statistics.search_progress import best_score
-from analysis.verdict.caveat_sentences import caveats
+from analysis.verdict.caveats.sentences import caveats
 from analysis.verdict.comparisons import (
     TUNED_FAMILY,
     make_comparisons,
     make_verdict,
     overall_winner,
 )
-from analysis.verdict.summary_json import Summary
+from analysis.verdict.summary import summarise
 from analysis.verdict.wording import describe
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config, with_leads
@@ -78,15 +77,16 @@ def test_groups_without_a_common_seed_are_not_compared(results: StudyResults) ->
         ("mobilenet-tuned", "mobilenet-baseline"),
     ]
     assert make_verdict(results, rows) is None
-    without_verdict = Summary(groups={}, verdict=None, comparisons=rows, budget={})
-    said = verdict_digest(replace(results, groups=groups), without_verdict)
-    assert said.text == "There is no verdict: no seed has a final run of both tuned networks."
+    summary = summarise(replace(results, groups=groups))
+    assert summary.headline == "There is no verdict: no seed has a final run of both tuned networks."
+    assert summary.label is None
+    assert summary.accuracies is not None and summary.accuracies.count("95 % interval") == 2
 
 
 @pytest.mark.parametrize(("n_images", "is_said"), [(600, True), (601, False)])
 def test_a_test_set_too_small_for_equivalence_is_a_caveat(results: StudyResults, n_images: int, is_said: bool) -> None:
     led = with_leads(results, {}, n_images)
-    assert any(f"with {n_images} test images" in sentence for sentence in caveats(led)) == is_said
+    assert any(f"with {n_images} test images" in limit.text for limit in caveats(led, None)) == is_said
     call = compare(*(led.groups[name].correct() for name in ("alexnet-tuned", "mobilenet-tuned"))).call
     assert (call == "equivalent") != is_said
 
@@ -95,8 +95,8 @@ def test_runs_that_are_all_alike_have_no_correlation_and_no_leader(results: Stud
     pair = make_comparisons(with_leads(results, {}))[0]
     assert pair.seed_correlation is None
     right = np.ones((6, 300), bool)
-    text = describe(compare(right, right), "A", "B", 6)
-    assert "both are equally accurate (95 % interval -1.00 to 1.00)" in text
+    text = describe(compare(right, right), "A", "B", 6).text
+    assert "Both are equally accurate (95 % interval \N{MINUS SIGN}1 to 1), and" in text
     assert "ahead" not in text
 
 
@@ -109,7 +109,7 @@ def test_a_study_that_still_lacks_seeds_says_so_and_has_no_winner(results: Study
         verdict = make_verdict(shown, comparisons)
         assert verdict is not None and verdict.call == "better"
         assert (f"So far {planned} of the {2 * planned} planned seeds are there." in verdict.text) != is_whole
-        assert any(sentence.startswith("Some planned seeds") for sentence in caveats(shown)) != is_whole
+        assert any(limit.label == "but some seeds are not there yet" for limit in caveats(shown, None)) != is_whole
         assert overall_winner(shown, comparisons) == ("alexnet" if is_whole else None)
 
 
@@ -124,7 +124,7 @@ def test_networks_that_learned_nothing_are_not_called_equivalent(results: StudyR
         row = make_comparisons(alike)[0]
         assert (row.reason == "nothing learned") == (name == "alexnet-tuned"), "both have"
     assert row.call == "not shown"
-    assert "but neither is shown to be better than giving every image the same answer" in row.text
+    assert "MobileNet-like: neither is shown to beat the same answer for every image." in row.text
 
 
 def test_groups_with_other_test_images_are_refused(results: StudyResults) -> None:

@@ -10,15 +10,18 @@ import pytest
 from analysis.results.load import Group
 from analysis.results.run_folders import FinalRun
 from analysis.results.study_json import Choices, Data, Range, Search, Session, Study
-from analysis.verdict.caveats import (
+from analysis.verdict.caveats.counts import (
     FEW_IMAGES,
     AtEdge,
     BelowBaseline,
     CapShare,
     at_edges,
+    beats_constant,
     capped_runs,
+    constant_share,
+    deciding_groups,
     has_added_seeds,
-    no_better_than_constant,
+    other_groups,
     rare_answers,
     score_error,
     slow_calls,
@@ -49,9 +52,18 @@ def group(
 
 def test_a_run_is_capped_whose_best_epoch_lies_within_the_patience_of_the_cap() -> None:
     runs = (("COMPLETE", 50), ("COMPLETE", 46), ("COMPLETE", 45), ("STOPPED_EARLY", 12), ("DIVERGED", 49))
-    assert capped_runs(group(runs=runs), max_epochs=50, patience=5) == [CapShare("A", 5, 2)]
-    assert capped_runs(group(runs=runs, same_as="a-baseline"), 50, 5) == [], "runs are counted once"
-    assert capped_runs({}, 50, 5) == []
+    assert capped_runs(group(runs=runs).values(), max_epochs=50, patience=5) == [CapShare("a", 5, 2)]
+    assert capped_runs([], 50, 5) == []
+
+
+def test_tuned_groups_decide_and_their_runs_count_once() -> None:
+    tuned, baseline, same = group(), group("baseline"), group(same_as="a-baseline")
+    assert deciding_groups(baseline | tuned) == [*tuned.values()]
+    assert other_groups(baseline | tuned) == [*baseline.values()]
+    assert deciding_groups(baseline) == [*baseline.values()]
+    assert other_groups(baseline) == []
+    assert deciding_groups(baseline | same) == [*same.values()]
+    assert other_groups(baseline | same) == [], "these runs are the tuned ones"
 
 
 @pytest.mark.parametrize(
@@ -71,9 +83,9 @@ def test_what_one_answer_for_every_image_beats_is_said(right: tuple[int, ...], i
     for seed, count in enumerate(right):
         answers = np.where(np.arange(100) < count, labels, (labels + 1) % 3)
         made.append(FinalRun("a-tuned", seed, {}, pd.DataFrame(), np.eye(3)[answers], labels))
-    groups = {"a-tuned": Group("a-tuned", "A", "a", "tuned", {}, tuple(made))}
-    assert no_better_than_constant(groups) == (["A"] if is_said else [], 0.5)
-    assert no_better_than_constant({"a-tuned": replace(groups["a-tuned"], same_as="a-baseline")})[0] == []
+    tuned = Group("a-tuned", "A", "a", "tuned", {}, tuple(made))
+    assert beats_constant(tuned) != is_said
+    assert constant_share(tuned) == 0.5
 
 
 @pytest.mark.parametrize(

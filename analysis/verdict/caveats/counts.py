@@ -1,6 +1,6 @@
 """Counts what weakens a verdict and is in no interval: pure functions of a study's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ STEADY_RATIO = 3.0
 class CapShare:
     """Counts the runs of a group, and the runs that the cap on epochs ended while they could still improve."""
 
-    title: str
+    arch: str
     runs: int
     capped: int
 
@@ -49,22 +49,32 @@ class BelowBaseline:
     below: int
 
 
-def capped_runs(groups: Mapping[str, Group], max_epochs: int, patience: int) -> list[CapShare]:
-    """Count, for each trained group, the runs whose best epoch lies within the patience of the cap.
+def deciding_groups(groups: Mapping[str, Group]) -> list[Group]:
+    """Return the tuned groups, whose runs decide the verdict; the baselines if nothing is tuned."""
+    return [group for group in groups.values() if group.variant == "tuned"] or list(groups.values())
+
+
+def other_groups(groups: Mapping[str, Group]) -> list[Group]:
+    """Return the groups whose runs do not decide the verdict. A baseline that is also tuned is none of them."""
+    names = {name for group in deciding_groups(groups) for name in (group.name, group.same_as)}
+    return [group for group in groups.values() if group.name not in names]
+
+
+def capped_runs(groups: Iterable[Group], max_epochs: int, patience: int) -> list[CapShare]:
+    """Count, for each group, the runs whose best epoch lies within the patience of the cap.
 
     Such a run could not run out of patience, so the cap decided when it ended. A run that diverged does not count.
     """
     return [
         CapShare(
-            group.title,
+            group.arch,
             len(group.runs),
             sum(
                 run.metrics["status"] != "DIVERGED" and max_epochs - run.metrics["best_epoch"] < patience
                 for run in group.runs
             ),
         )
-        for group in groups.values()
-        if not group.same_as
+        for group in groups
     ]
 
 
@@ -110,25 +120,15 @@ def trials_below_baseline(trials: pd.DataFrame, architectures: Sequence[str]) ->
     return found
 
 
-def no_better_than_constant(groups: Mapping[str, Group]) -> tuple[list[str], float]:
-    """Find the trained groups that are not shown to beat one answer for every image.
-
-    Returns:
-        Their titles, and the accuracy of the best such answer: the share of the most frequent class.
-    """
-    trained = [group for group in groups.values() if not group.same_as]
-    share = _constant_share(trained[0]) if trained else 0.0
-    return [group.title for group in trained if not beats_constant(group)], share
-
-
 def beats_constant(group: Group) -> bool:
     """Return whether a group is shown to be more accurate than one answer for every image, the most frequent class."""
     low, _ = proportion_interval(group.correct())
     # A single run has no interval.
-    return bool((group.correct().mean() if np.isnan(low) else low) > _constant_share(group))
+    return bool((group.correct().mean() if np.isnan(low) else low) > constant_share(group))
 
 
-def _constant_share(group: Group) -> float:
+def constant_share(group: Group) -> float:
+    """Return the accuracy of the best answer that is the same for every image: the share of the most frequent class."""
     return float(np.bincount(group.labels).max() / len(group.labels))
 
 

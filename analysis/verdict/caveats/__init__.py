@@ -1,0 +1,1 @@
+"""The limits of a verdict: how many things weaken it, and the sentences that say so."""

@@ -1,0 +1,229 @@
+"""Says in sentences what limits a verdict, and decides how grave each limit is.
+
+A limit could overturn the result if the network that is not ahead might catch up once it is removed. It weakens the
+result if it makes a number less sure. Everything else is for information.
+"""
+
+from collections.abc import Iterator
+
+from analysis.numbers import listed, percent, share
+from analysis.results.load import Group, StudyResults
+from analysis.statistics.comparison import LEAST_SEEDS, MARGIN
+from analysis.verdict.caveats.counts import (
+    FEW_IMAGES,
+    at_edges,
+    beats_constant,
+    capped_runs,
+    constant_share,
+    deciding_groups,
+    has_added_seeds,
+    other_groups,
+    rare_answers,
+    score_error,
+    slow_calls,
+    small_classes,
+    trials_below_baseline,
+    unseen_mishaps,
+)
+from analysis.verdict.summary_json import Caveat, Grade
+from analysis.verdict.wording import order_at_equal_epochs
+
+# At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
+MOST_NAMED = 5
+# At most this standard error of a trial's score goes without a sentence: the error on 400 images.
+LARGE_ERROR = 0.025
+# At least half of a network's runs have to be cut short to overturn a result, because then they decide its mean.
+CUT_SHORT = 0.5
+
+
+def caveats(results: StudyResults, winner: str | None) -> list[Caveat]:
+    """List the limits of the verdict, the gravest first.
+
+    Args:
+        results: the study.
+        winner: the name of the network that the verdict calls better, if there is one.
+    """
+    found = [
+        *_few_seeds(results),
+        *_learning(results),
+        *_cap(results, winner),
+        *_search(results, winner),
+        *_trials(results),
+        *_divergence(results),
+        *_test_images(results, winner),
+        *_latency(results),
+        *_seeds(results),
+    ]
+    return [caveat for grade in Grade for caveat in found if caveat.grade == grade]
+
+
+def _learning(results: StudyResults) -> Iterator[Caveat]:
+    if deciding := [group for group in deciding_groups(results.groups) if not beats_constant(group)]:
+        titles = [results.architectures[group.arch] for group in deciding]
+        yield _grave(_nothing_learned(titles, deciding[0]), f"but {listed(titles)} may have learned nothing")
+    if others := [group for group in other_groups(results.groups) if not beats_constant(group)]:
+        text = _nothing_learned([group.title for group in others], others[0])
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _nothing_learned(titles: list[str], group: Group) -> str:
+    return (
+        f"{listed(titles)} may have learned nothing. {'They are' if len(titles) > 1 else 'It is'} not shown to beat the"
+        f" same answer for every image, which is right for {percent(constant_share(group))} % of the images."
+    )
+
+
+def _few_seeds(results: StudyResults) -> Iterator[Caveat]:
+    planned = results.study.config.seeds
+    if _is_compared(results) and planned < LEAST_SEEDS:
+        text = (
+            f"{planned} seed{' is' if planned == 1 else 's are'} too few to show a difference. At least {LEAST_SEEDS}"
+            f" are needed. Resume the study with --seeds {LEAST_SEEDS}."
+        )
+        yield _grave(text, "because there are too few seeds")
+    if any(len(group.runs) < planned for group in results.groups.values()):
+        is_grave = _is_compared(results) and any(len(one.runs) < planned for one in deciding_groups(results.groups))
+        text = (
+            "Some planned seeds are not there yet. The intervals and p values hold for the planned number of seeds: if"
+            " you look again and again and stop once something shows, you will be wrong more often than they say."
+        )
+        yield _grave(text, "but some seeds are not there yet", is_grave)
+
+
+def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
+    cap, patience = results.study.config.max_epochs, results.study.search.patience
+    groups = deciding_groups(results.groups)
+    deciding = capped_runs(groups, cap, patience)
+    others = capped_runs(other_groups(results.groups), cap, patience)
+    if capped := sum(counted.capped for counted in deciding):
+        where = [f"{results.architectures[one.arch]}: {one.capped} of {one.runs}" for one in deciding if one.capped]
+        text = (
+            f"The cap of {cap} epochs ended {share(capped, sum(counted.runs for counted in deciding))}"
+            f" {groups[0].variant} runs while they could still improve ({', '.join(where)}). Longer training may change"
+            " the result."
+        )
+        # Longer training of the winner alone would only add to its lead.
+        is_grave = any(one.capped >= CUT_SHORT * one.runs for one in deciding if one.arch != winner)
+        yield _grave(text, "but training was cut short", is_grave)
+    if capped := sum(counted.capped for counted in others):
+        runs = share(capped, sum(counted.runs for counted in others))
+        text = f"The cap of {cap} epochs ended {runs} baseline runs while they could still improve."
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+    if deciding and not any(counted.capped for counted in (*deciding, *others)):
+        text = f"The cap of {cap} epochs ended no final run that could still improve."
+        yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
+
+
+def _search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
+    titles = results.study.search.titles()
+    for edge in at_edges(results.groups, results.study.search.space):
+        side = "lower" if edge.edge == "low" else "upper"
+        text = (
+            f"A better configuration may lie outside the search range. The tuned {titles[edge.name]} of"
+            f" {results.architectures[edge.arch]} is {edge.value:.3g}, at the {side} edge of the range"
+            f" ({edge.limit:g})."
+        )
+        # A better configuration of the winner would only add to its lead.
+        yield _grave(text, "but the search ended at the edge of its range", edge.arch != winner)
+    if order := order_at_equal_epochs(results):
+        yield Caveat(grade=Grade.WEAKENS, text=order)
+    images, error = score_error(results.study)
+    if len(results.trials) and error > LARGE_ERROR:
+        text = (
+            "The choice of the best trial is partly luck. A trial's score is its accuracy on"
+            f" {images:,} validation images, with a standard error of up to {percent(error)} points."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _trials(results: StudyResults) -> Iterator[Caveat]:
+    below = [
+        f"{share(counted.below, counted.trials)} of {results.architectures[counted.arch]}"
+        for counted in trials_below_baseline(results.trials, list(results.architectures))
+        if counted.trials
+    ]
+    if below:
+        is_pruned = (results.trials["status"] == "PRUNED").any()
+        pruned = " Pruned trials count with their last score." if is_pruned else ""
+        text = f"Some trials scored below the baseline trial: {listed(below)}.{pruned}"
+        yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
+    failed = []
+    for arch, title in results.architectures.items():
+        trials = results.trials_of(arch)
+        if len(trials) and (count := int((trials["status"] == "FAILED").sum())):
+            failed.append(f"{share(count, len(trials))} of {title}")
+    if failed:
+        text = f"The tuning had fewer trials than planned: {listed(failed)} failed and gave no score."
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _divergence(results: StudyResults) -> Iterator[Caveat]:
+    groups = deciding_groups(results.groups)
+    diverged = [(len(group.diverged_seeds()), group) for group in groups]
+    counted = [
+        f"{share(count, len(group.runs))} of {results.architectures[group.arch]}" for count, group in diverged if count
+    ]
+    if counted:
+        text = f"Some {groups[0].variant} runs diverged: {listed(counted)}. They count with their best finite weights."
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
+    n_images = next((len(group.labels) for group in results.groups.values()), 0)
+    if 0 < n_images <= 3 / MARGIN and _is_compared(results):
+        text = (
+            f"No two networks can be called equivalent with {n_images:,} test images: more than {3 / MARGIN:.0f} are"
+            " needed."
+        )
+        yield Caveat(grade=Grade.FOR_INFORMATION if winner else Grade.WEAKENS, text=text)
+    if small := small_classes(results.groups, results.classes):
+        classes = [f"{name} ({count})" for name, count in small.items()]
+        if len(classes) > MOST_NAMED:
+            classes[MOST_NAMED - 1 :] = [f"{len(classes) - MOST_NAMED + 1} other classes"]
+        text = (
+            "The intervals of precision, recall and F1 are too narrow, because there are few test images of"
+            f" {listed(classes)}. These metrics are means over classes, so these images weigh much."
+        )
+        yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
+    if rare := rare_answers(results.groups, len(results.classes)):
+        text = (
+            "The interval of the mean precision is too narrow, because a run gives some class as its answer for fewer"
+            f" than {FEW_IMAGES} test images: {'; '.join(rare)}."
+        )
+        yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
+
+
+def _latency(results: StudyResults) -> Iterator[Caveat]:
+    if held_up := slow_calls(results.latency):
+        times = [f"{ratio:.1f} times p50 for {results.architectures[arch]}" for arch, ratio in held_up.items()]
+        text = (
+            f"The inference time was not steady. Its p99 is {listed(times)}. Another process may have used the machine."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _seeds(results: StudyResults) -> Iterator[Caveat]:
+    if has_added_seeds(results.study.resumed or ()):
+        text = (
+            "Seeds were added when the study was resumed. The intervals and p values hold for a number of seeds settled"
+            " beforehand: if you add seeds because of the first results, you will be wrong more often than they say."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+    if (seeds := min((len(group.runs) for group in results.groups.values()), default=0)) > 1:
+        text = (
+            f"{seeds} runs cannot rule out that up to {percent(unseen_mishaps(seeds), 0)} % of a network's runs go"
+            " wrong in a way that no run of this study did, such as a collapse (95 % limit). The intervals do not cover"
+            " that."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _is_compared(results: StudyResults) -> bool:
+    return not results.study.config.baseline and len(results.architectures) > 1
+
+
+def _grave(text: str, label: str, is_grave: bool = True) -> Caveat:
+    """Return a limit that could overturn the result, or one that weakens it unless it is grave."""
+    if is_grave:
+        return Caveat(grade=Grade.COULD_OVERTURN, text=text, label=label)
+    return Caveat(grade=Grade.WEAKENS, text=text)

@@ -1,0 +1,42 @@
+"""Says how much more one network costs than another: the time for one image, and the parameters."""
+
+from collections.abc import Sequence
+
+from analysis.verdict.summary_json import GroupSummary
+
+# At least this ratio is a difference, because a smaller one would be written as 1.0.
+LEAST_RATIO = 1.05
+
+
+def price(groups: Sequence[GroupSummary], titles: Sequence[str]) -> str:
+    """Describe the price of two networks in a sentence. It leaves out the time if that was not measured.
+
+    Two times are equal if they are less than 5 % apart, or if the median of the slower network is at most the 90 %
+    quantile of the faster one.
+    """
+    a, b = groups
+    both = f"{titles[0]} and {titles[1]}"
+    large, larger = _ratio(a.parameters, b.parameters)
+    size = f"{_times(larger)} as many parameters" if larger > 1 else "equally many parameters"
+    if a.latency_ms.p50 is None or b.latency_ms.p50 is None:
+        return f"{titles[large]} has {size} as {titles[1 - large]}." if larger > 1 else f"{both} have {size}."
+    slow, slower = _ratio(a.latency_ms.p50, b.latency_ms.p50)
+    late = (b, a)[slow].latency_ms.p90
+    if slower == 1 or (late is not None and max(a.latency_ms.p50, b.latency_ms.p50) <= late):
+        if larger == 1:
+            return f"The price is equal: {both} take equally long for one image and have {size}."
+        return f"{both} take equally long for one image, but {titles[large]} has {size}."
+    time = f"{titles[slow]} takes {_times(slower)} as long as {titles[1 - slow]} for one image"
+    if larger == 1:
+        return f"{time}. Both have {size}."
+    return f"{time} and has {size}." if slow == large else f"{time}, but {titles[large]} has {size}."
+
+
+def _ratio(a: float, b: float) -> tuple[int, float]:
+    """Return which of two costs is the higher one, 0 or 1, and how many times as high it is; 1.0 if they are equal."""
+    ratio = max(a, b) / min(a, b)
+    return int(b > a), ratio if ratio >= LEAST_RATIO else 1.0
+
+
+def _times(ratio: float) -> str:
+    return f"{float(f'{ratio:.2g}'):,g} times"

@@ -1,0 +1,122 @@
+"""Each limit of a verdict has a grade, which may depend on who won."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from analysis.results.load import StudyResults, load_results
+from analysis.verdict.caveats.sentences import caveats
+from analysis.verdict.summary_json import Grade
+from tests.analysis.example_study import write_example
+from tests.analysis.example_study_json import with_config, with_leads
+
+OVERTURNS, WEAKENS, INFORMS = Grade
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """Return a study of six seeds whose runs all stopped early."""
+    results = load_results(write_example(tmp_path_factory.mktemp("sentences") / "study", seeds=6))
+    return ending_at(with_leads(results, {}), {name: [2] * 6 for name in results.groups})
+
+
+def ending_at(results: StudyResults, best_epochs: Mapping[str, list[int]]) -> StudyResults:
+    """Return the study with these best epochs of a group's runs; the cap is 8 and the patience 5."""
+    groups = dict(results.groups)
+    for name, epochs in best_epochs.items():
+        pairs = zip(groups[name].runs, epochs, strict=True)
+        runs = tuple(replace(run, metrics=run.metrics | {"best_epoch": epoch}) for run, epoch in pairs)
+        groups[name] = replace(groups[name], runs=runs)
+    return replace(results, groups=groups)
+
+
+def tuned_at(results: StudyResults, arch: str, lr: float) -> StudyResults:
+    group = results.groups[f"{arch}-tuned"]
+    changed = replace(group, config=group.config | {"lr": lr, "dropout": 0.3})
+    return replace(results, groups=results.groups | {group.name: changed})
+
+
+def grade(results: StudyResults, part: str, winner: str | None = None) -> Grade | None:
+    """Return the grade of the only limit that holds these words; None if there is none."""
+    found = [limit.grade for limit in caveats(results, winner) if part in limit.text]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("capped", "winner", "expected"),
+    [
+        ({"mobilenet-tuned": 6}, "alexnet", OVERTURNS),
+        ({"mobilenet-tuned": 6}, "mobilenet", WEAKENS),
+        ({"mobilenet-tuned": 6}, None, OVERTURNS),
+        ({"mobilenet-tuned": 3}, "alexnet", OVERTURNS),
+        ({"mobilenet-tuned": 2}, "alexnet", WEAKENS),
+        ({"alexnet-baseline": 6}, "alexnet", None),
+    ],
+)
+def test_a_cap_is_grave_if_the_other_network_might_catch_up(
+    study: StudyResults, capped: dict[str, int], winner: str | None, expected: Grade | None
+) -> None:
+    cut = ending_at(study, {name: [8] * count + [2] * (6 - count) for name, count in capped.items()})
+    assert grade(cut, "tuned runs while they could still improve", winner) == expected
+    is_baseline = "alexnet-baseline" in capped
+    assert grade(cut, "6 of 12 (50 %) baseline runs", winner) == (WEAKENS if is_baseline else None)
+    assert grade(cut, "ended no final run") is None
+    assert grade(study, "ended no final run") == INFORMS
+
+
+@pytest.mark.parametrize(("winner", "expected"), [("alexnet", OVERTURNS), ("mobilenet", WEAKENS), (None, OVERTURNS)])
+def test_an_edge_is_grave_if_the_other_network_might_catch_up(
+    study: StudyResults, winner: str | None, expected: Grade
+) -> None:
+    inside = tuned_at(tuned_at(study, "alexnet", 1e-3), "mobilenet", 1e-3)
+    assert grade(inside, "outside the search range", winner) is None
+    assert grade(tuned_at(inside, "mobilenet", 1e-2), "outside the search range", winner) == expected
+
+
+def test_seeds_that_are_few_or_missing_are_grave_if_networks_are_compared(study: StudyResults) -> None:
+    few = replace(study, study=with_config(study.study, seeds=4))
+    assert grade(few, "4 seeds are too few") == OVERTURNS
+    assert grade(study, "too few") is None
+    alone = replace(few, study=with_config(few.study, baseline=True))
+    assert grade(alone, "too few") is None
+    more = replace(study, study=with_config(study.study, seeds=7))
+    assert grade(more, "Some planned seeds") == OVERTURNS
+    assert grade(replace(more, study=with_config(more.study, baseline=True)), "Some planned seeds") == WEAKENS
+    baseline = study.groups["alexnet-baseline"]
+    short = replace(study, groups=study.groups | {baseline.name: replace(baseline, runs=baseline.runs[1:])})
+    assert grade(short, "Some planned seeds") == WEAKENS, "these seeds do not decide"
+
+
+@pytest.mark.parametrize(("variant", "expected"), [("tuned", OVERTURNS), ("baseline", WEAKENS)])
+def test_a_network_that_learned_nothing_is_grave_if_it_decides(
+    study: StudyResults, variant: str, expected: Grade
+) -> None:
+    group = study.groups[f"mobilenet-{variant}"]
+    runs = tuple(replace(run, logits=run.logits[:, ::-1] * 0) for run in group.runs)
+    changed = replace(study, groups=study.groups | {group.name: replace(group, runs=runs)})
+    assert grade(changed, "may have learned nothing. It is", "alexnet") == expected
+
+
+def test_runs_that_diverged_weaken_a_result(study: StudyResults) -> None:
+    group = study.groups["alexnet-tuned"]
+    runs = (replace(group.runs[0], metrics=group.runs[0].metrics | {"status": "DIVERGED"}), *group.runs[1:])
+    changed = replace(study, groups=study.groups | {group.name: replace(group, runs=runs)})
+    assert grade(changed, "Some tuned runs diverged: 1 of 6 (17 %) of AlexNet.") == WEAKENS
+    assert grade(study, "diverged") is None
+
+
+def test_a_small_test_set_weakens_only_what_may_be_equivalent(study: StudyResults) -> None:
+    small = with_leads(study, {}, 600)
+    assert grade(small, "can be called equivalent") == WEAKENS
+    assert grade(small, "can be called equivalent", "alexnet") == INFORMS
+
+
+def test_the_gravest_come_first(study: StudyResults) -> None:
+    limits = caveats(ending_at(study, {"mobilenet-tuned": [8] * 6}), "alexnet")
+    grades = [limit.grade for limit in limits]
+    assert grades == sorted(grades, key=list(Grade).index)
+    assert set(grades) == set(Grade)
+    assert [limit.label for limit in limits if limit.grade == OVERTURNS] == ["but training was cut short"]
+    assert not any(limit.label for limit in limits if limit.grade != OVERTURNS)
