@@ -114,7 +114,7 @@ class Forecast:
 
     def __init__(self, works: Mapping[str, Work], lengths: Lengths, concurrency: int) -> None:
         self._works = dict(works)
-        self._epochs = {arch: lengths.run.middle for arch in works}
+        self._epochs = dict.fromkeys(works, lengths.run.middle)
         self._trial_epochs = lengths.trial.middle
         self.max_epochs = lengths.max_epochs
         self.concurrency = concurrency

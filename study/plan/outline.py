@@ -28,9 +28,7 @@ def outline(config: StudyConfig) -> list[str]:
     runs = len(config.archs) * config.seeds * (1 if config.baseline else 2)
     variants = f"baseline, at most {_epochs(config)} each" if config.baseline else "tuned and baseline"
     most = "" if config.baseline else "at most "
-    lines.append(
-        _line("final runs", f"{_count(config.seeds, 'seed')} {each}, {variants}: {most}{_count(runs, 'run')}")
-    )
+    lines.append(_line("final runs", f"{_count(config.seeds, 'seed')} {each}, {variants}: {most}{_count(runs, 'run')}"))
     lines.append(_line("machine", _machine() if config.address is None else f"the Ray cluster at {config.address}"))
     return lines
 
@@ -44,7 +42,9 @@ def details(folder: Path, concurrency: int, cpus: float, gpus: float, precision:
     """
     share = f" and {gpus:g} of a GPU" if gpus else ""
     return [
-        _line("at a time", f"{_count(concurrency, 'run')}, each with {cpus:g} {'core' if cpus <= 1 else 'cores'}{share}"),
+        _line(
+            "at a time", f"{_count(concurrency, 'run')}, each with {cpus:g} {'core' if cpus <= 1 else 'cores'}{share}"
+        ),
         _line("precision", precision),
         _line("results", str(folder)),
     ]

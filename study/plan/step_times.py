@@ -29,6 +29,7 @@ def step_times(
     threads: int,
     keep: bool,
     measure: Callable[..., StepTime] = measure_step,
+    is_elsewhere: bool = False,
 ) -> dict[str, StepTime]:
     """Return the step time of each network here, from the cache if it was measured before.
 
@@ -37,12 +38,13 @@ def step_times(
         threads: torch's threads in a run.
         keep: False leaves no trace in the cache.
         measure: called as `measure_step` is.
+        is_elsewhere: True if other machines train, for which the cache has nothing.
 
     Returns:
         The times by name. A network whose step fails is missing, and a warning names it.
     """
     cache = user_cache() / "step-times.json"
-    known, found = _read(cache), {}
+    known, found = {} if is_elsewhere else _read(cache), {}
     for name, architecture in architectures.items():
         try:
             key = _key(architecture, n_classes, precision, kernels, threads)
@@ -70,9 +72,7 @@ def _read(cache: Path) -> dict[str, Any]:
     return known if is_whole else {}
 
 
-def _key(
-    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int
-) -> str:
+def _key(architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int) -> str:
     """Name a measurement by all that its result depends on."""
     device = training_device()
     if device.type == "cuda":
