@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import ray
 import torch
@@ -50,7 +51,7 @@ def announce_cluster(request: Request, progress: Progress, resources: Resources,
     )
 
 
-def _measure_in_worker(task: ray.remote_function.RemoteFunction, *arguments: object) -> StepTime:
+def _measure_in_worker(task: Any, *arguments: object) -> StepTime:
     measured: StepTime = ray.get(task.remote(*arguments))
     return measured
 

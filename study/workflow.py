@@ -83,7 +83,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
         progress.do("Loading the images")
         dataset = load_dataset(request.config)
         failures = _do(request, dataset, progress, interrupts, stack)
-        progress.show("Writing the report")
+        progress.show("Writing the report", "Report")
         return _conclude(request.folder, screen, failures)
 
 

@@ -94,12 +94,12 @@ class Progress:
             what: such as "Starting Ray".
             stage: name of the stage, if it is one.
         """
-        self.show(what + self._number(stage))
+        self.show(what, stage)
         (self.screen.say if self._is_plain else self.screen.note)(self._doing)
 
-    def show(self, what: str) -> None:
+    def show(self, what: str, stage: str = "") -> None:
         """Show on a terminal or in a notebook what the study is doing for a moment. Plain output has no line of it."""
-        self._stage, self._rows, self._doing = "", (), what
+        self._stage, self._rows, self._doing = "", (), what + self._number(stage)
         self._show_in_notebook()
 
     def expect(self, stages: Sequence[str], forecast: Forecast | None) -> None:
@@ -162,9 +162,8 @@ class Progress:
 
     def _heading(self) -> str:
         """Return the stage, its number, and the times so far and to come."""
-        return (
-            f"{self._stage}{self._number(self._stage)}, {duration(time.monotonic() - self._begun)} so far{self._left()}"
-        )
+        so_far = duration(time.monotonic() - self._begun)
+        return f"{self._stage}{self._number(self._stage)}, {so_far} so far{self._left()}"
 
     def _number(self, stage: str) -> str:
         return f" (stage {self._stages.index(stage) + 1} of {len(self._stages)})" if stage in self._stages else ""

@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.control import Control
@@ -28,11 +28,15 @@ class Screen(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.study_log = StudyLog()
-        self._copy = Console(file=_LineFile(self.study_log), width=COLUMNS, color_system=None, force_terminal=False)
+        self._copy = Console(
+            file=cast(IO[str], _LineFile(self.study_log)), width=COLUMNS, color_system=None, force_terminal=False
+        )
         self.notebook: Notebook | None = None
         if self.is_jupyter:
             self.notebook = Notebook()
-            super().__init__(file=self.notebook, width=COLUMNS, force_jupyter=False, force_terminal=False)
+            super().__init__(
+                file=cast(IO[str], self.notebook), width=COLUMNS, force_jupyter=False, force_terminal=False
+            )
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print on the screen and in the log."""

@@ -40,11 +40,10 @@ def details(folder: Path, concurrency: int, cpus: float, gpus: float, precision:
         cpus: processors of each run.
         gpus: GPUs, or the share of one, of each run; 0 without a GPU.
     """
+    cores = f"{cpus:g} {'core' if cpus <= 1 else 'cores'}"
     share = f" and {gpus:g} of a GPU" if gpus else ""
     return [
-        _line(
-            "at a time", f"{_count(concurrency, 'run')}, each with {cpus:g} {'core' if cpus <= 1 else 'cores'}{share}"
-        ),
+        _line("at a time", f"{_count(concurrency, 'run')}, each with {cores}{share}"),
         _line("precision", precision),
         _line("results", str(folder)),
     ]
