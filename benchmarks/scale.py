@@ -86,9 +86,8 @@ def run(trials: int) -> dict[str, Any]:
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             search = Search(config, baselines, Ledger(folder.journal))
-            recorder = Stopwatch(
-                folder, progress, dict(zip(config.archs, config.archs, strict=True)), config, "replayed", images=1
-            )
+            titles = {arch: arch for arch in config.archs}
+            recorder = Stopwatch(folder, progress, titles, config, "replayed curves", images=1)
             recorder.begin(search)
             dataset = _dataset()
             split = stratified_split(dataset.train.labels, 0)

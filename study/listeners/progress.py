@@ -27,8 +27,6 @@ NOTEBOOK_EVERY_SECONDS = 1.0
 # A plain line names every row if there are at most this many, else only the rows with running units.
 MOST_ROWS_A_LINE = 2
 ENDED_SHOWN = 3
-# The pace of a stage counts for the stages after it only after this many seconds of training: workers start slowly.
-PACE_AFTER_SECONDS = 30.0
 # A time left below 5 s is not known better.
 FEW_SECONDS = 5.0
 
@@ -55,6 +53,7 @@ class Progress:
         self._ended: tuple[Unit, ...] = ()
         self._whole_epochs: dict[str, list[int]] = defaultdict(list)
         self._started = 0.0
+        self._working_since: float | None = None
         self._already_done: dict[str, float] = {}
         self._last_line = 0.0
         self._last_notebook = 0.0
@@ -112,6 +111,7 @@ class Progress:
         self._started = time.monotonic()
         self._already_done = {row.title: row.seconds for row in rows}
         self._ended = ()
+        self._working_since = None
         self._last_line = self._last_notebook = float("-inf")
         self.update(rows)
 
@@ -173,7 +173,7 @@ class Progress:
         forecast = self._forecast
         if spent <= 0 and forecast is None:
             return ""
-        pace = Pace(time.monotonic() - self._started, spent, 1 if forecast is None else forecast.concurrency)
+        pace = self._pace(spent)
 
         def expected(arch: str) -> float | None:
             return None if forecast is None else forecast.run_seconds(self._stage, arch)
@@ -183,10 +183,21 @@ class Progress:
             return ""
         if forecast is None:
             return f", {_about(left)} left"
-        after = forecast.seconds_after(self._stage)
-        if spent >= PACE_AFTER_SECONDS:
-            after *= pace.factor * pace.concurrency
+        after = forecast.seconds_after(self._stage, pace.factor)
         return f", {_about(left)} left, {_about(left + after)} for the study"
+
+    def _pace(self, spent: float) -> Pace:
+        """Return the pace of the stage; with a forecast, only since the first workers reported, as they start slowly.
+
+        Args:
+            spent: seconds of training in this stage.
+        """
+        now = time.monotonic()
+        if self._forecast is None:
+            return Pace(now - self._started, spent, 1)
+        if spent > 0 and self._working_since is None:
+            self._working_since = now - spent / self._forecast.concurrency
+        return Pace(now - (self._working_since or now), spent, self._forecast.concurrency)
 
     def _render(self) -> RenderableType:
         """Return what the terminal shows; it is asked 4 times a second, so that the time goes on."""

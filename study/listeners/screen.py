@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import IO, Any, cast
+from typing import Any
 
 from rich.console import Console
 from rich.control import Control
@@ -26,17 +26,11 @@ class Screen(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        notebook = Notebook() if Console().is_jupyter else None
+        super().__init__(**(options if notebook is None else _plain(notebook)))
+        self.notebook = notebook
         self.study_log = StudyLog()
-        self._copy = Console(
-            file=cast(IO[str], _LineFile(self.study_log)), width=COLUMNS, color_system=None, force_terminal=False
-        )
-        self.notebook: Notebook | None = None
-        if self.is_jupyter:
-            self.notebook = Notebook()
-            super().__init__(
-                file=cast(IO[str], self.notebook), width=COLUMNS, force_jupyter=False, force_terminal=False
-            )
+        self._copy = Console(**_plain(_LineFile(self.study_log)))
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print on the screen and in the log."""
@@ -65,6 +59,11 @@ class Screen(Console):
 
 
 _AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+
+
+def _plain(file: io.TextIOBase) -> dict[str, Any]:
+    """Return the options of a console that writes plain lines of COLUMNS columns to a file."""
+    return {"file": file, "width": COLUMNS, "color_system": None, "force_terminal": False, "force_jupyter": False}
 
 
 class _LineFile(io.TextIOBase):

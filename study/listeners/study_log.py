@@ -1,6 +1,7 @@
 """Writes study.log: every line of a study with its time, and the warnings of Ray and of the workers."""
 
 import logging
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+_RAYS_WARNING = re.compile(r"\b(WARNING|ERROR)\b")
 _RAYS_PRINTER = "ray_print_logs"
 
 
@@ -88,9 +90,12 @@ class StudyLog:
             logger.setLevel(level)
 
     def _take_worker_lines(self, data: dict[str, Any]) -> None:
-        """Write lines as Ray hands them on: with the process that printed them."""
-        if data["is_err"] or data["pid"] == "autoscaler":
-            for line in data["lines"]:
+        """Write lines of an error stream as Ray hands them on, with the process that printed them.
+
+        Processes of Ray itself have a name in place of a number, and tell much that is no warning.
+        """
+        for line in data["lines"]:
+            if (data["is_err"] and str(data["pid"]).isdecimal()) or _RAYS_WARNING.search(line):
                 self.write(f"worker {data['pid']}: {line}")
 
 

@@ -132,11 +132,15 @@ class Forecast:
         epochs = self._trial_epochs if stage == "Search" else self._epochs[arch]
         return epochs * self._works[arch].epoch_seconds
 
-    def seconds_after(self, stage: str) -> float:
-        """Return the seconds from the end of a stage to the end of the study, at the expected pace."""
+    def seconds_after(self, stage: str, pace: float) -> float:
+        """Return the seconds from the end of a stage to the end of the study.
+
+        Args:
+            pace: seconds on the clock for each second of training, over all runs at a time.
+        """
         seconds = 0.0
         for arch, work in self._works.items():
             counts = work.counts()
             later = list(counts)[list(counts).index(stage) + 1 :] if stage in counts else []
             seconds += sum(counts[name] * (self.run_seconds(name, arch) or 0.0) for name in later)
-        return seconds / self.concurrency + OVERHEAD_SECONDS[0]
+        return seconds * pace + OVERHEAD_SECONDS[0]
