@@ -130,7 +130,8 @@ class Progress:
         every = PLAIN_LINE_EVERY_SECONDS if self._is_plain else LOG_LINE_EVERY_SECONDS
         if time.monotonic() - self._last_line >= every:
             self._last_line = time.monotonic()
-            (self.screen.say if self._is_plain else self.screen.note)(f"{self._heading()}: {_in_a_line(rows)}")
+            line = f"{self._heading()}{self._left()}: {_in_a_line(rows)}"
+            (self.screen.say if self._is_plain else self.screen.note)(line)
         if time.monotonic() - self._last_notebook >= NOTEBOOK_EVERY_SECONDS:
             self._show_in_notebook()
 
@@ -161,9 +162,9 @@ class Progress:
                 self._forecast.learn(arch, seconds / epochs, sum(whole) / len(whole) if whole else None)
 
     def _heading(self) -> str:
-        """Return the stage, its number, and the times so far and to come."""
+        """Return the stage, its number, and the time so far."""
         so_far = duration(time.monotonic() - self._begun)
-        return f"{self._stage}{self._number(self._stage)}, {so_far} so far{self._left()}"
+        return f"{self._stage}{self._number(self._stage)}, {so_far} so far"
 
     def _number(self, stage: str) -> str:
         return f" (stage {self._stages.index(stage) + 1} of {len(self._stages)})" if stage in self._stages else ""
@@ -205,7 +206,8 @@ class Progress:
             self._spinner.text = Text(f"{self._doing}, {duration(time.monotonic() - self._begun)} so far")
             return self._spinner
         self._spinner.text = Text(self._heading(), style="bold")
-        return Group(self._spinner, tables(self._rows, self._ended, self.screen.height))
+        left = Text(self._left().removeprefix(", "))
+        return Group(self._spinner, left, tables(self._rows, self._ended, self.screen.height))
 
     def _show_in_notebook(self) -> None:
         if self.screen.notebook is None or self.quiet:

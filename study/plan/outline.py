@@ -59,7 +59,7 @@ def time_line(seconds: Interval | None) -> str:
 def describe_range(seconds: Interval) -> str:
     """Return a range of time in the unit of its high end, such as "20 to 50 min"."""
     for unit, size in (("s", 1), ("min", 60), ("h", 3600)):
-        if seconds.high < 90 * size or unit == "h":
+        if seconds.high < 120 * size or unit == "h":
             low, high = (_rounded(value / size) for value in (seconds.low, seconds.high))
             return f"about {high} {unit}" if low == high else f"{low} to {high} {unit}"
     raise AssertionError

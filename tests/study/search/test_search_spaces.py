@@ -143,9 +143,7 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert trials["pooling"].tolist() == [trial.values["pooling"] for trial in search.ledger.trials()]
 
     told = search.samplers["alexnet"].study.trials
-    optuna_database.OptunaDatabase(folder.optuna).update(
-        [optuna_database.Search("alexnet", "accuracy", {}, told)]
-    )
+    optuna_database.OptunaDatabase(folder.optuna).update([optuna_database.Search("alexnet", "accuracy", {}, told)])
     shares = read_importances(folder.optuna, ["alexnet"])["alexnet"].shares
     assert set(shares) == {"lr", "dropout", "pooling"}
     assert sum(shares.values()) == pytest.approx(1)
