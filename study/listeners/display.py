@@ -1,4 +1,4 @@
-"""What a terminal shows while a study runs, as tables of fixed columns."""
+"""Shows the work of a stage as tables of fixed columns, or as plain lines."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,9 @@ from study.listeners.work import Row, Unit
 # Rows of the table of running units that a terminal of this many lines cannot show are counted.
 LINES_FOR_THE_REST = 16
 FEWEST_ROWS = 3
+# A plain line names every row if there are at most this many, else only the rows with running units.
+MOST_ROWS_A_LINE = 2
+FEW_SECONDS = 5.0
 
 
 def tables(rows: Sequence[Row], ended: Sequence[Unit], lines: int) -> RenderableType:
@@ -47,6 +50,41 @@ def summary(rows: Sequence[Row]) -> Table:
             str(row.epochs),
         )
     return table
+
+
+def in_a_line(rows: Sequence[Row]) -> str:
+    """Return the rows as one plain line."""
+    running = [row for row in rows if row.states.get("running")]
+    shown = [describe(row) for row in rows]
+    if len(rows) > MOST_ROWS_A_LINE and running:
+        done, planned = (sum(getattr(row, count) for row in rows) for count in ("done", "planned"))
+        shown = [f"{done}/{planned} done", *(describe(row) for row in running)]
+    return "; ".join(shown)
+
+
+def describe(row: Row) -> str:
+    """Return one row in plain words."""
+    states = ", ".join(f"{count} {state}" for state, count in row.states.items() if count)
+    accuracy = "" if row.accuracy is None else f", {row.score} {row.accuracy:.1%}"
+    return (
+        f"{row.title} {row.done}/{row.planned}"
+        + (f" ({states})" if states else "")
+        + f"{accuracy}, {row.epochs} epochs"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that fits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def about(seconds: float) -> str:
+    """Return a time left, which is not known better than to 5 s."""
+    return "a few seconds" if seconds < FEW_SECONDS else f"about {duration(seconds)}"
 
 
 def _running(units: Sequence[Unit]) -> Table:

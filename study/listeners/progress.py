@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from study.listeners.display import summary, tables
+from study.listeners.display import about, describe, duration, in_a_line, summary, tables
 from study.listeners.screen import COLUMNS, Screen
 from study.listeners.work import Pace, Row, Unit, seconds_left
 from study.plan.estimate import Forecast
@@ -24,11 +24,7 @@ PLAIN_LINE_EVERY_SECONDS = 10.0
 LOG_LINE_EVERY_SECONDS = 60.0
 # A notebook is updated at most this often, because each update goes over the network to a browser.
 NOTEBOOK_EVERY_SECONDS = 1.0
-# A plain line names every row if there are at most this many, else only the rows with running units.
-MOST_ROWS_A_LINE = 2
 ENDED_SHOWN = 3
-# A time left below 5 s is not known better.
-FEW_SECONDS = 5.0
 
 
 class Progress:
@@ -50,6 +46,7 @@ class Progress:
         self._forecast: Forecast | None = None
         self._stage = ""
         self._rows: Sequence[Row] = ()
+        self._left = ""
         self._ended: tuple[Unit, ...] = ()
         self._whole_epochs: dict[str, list[int]] = defaultdict(list)
         self._started = 0.0
@@ -127,10 +124,12 @@ class Progress:
         # Copies, because a thread draws them while the study changes its own.
         self._rows = [replace(row, states=dict(row.states)) for row in rows]
         self._learn(rows)
+        self._left = self._time_left()
         every = PLAIN_LINE_EVERY_SECONDS if self._is_plain else LOG_LINE_EVERY_SECONDS
         if time.monotonic() - self._last_line >= every:
             self._last_line = time.monotonic()
-            line = f"{self._heading()}{self._left()}: {_in_a_line(rows)}"
+            heading = ", ".join(filter(None, (self._heading(), self._left)))
+            line = f"{heading}: {in_a_line(rows)}"
             (self.screen.say if self._is_plain else self.screen.note)(line)
         if time.monotonic() - self._last_notebook >= NOTEBOOK_EVERY_SECONDS:
             self._show_in_notebook()
@@ -142,7 +141,7 @@ class Progress:
             self.screen.print(Group(Text(done, style="bold"), summary(rows)))
         else:
             for row in rows:
-                self.say(f"{self._stage}: {_describe(row)}")
+                self.say(f"{self._stage}: {describe(row)}")
             self.say(done)
         self.show("Preparing the next stage")
 
@@ -169,7 +168,7 @@ class Progress:
     def _number(self, stage: str) -> str:
         return f" (stage {self._stages.index(stage) + 1} of {len(self._stages)})" if stage in self._stages else ""
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
         spent = sum(row.seconds - row.replayed - self._already_done.get(row.title, 0.0) for row in self._rows)
         forecast = self._forecast
         if spent <= 0 and forecast is None:
@@ -183,9 +182,9 @@ class Progress:
         if left is None:
             return ""
         if forecast is None:
-            return f", {_about(left)} left"
+            return f"{about(left)} left"
         after = forecast.seconds_after(self._stage, pace.factor)
-        return f", {_about(left)} left, {_about(left + after)} for the study"
+        return f"{about(left)} left, {about(left + after)} for the study"
 
     def _pace(self, spent: float) -> Pace:
         """Return the pace of the stage; with a forecast, only since the first workers reported, as they start slowly.
@@ -206,8 +205,7 @@ class Progress:
             self._spinner.text = Text(f"{self._doing}, {duration(time.monotonic() - self._begun)} so far")
             return self._spinner
         self._spinner.text = Text(self._heading(), style="bold")
-        left = Text(self._left().removeprefix(", "))
-        return Group(self._spinner, left, tables(self._rows, self._ended, self.screen.height))
+        return Group(self._spinner, Text(self._left), tables(self._rows, self._ended, self.screen.height))
 
     def _show_in_notebook(self) -> None:
         if self.screen.notebook is None or self.quiet:
@@ -216,35 +214,3 @@ class Progress:
         drawn = io.StringIO()
         Console(file=drawn, width=COLUMNS, force_jupyter=False).print(self._render())
         self.screen.notebook.show_below(drawn.getvalue())
-
-
-def _in_a_line(rows: Sequence[Row]) -> str:
-    running = [row for row in rows if row.states.get("running")]
-    shown = [_describe(row) for row in rows]
-    if len(rows) > MOST_ROWS_A_LINE and running:
-        done, planned = (sum(getattr(row, count) for row in rows) for count in ("done", "planned"))
-        shown = [f"{done}/{planned} done", *(_describe(row) for row in running)]
-    return "; ".join(shown)
-
-
-def _describe(row: Row) -> str:
-    states = ", ".join(f"{count} {state}" for state, count in row.states.items() if count)
-    accuracy = "" if row.accuracy is None else f", {row.score} {row.accuracy:.1%}"
-    return (
-        f"{row.title} {row.done}/{row.planned}"
-        + (f" ({states})" if states else "")
-        + f"{accuracy}, {row.epochs} epochs"
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that fits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def _about(seconds: float) -> str:
-    return "a few seconds" if seconds < FEW_SECONDS else f"about {duration(seconds)}"

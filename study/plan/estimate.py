@@ -81,7 +81,7 @@ def estimate(works: Mapping[str, Work], lengths: Lengths, concurrency: int, slow
     one run trains alone.
 
     Args:
-        works: what is left, by network.
+        works: the work left, by network.
         lengths: epochs of a run.
         concurrency: runs at a time, at least 1.
         slowdown: at most this many times longer takes an epoch when `concurrency` runs share the machine.
@@ -107,7 +107,7 @@ class Forecast:
     """Expects the time of a study's runs: at first from the time of a step, then from the runs that have ended.
 
     Args:
-        works: what is left, by network.
+        works: the work left, by network.
         lengths: epochs of a run.
         concurrency: runs at a time.
     """

@@ -1,4 +1,4 @@
-"""What a real study leaves for people who watch or come later: its log and optuna.db; and a dry run, which leaves none."""
+"""What a real study leaves for people who watch: its log and optuna.db. And a dry run, which leaves nothing."""
 
 import json
 import re

@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -46,7 +47,7 @@ def test_a_terminal_shows_a_sign_of_life_while_the_study_waits() -> None:
             shown += part
     os.close(leader)
     assert process.returncode == 0
-    assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) <= SILENT_SECONDS
+    assert max(later - earlier for earlier, later in pairwise(times)) <= SILENT_SECONDS
     text = shown.decode()
     assert "Starting Ray, 1 s so far" in text and "Starting Ray, 2 s so far" in text
     assert "Search, 4 s so far" in text and "Search, 5 s so far" in text
