@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.resume:  # else study.json has the settings
                 for line in outline(options):
                     progress.say(line)
-            progress.do("Loading PyTorch and Ray")
+            progress.show("Loading PyTorch and Ray")
 
             from study.cli.request import read_request
             from study.workflow import carry_out

@@ -72,7 +72,7 @@ def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path: Path, monkeypat
     done = run([*SMALL, "--name", "dry", "--dry-run"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        *("Plan:", "networks", "data", "search", "final", "machine", "Loading", "at", "precision", "results", "time"),
+        *("Plan:", "networks", "data", "search", "final", "machine", "at", "precision", "results", "time"),
     ]
     assert "results/dry" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -164,7 +164,7 @@ def test_more_seeds_train_the_new_ones_only_and_need_nobody_who_looks_on(whole: 
     study = Study(["--resume", "--name", "more", "--seeds", "3"], workplace)
     assert study.process.stdout is not None and study.process.stderr is not None
     with study.process.stdout as shown:
-        assert shown.readline().startswith("Loading")  # and leaves, as `| head -1` does
+        assert shown.readline().startswith("Plan:")  # and leaves, as `| head -1` does
     with study.process.stderr as errors:
         assert errors.read() == ""
     assert study.process.wait(timeout=280) == 0

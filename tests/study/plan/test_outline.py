@@ -82,5 +82,5 @@ def test_the_plan_is_printed_before_torch_and_ray_are_imported(tmp_path: Path) -
     )
     assert done.stderr == "the slow imports begin\n"
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        *("Plan:", "networks", "data", "search", "confirmation", "final", "machine", "Loading"),
+        *("Plan:", "networks", "data", "search", "confirmation", "final", "machine"),
     ]
