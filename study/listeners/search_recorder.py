@@ -15,9 +15,10 @@ from study.search.search import Search
 from study.search.trial import Status, Trial
 from study.settings.config import StudyConfig
 
-# The tables, and the database, are written at most this often. Each takes at most this share of the driver's time.
+# The tables and the database are written at most this often, and what an update repeats takes at most this share of the
+# driver's time.
 TABLES_EVERY_SECONDS = 5.0
-DATABASE_EVERY_SECONDS = 30.0
+DATABASE_EVERY_SECONDS = 45.0
 SHARE_OF_TIME = 0.005
 METRIC = "validation accuracy"
 # A terminal has a column for each of these from the start, so that columns do not move.
@@ -92,12 +93,12 @@ class SearchRecorder:
         begun = time.monotonic()
         self._folder.write_trials(ledger.trials_table())
         self._folder.write_history(ledger.history_table())
-        self._next_tables = _next(begun, TABLES_EVERY_SECONDS)
+        seconds = time.monotonic() - begun
+        self._next_tables = time.monotonic() + max(TABLES_EVERY_SECONDS, seconds / SHARE_OF_TIME)
 
     def _write_database(self, search: Search) -> None:
-        begun = time.monotonic()
-        self._database.update([self._search(search, arch) for arch in self._titles])
-        self._next_database = _next(begun, DATABASE_EVERY_SECONDS)
+        seconds = self._database.update([self._search(search, arch) for arch in self._titles])
+        self._next_database = time.monotonic() + max(DATABASE_EVERY_SECONDS, seconds / SHARE_OF_TIME)
 
     def _search(self, search: Search, arch: str) -> optuna_database.Search:
         """Return a network's search as optuna.db holds it."""
@@ -166,9 +167,3 @@ def _described(told: FrozenTrial, trial: Trial) -> FrozenTrial:
 
 def _state(status: Status | None) -> str:
     return "running" if status is None else status.lower().replace("_", " ")
-
-
-def _next(begun: float, least: float) -> float:
-    """Return when to write again, given when the writing that ends now began."""
-    done = time.monotonic()
-    return done + max(least, (done - begun) / SHARE_OF_TIME)
