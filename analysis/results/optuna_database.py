@@ -54,8 +54,8 @@ class OptunaDatabase:
     """Keeps one file up to date with the searches of a study, so that `optuna-dashboard sqlite:///path` can watch.
 
     Optuna takes some milliseconds to write a trial, and can remove none. So the trials before the first that runs are
-    kept in a database in memory. An update adds the other trials, copies the pages into the file, and takes them out again.
-    The file changes in place, in one transaction, because a program that watches keeps it open.
+    kept in a database in memory. An update adds the other trials, copies the pages into the file, and takes them out
+    again. The file changes in place, in one transaction, because a program that watches keeps it open.
 
     Args:
         path: the file. It need not exist.
