@@ -41,6 +41,7 @@ from models.data import Dataset, LabelledImages, TrainingData, stratified_split
 from study.cluster.capacity import Resources
 from study.cluster.worker import WorkerSettings
 from study.listeners.progress import Progress
+from study.listeners.screen import Screen
 from study.listeners.search_recorder import SearchRecorder
 from study.search.driver import run_search
 from study.search.ledger import Ledger
@@ -78,14 +79,15 @@ def run(trials: int) -> dict[str, Any]:
     config = StudyConfig(dataset="digits", trials=trials // 2, max_epochs=MAX_EPOCHS)
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": TRIALS_A_NODE, "include_dashboard": False})
-    with tempfile.TemporaryDirectory() as directory, Progress(Console(quiet=True)) as progress:
+    with tempfile.TemporaryDirectory() as directory, Progress(Screen(quiet=True)) as progress:
         folder = StudyFolder(Path(directory) / "scale")
         for _ in range(NODES - 1):
             cluster.add_node(num_cpus=TRIALS_A_NODE)
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             search = Search(config, baselines, Ledger(folder.journal))
-            recorder = Stopwatch(folder, progress, dict(zip(config.archs, config.archs, strict=True)), config.trials)
+            titles = {arch: arch for arch in config.archs}
+            recorder = Stopwatch(folder, progress, titles, config, "replayed curves", images=1)
             recorder.begin(search)
             dataset = _dataset()
             split = stratified_split(dataset.train.labels, 0)

@@ -11,11 +11,10 @@ from analysis.results.load import load_results
 from analysis.results.study_folder import Samples, StudyFolder
 from analysis.retraining.latency import measure_latency
 from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
-from models.data import Dataset, TrainingData, stratified_split
+from models.data import VALIDATION_FRACTION, Dataset, TrainingData, stratified_split
 from models.networks.registry import Architecture
 from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
-from study.cli.endings import say_error
 from study.cluster.capacity import Resources, Slots
 from study.cluster.failures import explain
 from study.cluster.worker import WorkerSettings
@@ -48,7 +47,9 @@ class Stages:
         """Search every network, and write its tables whatever happens."""
         search = open_search(self.folder, self.config)
         titles = {arch: entry.title for arch, entry in self.architectures.items()}
-        recorder = SearchRecorder(self.folder, self.progress, titles, self.config.trials)
+        recorder = SearchRecorder(
+            self.folder, self.progress, titles, self.config, self.dataset.title, self._images_per_epoch()
+        )
         if search.is_done():
             recorder.flush(search)
             return search
@@ -72,7 +73,9 @@ class Stages:
         recorder.finish(search)
         for trial in search.ledger.trials():
             if trial.status == "FAILED":
-                say_error(f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}")
+                self.progress.screen.warn(
+                    f"the trial {trial.trial_id} failed: {(trial.error or '').partition(chr(10))[0]}"
+                )
         return search
 
     def runs(self, stage: str, plans: Sequence[RunPlan]) -> list[FailedRun]:
@@ -83,7 +86,7 @@ class Stages:
         if not missing:
             return []
         self._drop_damaged_checkpoints([plan.name for plan in missing])
-        recorder = RunsRecorder(self.folder, self.progress, stage, plans, missing)
+        recorder = RunsRecorder(self.folder, self.progress, stage, plans, missing, self._images_per_epoch())
         failures = []
         for plan, run in self.ray_runs.make(missing, recorder.on_epoch):
             recorder.on_end(plan, run)
@@ -93,6 +96,9 @@ class Stages:
                 self.settings.checkpoints.delete(plan.name)
         recorder.finish()
         return failures
+
+    def _images_per_epoch(self) -> int:
+        return len(self.dataset.train) - round(VALIDATION_FRACTION * len(self.dataset.train))
 
     def _drop_damaged_checkpoints(self, names: Sequence[str]) -> None:
         """Delete damaged checkpoints and tell the user, which a worker cannot do."""
@@ -111,7 +117,7 @@ class Stages:
         task = ray.remote(measure_latency).options(
             num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
         )
-        self.progress.say("Measuring inference time")
+        self.progress.do("Measuring inference time", "Inference time")
         try:
             measured = ray.get(task.remote(self.architectures, len(self.dataset.classes), self.resources.threads))
         except ray.exceptions.RayError as error:

@@ -39,7 +39,8 @@ from study.cluster.capacity import Resources, Slots, divide
 from study.cluster.session import ray_session
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
-from study.listeners.progress import Progress, Screen
+from study.listeners.progress import Progress
+from study.planning import announce, announce_cluster, trains_on_cpus_here
 from study.runs.ray_runs import RayRuns
 from study.search.search import Search
 from study.settings.config import StudyConfig
@@ -51,31 +52,42 @@ from study.storage.provenance import describe_networks
 from study.storage.reachable import check_shared
 
 
-def carry_out(request: Request, interrupts: Interrupts) -> int:
+def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, is_dry: bool = False) -> int:
     """Do everything that the study still lacks.
+
+    Args:
+        is_dry: True prints the plan alone and creates nothing.
 
     Returns:
         The exit status: 0, or 1 if a run failed.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    console = Screen()
+    screen = progress.screen
     with ExitStack() as stack:
+        stack.enter_context(screen.study_log.warnings_of_python())
+        if request.is_resumed and not request.is_named:
+            progress.say(f"Going on with {request.folder.path}: the study worked on last here")
+        if is_dry:
+            announce(request, progress, is_dry=True)
+            return 0
         if request.is_resumed:
-            if not request.is_named:
-                _say(console, f"Going on with {request.folder.path}: the study worked on last here")
             stack.enter_context(held(request.folder.path))
             for line in mend(request.folder):
-                say_error(line)
+                screen.warn(line)
             if _is_finished(request):
-                return _name_report(request.folder, console)
+                return _name_report(request.folder, screen)
+        if trains_on_cpus_here(request.config):
+            announce(request, progress)
+        progress.do("Loading the images")
         dataset = load_dataset(request.config)
-        failures = _do(request, dataset, console, interrupts, stack)
-        return _conclude(request.folder, console, failures)
+        failures = _do(request, dataset, progress, interrupts, stack)
+        progress.show("Writing the report", "Report")
+        return _conclude(request.folder, screen, failures)
 
 
 def _do(
-    request: Request, dataset: Dataset, console: Console, interrupts: Interrupts, stack: ExitStack
+    request: Request, dataset: Dataset, progress: Progress, interrupts: Interrupts, stack: ExitStack
 ) -> Sequence[FailedRun]:
     """Do on Ray everything that is not done yet. Return the final runs that failed."""
     describing: Future[dict[str, dict[str, Any]]] | None = None
@@ -83,14 +95,15 @@ def _do(
         # It takes a second, in which Ray starts.
         pool = stack.enter_context(ThreadPoolExecutor(1))
         describing = pool.submit(describe_networks, request.config, len(dataset.classes))
-    with ray_session(request.config.address) as capacity:
+    progress.do("Starting Ray" if request.config.address is None else "Joining the cluster")
+    with ray_session(request.config.address) as capacity, progress.screen.study_log.warnings_of_ray():
         interrupts.listen()  # Ray has put its own handlers there
         resources = divide(capacity, request.config)
         _check_storage(request)
         if request.config.address is not None:
-            _say(console, f"Joined a cluster for {resources.concurrency} training runs at a time")
+            progress.say(f"Joined a cluster for {resources.concurrency} training runs at a time")
         elif shutil.which("cc") is None:
-            _say(console, "There is no C compiler (cc) on this machine, so training will take longer")
+            progress.say("There is no C compiler (cc) on this machine, so training will take longer")
         config = replace(
             request.config,
             precision=_resolve_precision(request.config, resources),
@@ -104,7 +117,12 @@ def _do(
         else:
             aside = stack.enter_context(created_folder(request, config, dataset, describing.result()))
             if aside is not None:
-                say_error(f"{request.folder.path} held results but no study.json; what was there is now in {aside}")
+                progress.screen.warn(
+                    f"{request.folder.path} held results but no study.json; what was there is now in {aside}"
+                )
+        progress.screen.study_log.open(request.folder.log)
+        if not trains_on_cpus_here(request.config):
+            announce_cluster(request, progress, resources, config.precision)
         settings = WorkerSettings(
             train=ray.put(dataset.train),
             test=ray.put(dataset.test),
@@ -115,24 +133,21 @@ def _do(
             checkpoints=_checkpoints(request.folder, config),
             kernels=config.kernels,
         )
-        with Progress(console) as progress:
-            slots = Slots(resources, request.config)
-            architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
-            ray_runs = RayRuns(architectures, settings, resources, slots)
-            stages = Stages(
-                request.folder, config, dataset, resources, slots, progress, settings, architectures, ray_runs
-            )
-            search = None if config.baseline else stages.search()
-            failures: list[FailedRun] = []
-            if search is not None:
-                plans = plan_confirmations(outcomes_of(search, config), config.confirm)
-                failures += stages.runs("Confirmation", plans)
-            failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
-            stages.measure_latency()
-            stages.keep_samples()
-            if not failures:
-                # A run that ended just as a driver died has left its checkpoint.
-                settings.checkpoints.clear()
+        slots = Slots(resources, request.config)
+        architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
+        ray_runs = RayRuns(architectures, settings, resources, slots)
+        stages = Stages(request.folder, config, dataset, resources, slots, progress, settings, architectures, ray_runs)
+        search = None if config.baseline else stages.search()
+        failures: list[FailedRun] = []
+        if search is not None:
+            plans = plan_confirmations(outcomes_of(search, config), config.confirm)
+            failures += stages.runs("Confirmation", plans)
+        failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
+        stages.measure_latency()
+        stages.keep_samples()
+        if not failures:
+            # A run that ended just as a driver died has left its checkpoint.
+            settings.checkpoints.clear()
     return failures
 
 

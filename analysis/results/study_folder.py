@@ -114,6 +114,11 @@ class StudyFolder:
         return self.path / "optuna.db"
 
     @property
+    def log(self) -> Path:
+        """Return the file of all that was printed, with the time of each line."""
+        return self.path / "study.log"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 

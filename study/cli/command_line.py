@@ -54,6 +54,10 @@ class Options(StudyConfig):
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
     """Go on with --name, or the study worked on last; --seeds, --concurrency, --address and --data-dir may change."""
+    dry_run: bool = False
+    """Print the plan and how long it takes, and exit; nothing is created."""
+    quiet: bool = False
+    """Print errors and the last lines only."""
     version: bool = False
     """Print the version and exit."""
 

@@ -67,7 +67,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
                 num_cpus=cpu_count(),
                 include_dashboard=False,
                 _temp_dir=str(directory),
-                log_to_driver=False,
+                log_to_driver=True,
                 logging_level=logging.ERROR,
             )
             found = capacity_of(ray.cluster_resources())
@@ -142,7 +142,7 @@ def _join(address: str) -> None:
     """Joins a cluster. Raises BadInput if it cannot."""
     found = _find(address)
     try:
-        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=found, log_to_driver=True, logging_level=logging.ERROR)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
         raise BadInput(f"the cluster at {found} cannot be joined from here: {one_line(error)}") from error
 

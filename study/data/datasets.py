@@ -1,13 +1,13 @@
 """Loads the data sets that a study can run on, by name."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
 from models.randomness import integer, stream
 from study.data.digits import load_digits
-from study.data.image_folder import LAYOUT, folder_classes, load_image_folder
+from study.data.image_folder import LAYOUT, count_images, folder_classes, load_image_folder
 from study.data.user_cache import user_cache
 from study.errors import BadInput
 from study.settings.config import StudyConfig
@@ -31,6 +31,26 @@ def check(name: str, data_dir: Path | None) -> None:
         folder_classes(data_dir)
     elif data_dir is not None and not os.path.isdir(data_dir):
         raise BadInput(f"there is no folder {str(data_dir)!r}: make it, or leave --data-dir out")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Counts the images of a data set and its classes."""
+
+    train: int
+    test: int
+    classes: int
+
+
+def sizes(config: StudyConfig) -> Sizes:
+    """Count the images that a study would have, without reading or downloading one. Raises BadInput."""
+    check(config.dataset, config.data_dir)
+    if config.dataset == "folder":
+        assert config.data_dir is not None
+        found = Sizes(*count_images(config.data_dir))
+    else:
+        found = {"cifar10": Sizes(50_000, 10_000, 10), "digits": Sizes(1_437, 360, 10)}[config.dataset]
+    return replace(found, train=config.train_size or found.train)
 
 
 def load(name: str, data_dir: Path | None) -> Dataset:

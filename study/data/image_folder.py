@@ -39,6 +39,13 @@ def load_image_folder(root: Path) -> Dataset:
     return Dataset(title, classes, LabelledImages(images[0], train_labels), LabelledImages(images[1], test_labels))
 
 
+def count_images(root: Path) -> tuple[int, int, int]:
+    """Return the numbers of training images, test images and classes. Raises BadInput as `load_image_folder` does."""
+    classes = folder_classes(root)
+    train, test = (len(_find_images(root / part, classes)[0]) for part in ("train", "test"))
+    return train, test, len(classes)
+
+
 def folder_classes(root: Path) -> tuple[str, ...]:
     """Returns the class names of a folder of images, sorted. Opens no file.
 

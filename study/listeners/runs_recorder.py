@@ -1,15 +1,24 @@
 """Keeps the study folder and the screen up to date with the runs after the search."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.plans import FailedRun, RunPlan
 from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
-from study.listeners.progress import Progress, Row
+from study.listeners.progress import Progress
+from study.listeners.work import Row, Unit
+
+# A terminal has a column for each of these from the start, so that columns do not move.
+_STATES = ("running", "complete", "stopped early")
+_ENDS = {
+    "COMPLETE": "it reached the cap on epochs",
+    "STOPPED_EARLY": "its validation loss fell no more",
+    "DIVERGED": "its loss is not finite",
+}
 
 
 class RunsRecorder:
@@ -19,6 +28,7 @@ class RunsRecorder:
         stage: its name as people see it.
         plans: every run of the stage.
         missing: the plans whose runs are not in the folder yet.
+        images: training images of an epoch.
     """
 
     def __init__(
@@ -28,16 +38,26 @@ class RunsRecorder:
         stage: str,
         plans: Sequence[RunPlan],
         missing: Sequence[RunPlan],
+        images: int,
     ) -> None:
         self._folder = folder
         self._progress = progress
+        self._images = images
         self._rows: dict[str, Row] = {}
         self._accuracies: dict[str, list[float]] = {}
-        self._running: Counter[str] = Counter()
-        self._under_way: dict[str, float] = {}
+        self._units = {plan.name: _new_unit(plan) for plan in plans}
+        self._running: dict[str, RunPlan] = {}
         for plan in plans:
-            variant = f"trial {plan.variant}" if plan.purpose == "confirm" else plan.variant
-            row = Row(f"{ARCHITECTURES[plan.arch].title}, {variant}", planned=0, score="mean")
+            confirms = plan.purpose == "confirm"
+            variant = f"trial {plan.variant}" if confirms else plan.variant
+            score = "mean val. accuracy" if confirms else "mean test accuracy"
+            row = Row(
+                f"{ARCHITECTURES[plan.arch].title}, {variant}",
+                planned=0,
+                states=dict.fromkeys(_STATES, 0),
+                score=score,
+                arch=plan.arch,
+            )
             self._rows.setdefault(plan.group, row).planned += 1
         confirmed = {(run.group, run.seed): run for run in folder.confirm.read_all()}
         for plan in plans:
@@ -48,31 +68,38 @@ class RunsRecorder:
         progress.begin(stage, list(self._rows.values()))
 
     def on_epoch(self, plan: RunPlan, result: EpochResult) -> None:
-        row = self._rows[plan.group]
+        row, unit = self._rows[plan.group], self._units[plan.name]
         row.epochs += 1
         row.seconds += result.seconds
-        row.under_way += result.seconds
-        self._under_way[plan.name] = self._under_way.get(plan.name, 0.0) + result.seconds
+        self._units[plan.name] = replace(
+            unit,
+            epoch=result.epoch,
+            seconds=unit.seconds + result.seconds,
+            loss=result.val_loss,
+            accuracy=result.val_accuracy,
+            images_per_s=self._images / result.seconds if result.seconds else None,
+        )
         # An epoch that a checkpoint held is reported sooner than it can have been trained.
         now = time.monotonic()
         row.replayed += max(0.0, result.seconds - (now - self._heard[plan.name]))
         self._heard[plan.name] = now
-        if result.epoch == 1:
-            self._running[plan.group] += 1
+        self._running[plan.name] = plan
         self._show()
 
     def on_end(self, plan: RunPlan, run: CompletedRun | FailedRun) -> None:
         """Write a run that was made; count a failed one."""
-        self._running[plan.group] = max(0, self._running[plan.group] - 1)
-        self._rows[plan.group].under_way -= self._under_way.pop(plan.name, 0.0)
+        self._running.pop(plan.name, None)
         if isinstance(run, FailedRun):
             self._add_state(plan.group, "failed")
+            why = f"it failed: {run.reason}"
         else:
             if isinstance(run, FinalRun):
                 self._folder.final.write(run)
             else:
                 self._folder.confirm.write(run)
             self._count(run)
+            why = _ENDS[run.metrics["status"]]
+        self._progress.end(replace(self._units[plan.name], end=why, is_whole=not isinstance(run, FailedRun)))
         self._show()
 
     def finish(self) -> None:
@@ -96,5 +123,11 @@ class RunsRecorder:
 
     def _show(self) -> None:
         for group, row in self._rows.items():
-            row.states["running"] = self._running[group]
+            row.running = [self._units[name] for name, plan in self._running.items() if plan.group == group]
+            row.states["running"] = len(row.running)
         self._progress.update(list(self._rows.values()))
+
+
+def _new_unit(plan: RunPlan) -> Unit:
+    name = f"{plan.arch} {plan.variant}, seed {plan.seed}"
+    return Unit(name, plan.arch, plan.recipe.values, epoch=0, max_epochs=plan.recipe.max_epochs)

@@ -1,18 +1,35 @@
 """Keeps the study folder and the screen up to date with the search."""
 
+import copy
 import time
 from collections.abc import Mapping
 
-from analysis.results.optuna_database import export
+from optuna.trial import FrozenTrial
+
+from analysis.results import optuna_database
 from analysis.results.study_folder import StudyFolder
-from study.listeners.progress import Progress, Row
+from study.listeners.progress import Progress
+from study.listeners.work import Row, Unit
 from study.search.ledger import Ledger
 from study.search.search import Search
-from study.search.trial import Status
+from study.search.trial import Status, Trial
+from study.settings.config import StudyConfig
 
-# The tables are written at most this often, and take at most this share of the driver's time.
+# The tables and the database are written at most this often, and what an update repeats takes at most this share of the
+# driver's time.
 TABLES_EVERY_SECONDS = 5.0
-TABLES_SHARE_OF_TIME = 0.01
+DATABASE_EVERY_SECONDS = 45.0
+SHARE_OF_TIME = 0.005
+METRIC = "validation accuracy"
+# A terminal has a column for each of these from the start, so that columns do not move.
+_STATES = ("running", "complete", "stopped early", "pruned")
+_ENDS: dict[Status, str] = {
+    "COMPLETE": "it reached the cap on epochs",
+    "STOPPED_EARLY": "its validation loss fell no more",
+    "PRUNED": "others were better at this rung",
+    "DIVERGED": "its loss is not finite",
+    "FAILED": "it failed",
+}
 
 
 class SearchRecorder:
@@ -22,25 +39,45 @@ class SearchRecorder:
         folder: the study's folder.
         progress: shows the rows on the screen.
         titles: name to title of each network.
-        planned: trials planned for each network.
+        config: the study's settings.
+        dataset: the data set's title, which optuna.db names.
+        images: training images of an epoch.
     """
 
-    def __init__(self, folder: StudyFolder, progress: Progress, titles: Mapping[str, str], planned: int) -> None:
+    def __init__(
+        self,
+        folder: StudyFolder,
+        progress: Progress,
+        titles: Mapping[str, str],
+        config: StudyConfig,
+        dataset: str,
+        images: int,
+    ) -> None:
         self._folder = folder
         self._progress = progress
         self._titles = titles
-        self._planned = planned
+        self._config = config
+        self._dataset = dataset
+        self._images = images
+        self._running: dict[str, Trial] = {}
         self._next_tables = float("-inf")
+        self._next_database = time.monotonic() + DATABASE_EVERY_SECONDS
+        self._database = optuna_database.OptunaDatabase(folder.optuna)
 
     def begin(self, search: Search) -> None:
         """Show the search before its first change."""
         self._progress.begin("Search", self._rows(search.ledger))
 
     def on_change(self, search: Search) -> None:
-        """Show the change; write the tables now and then, because they take longer the more there is."""
+        """Show the change; write the files now and then, because they take longer the more there is."""
+        for trial_id, trial in list(self._running.items()):
+            if trial.status is not None:
+                self._progress.end(self._unit(self._running.pop(trial_id)))
         self._progress.update(self._rows(search.ledger))
         if time.monotonic() >= self._next_tables:
             self._write_tables(search.ledger)
+        if time.monotonic() >= self._next_database:
+            self._write_database(search)
 
     def finish(self, search: Search) -> None:
         """Write everything, and show the end of the search."""
@@ -50,32 +87,82 @@ class SearchRecorder:
     def flush(self, search: Search) -> None:
         """Write the tables and the database now."""
         self._write_tables(search.ledger)
-        export((sampler.study for sampler in search.samplers.values()), self._folder.optuna)
+        self._write_database(search)
 
     def _write_tables(self, ledger: Ledger) -> None:
         begun = time.monotonic()
         self._folder.write_trials(ledger.trials_table())
         self._folder.write_history(ledger.history_table())
-        done = time.monotonic()
-        self._next_tables = done + max(TABLES_EVERY_SECONDS, (done - begun) / TABLES_SHARE_OF_TIME)
+        seconds = time.monotonic() - begun
+        self._next_tables = time.monotonic() + max(TABLES_EVERY_SECONDS, seconds / SHARE_OF_TIME)
+
+    def _write_database(self, search: Search) -> None:
+        seconds = self._database.update([self._search(search, arch) for arch in self._titles])
+        self._next_database = time.monotonic() + max(DATABASE_EVERY_SECONDS, seconds / SHARE_OF_TIME)
+
+    def _search(self, search: Search, arch: str) -> optuna_database.Search:
+        """Return a network's search as optuna.db holds it."""
+        told = search.samplers[arch].study.get_trials(deepcopy=False)
+        trials = [_described(*pair) for pair in zip(told, search.ledger.trials(arch), strict=True)]
+        attributes = {"network": self._titles[arch], "data set": self._dataset, "study": self._folder.path.name}
+        return optuna_database.Search(arch, METRIC, attributes, trials)
 
     def _rows(self, ledger: Ledger) -> list[Row]:
+        self._running.update((trial.trial_id, trial) for trial in ledger.running())
         rows = []
         for arch, title in self._titles.items():
             tally = ledger.tally(arch)
-            states = {_state(status): count for status, count in tally.states.items()}
+            states = dict.fromkeys(_STATES, 0)
+            states |= {_state(status): count for status, count in tally.states.items()}
+            running = [self._unit(trial) for trial in ledger.running() if trial.arch == arch and trial.history]
             rows.append(
                 Row(
                     title,
-                    self._planned,
+                    self._config.trials,
                     states,
                     accuracy=tally.score,
                     epochs=tally.epochs,
                     seconds=tally.seconds,
-                    under_way=tally.under_way,
+                    arch=arch,
+                    running=running,
                 )
             )
         return rows
+
+    def _unit(self, trial: Trial) -> Unit:
+        last = trial.history[-1] if trial.history else None
+        why = "" if trial.status is None else _ENDS[trial.status]
+        if trial.status == "FAILED":
+            why += f": {(trial.error or '').partition(chr(10))[0]}"
+        return Unit(
+            trial.trial_id,
+            trial.arch,
+            trial.values,
+            len(trial.history),
+            self._config.max_epochs,
+            seconds=sum(row.seconds for row in trial.history),
+            loss=last.val_loss if last else None,
+            accuracy=last.val_accuracy if last else None,
+            images_per_s=self._images / last.seconds if last and last.seconds else None,
+            end=why,
+            is_whole=trial.status in ("COMPLETE", "STOPPED_EARLY"),
+        )
+
+
+def _described(told: FrozenTrial, trial: Trial) -> FrozenTrial:
+    """Return Optuna's trial with what it was not told: the scores of a running trial, and attributes for people."""
+    described = copy.copy(told)
+    if trial.status is None:
+        described.intermediate_values = dict(enumerate(trial.scores(), start=1))
+    best = trial.best
+    described.user_attrs = {
+        "name": trial.trial_id,
+        "baseline": trial.is_baseline,
+        "status": _state(trial.status),
+        "best epoch": None if best is None else best.epoch,
+        "seconds": round(sum(row.seconds for row in trial.history), 3),
+    }
+    return described
 
 
 def _state(status: Status | None) -> str:

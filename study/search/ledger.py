@@ -54,6 +54,10 @@ class Ledger:
             return list(self._trials.values())
         return [self._trials[trial_id] for trial_id in self._numbers.get(arch, ())]
 
+    def running(self) -> list[Trial]:
+        """Return the trials that have not ended, in the order in which they were asked for."""
+        return list(self._running.values())
+
     def count(self, arch: str) -> int:
         """Return how many trials of a network were asked for."""
         return len(self._numbers.get(arch, ()))

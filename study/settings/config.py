@@ -23,8 +23,9 @@ class StudyConfig:
     The line under a setting is its help on the command line.
     """
 
-    preset: Literal["full", "quick"] = "full"
-    """full (CIFAR-10 and the defaults below) or quick (digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0)"""
+    preset: Literal["full", "laptop", "quick"] = "full"
+    """full (CIFAR-10 and the defaults below), laptop (CIFAR-10, 5000 images, 8 trials, 12 epochs, 5 seeds) or quick
+    (digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0)"""
     dataset: str = "cifar10"
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
@@ -93,6 +94,7 @@ class StudyConfig:
 
 PRESETS = {
     "full": StudyConfig(),
+    "laptop": StudyConfig(preset="laptop", trials=8, max_epochs=12, seeds=5, train_size=5000),
     "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900, confirm=0),
 }
 

@@ -13,7 +13,8 @@ from analysis.results.study_folder import StudyFolder
 from study.errors import BadInput
 from study.storage.lock import Locked, exclusive
 
-_OWN_ENTRIES = {"study.json", "trials.csv", "history.csv", "optuna.db", "tune", "final", "confirm", "report"}
+_OWN_FILES = {"study.json", "trials.csv", "history.csv", "optuna.db", "optuna.db-journal", "study.log"}
+_OWN_ENTRIES = {*_OWN_FILES, "tune", "final", "confirm", "report"}
 
 
 def check_name(name: str) -> str:

@@ -82,7 +82,7 @@ def test_more_seeds_train_the_new_ones_only_and_need_nobody_who_looks_on(
     before = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
     study = programs.study(["--resume", "--name", "more", "--seeds", "3"], tmp_path)
     with study.stdout as shown:
-        assert shown.readline().startswith("Final runs")  # and leaves, as `| head -1` does
+        assert shown.readline().startswith("Plan:")  # and leaves, as `| head -1` does
     with study.stderr as errors:
         assert errors.read() == ""
     assert study.process.wait() == 0

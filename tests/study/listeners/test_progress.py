@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from analysis.results.study_folder import StudyFolder
-from study.listeners.progress import PLAIN_LINE_EVERY_SECONDS, Progress, Row
+from study.listeners.progress import PLAIN_LINE_EVERY_SECONDS, Progress
+from study.listeners.screen import Screen
 from study.listeners.search_recorder import SearchRecorder
+from study.listeners.work import Row, Unit
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
@@ -29,12 +30,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-class Screen:
-    """A console that keeps what is printed."""
+class Shown:
+    """Keeps what is printed."""
 
     def __init__(self, *, terminal: bool = False) -> None:
         self._file = io.StringIO()
-        self.console = Console(file=self._file, force_terminal=terminal, width=100, color_system=None)
+        self.screen = Screen(file=self._file, force_terminal=terminal, width=100, height=40, color_system=None)
 
     @property
     def text(self) -> str:
@@ -50,32 +51,32 @@ def _rows(done: int, seconds: float, planned: int = 4) -> list[Row]:
 
 
 def test_plain_lines(clock: Clock) -> None:
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         row = Row("AlexNet", 6, {"running": 1, "complete": 2, "pruned": 1, "failed": 0}, 0.912, epochs=17, seconds=0.0)
-        other = Row("MobileNet-like, tuned", 6, score="mean")
+        other = Row("MobileNet-like, tuned", 6)
         progress.begin("Search", [row, other])
         progress.say("A [bold]word[/bold] of 12 \\ " + "x" * 200)
         clock.now += 125
         progress.finish([row])
-    assert screen.lines == [
-        "Search: AlexNet 3/6 (1 running, 2 complete, 1 pruned), best 91.2%, 17 epochs;"
+    assert shown.lines == [
+        "Search, 0 s so far: AlexNet 3/6 (1 running, 2 complete, 1 pruned), best val. accuracy 91.2%, 17 epochs;"
         " MobileNet-like, tuned 0/6, 0 epochs",
         "A [bold]word[/bold] of 12 \\ " + "x" * 200,
-        "Search: AlexNet 3/6 (1 running, 2 complete, 1 pruned), best 91.2%, 17 epochs",
+        "Search: AlexNet 3/6 (1 running, 2 complete, 1 pruned), best val. accuracy 91.2%, 17 epochs",
         "Search: done in 2 min",
     ]
 
 
 def test_of_many_rows_a_plain_line_tells_those_that_run(clock: Clock) -> None:
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         rows = [Row(name, 2, {"complete": done, "running": runs}) for name, done, runs in (("A", 2, 0), ("B", 1, 1))]
         progress.begin("Final runs", [*rows, Row("C", 2)])
         clock.now += 20
         progress.finish(rows)
-    assert screen.lines == [
-        "Final runs: 3/6 done; B 1/2 (1 complete, 1 running), 0 epochs",
+    assert shown.lines == [
+        "Final runs, 0 s so far: 3/6 done; B 1/2 (1 complete, 1 running), 0 epochs",
         "Final runs: A 2/2 (2 complete), 0 epochs",
         "Final runs: B 1/2 (1 complete, 1 running), 0 epochs",
         "Final runs: done in 20 s",
@@ -83,84 +84,93 @@ def test_of_many_rows_a_plain_line_tells_those_that_run(clock: Clock) -> None:
 
 
 def test_no_terminal_codes_without_a_terminal(clock: Clock) -> None:
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.begin("Search", _rows(0, 0))
         for done in range(1, 5):
             clock.now += 60
             progress.update(_rows(done, 50.0 * done))
         progress.finish(_rows(4, 200))
         progress.say("bye")
-    assert re.fullmatch(r"[\x20-\x7e\n]+", screen.text)
+    assert re.fullmatch(r"[\x20-\x7e\n]+", shown.text)
 
 
 def test_plain_lines_are_seconds_apart(clock: Clock) -> None:
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.begin("Search", _rows(0, 0))
         for _ in range(100):
             clock.now += PLAIN_LINE_EVERY_SECONDS / 20
             progress.update(_rows(1, 1))
-    assert 4 <= len(screen.lines) <= 6
+    assert 4 <= len(shown.lines) <= 6
 
 
 @pytest.mark.parametrize(
     ("done", "elapsed", "seconds", "left"),
     [
         (0, 100, 50, None),
-        (1, 100, 80, "5 min"),
-        (2, 100, 80, "2 min"),
-        (3, 30, 80, "10 s"),
-        (4, 100, 80, "0 s"),
-        (2, 40_000, 80, "11.1 h"),
+        (1, 100, 80, "about 5 min"),
+        (2, 100, 80, "about 2 min"),
+        (3, 30, 80, "about 27 s"),
+        (4, 100, 80, "a few seconds"),
+        (2, 40_000, 80, "about 11.1 h"),
         (2, 100, 0, None),
     ],
 )
 def test_time_left(clock: Clock, done: int, elapsed: float, seconds: float, left: str | None) -> None:
-    """Work left over the pace so far."""
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    """Work left over the pace so far, but at least as long as one unit."""
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.begin("Search", _rows(0, 0))
         clock.now += elapsed
         progress.update(_rows(done, seconds))
-    found = re.match(r"Search(?:, about (.*) left)?: ", screen.lines[-1])
+    found = re.match(r"Search, .* so far(?:, (.*) left)?: ", shown.lines[-1])
     assert found is not None
     assert found[1] == left
 
 
 def test_time_left_counts_both_networks_by_what_each_has_cost(clock: Clock) -> None:
-    """1 of 2 dear ones is left (90 s of work) and 1 of 2 cheap ones (10 s), after 50 s at a pace of 2."""
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    """1 of 2 dear ones is left (80 s of work) and 1 of 2 cheap ones (20 s); the dear one takes 80 s by itself."""
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.begin("Search", [Row("A", 2), Row("B", 2)])
         clock.now += 50
-        progress.update([Row("A", 2, {"complete": 1}, seconds=90), Row("B", 2, {"complete": 1}, seconds=10)])
-    assert screen.lines[-1].startswith("Search, about 50 s left: ")
+        progress.update([Row("A", 2, {"complete": 1}, seconds=80), Row("B", 2, {"complete": 1}, seconds=20)])
+    assert shown.lines[-1].startswith("Search, 50 s so far, about 80 s left: ")
+
+
+def _unit(arch: str, epoch: int, seconds: float, max_epochs: int = 10) -> Unit:
+    return Unit(f"{arch}-1", arch, {"lr": 1e-3, "dropout": 0.25}, epoch, max_epochs, seconds, 1.25, 0.5, 1234.5)
 
 
 def test_time_left_counts_what_the_running_have_done(clock: Clock) -> None:
-    """Of 4 of 20 s each 2 are done and 2 half done, after 30 s at a pace of 2; one that takes longer owes nothing."""
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    """Of 4 of 20 s each 2 are done and 2 half done, after 30 s at a pace of 2."""
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.begin("Search", [Row("A", 4), Row("B", 2)])
         clock.now += 30
-        half = Row("A", 4, {"complete": 2, "running": 2}, seconds=60, under_way=20)
-        longer = Row("B", 2, {"complete": 1, "running": 1}, seconds=0, under_way=0)
-        progress.update([half, longer])
-        assert screen.lines[-1].startswith("Search, about 10 s left: ")
-        clock.now += 30
-        late = Row("B", 2, {"complete": 1, "running": 1}, seconds=60, under_way=50)
-        progress.update([half, late])
-    assert screen.lines[-1].startswith("Search, about 10 s left: ")
+        half = Row("A", 4, {"complete": 2, "running": 2}, seconds=60, running=[_unit("a", 5, 10)] * 2)
+        progress.update([half, Row("B", 2, {"complete": 2}, seconds=0)])
+    assert shown.lines[-1].startswith("Search, 30 s so far, about 10 s left: ")
+
+
+def test_a_unit_that_takes_longer_than_the_others_has_time_left_until_its_cap(clock: Clock) -> None:
+    """Its 6 epochs took 60 s, where the other took 10 s: half of the 4 epochs left are 20 s, for it runs alone."""
+    shown = Shown()
+    with Progress(shown.screen) as progress:
+        progress.begin("Search", [Row("A", 2)])
+        clock.now += 35
+        progress.update([Row("A", 2, {"complete": 1, "running": 1}, seconds=70, running=[_unit("a", 6, 60)])])
+    assert shown.lines[-1].startswith("Search, 35 s so far, about 20 s left: ")
 
 
 def test_the_search_tells_what_its_running_trials_have_done(clock: Clock, tmp_path: Path) -> None:
     """Of two trials of four epochs of 40 s each one is done, and half of the other."""
-    screen, ledger = Screen(), Ledger(tmp_path / "journal.jsonl")
-    with Progress(screen.console) as progress:
-        recorder = SearchRecorder(StudyFolder(tmp_path), progress, {"alexnet": "AlexNet"}, planned=2)
+    shown, ledger = Shown(), Ledger(tmp_path / "journal.jsonl")
+    with Progress(shown.screen) as progress:
         config = StudyConfig(trials=2, max_epochs=4, archs=("alexnet",))
         search = Search(config, {"alexnet": config.baseline_training("alexnet")}, ledger)
+        recorder = SearchRecorder(StudyFolder(tmp_path), progress, {"alexnet": "AlexNet"}, config, "digits", images=80)
         recorder.begin(search)
         for epochs in (4, 2):
             trial = search.next_trial()
@@ -171,47 +181,83 @@ def test_the_search_tells_what_its_running_trials_have_done(clock: Clock, tmp_pa
             if epochs == 4:
                 search.end(trial.trial_id)
         recorder.on_change(search)
-    assert screen.lines[-1].startswith("Search, about 80 s left: AlexNet 1/2 (1 complete, 1 running)")
+    assert shown.lines[-1].startswith("Search, 4 min so far, about 80 s left: AlexNet 1/2 (1 running, 1 complete)")
 
 
 def test_time_left_of_a_resumed_stage_is_at_the_pace_since(clock: Clock) -> None:
     """5 of 10 were done before, 1 since then in 20 s."""
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.begin("Search", _rows(5, 50, planned=10))
-        assert screen.lines[-1].startswith("Search: "), "no pace yet"
+        assert shown.lines[-1].startswith("Search, 0 s so far: "), "no pace yet"
         clock.now += 20
         progress.update(_rows(6, 60, planned=10))
-    assert screen.lines[-1].startswith("Search, about 80 s left: ")
+    assert shown.lines[-1].startswith("Search, 20 s so far, about 80 s left: ")
 
 
 def test_a_terminal_shows_a_live_table() -> None:
-    screen = Screen(terminal=True)
-    with Progress(screen.console) as progress:
-        rows = [Row("AlexNet", 6, {"running": 1, "pruned": 2}, 0.912, epochs=17), Row("Other", 6, {"failed": 1})]
+    shown = Shown(terminal=True)
+    with Progress(shown.screen) as progress:
+        rows = [Row("AlexNet", 6, {"running": 1, "pruned": 2}, 0.912, epochs=17, running=[_unit("alexnet", 5, 10)])]
+        rows.append(Row("Other", 6, {"failed": 1}))
         progress.begin("Search", rows)
+        progress.end(replace(_unit("other", 3, 1), end="it failed: a reason"))
         progress.update(rows)
+        time.sleep(0.6)  # the table is drawn four times a second
+        drawn = shown.text
         progress.finish(rows)
         progress.say("bye")
-    last = screen.text[screen.text.index("Search: done in 0 s") :]
-    assert "\x1b" in screen.text
-    assert re.search(r"done +running +pruned +failed +best +epochs", last)
+    assert re.search(r"running +lr +dropout +epoch +loss +accuracy +images/s", drawn)
+    assert re.search(r"alexnet-1 +0\.001 +0\.25 +5/10 +1\.250 +50\.0% +1,23[45]", drawn)
+    assert re.search(r"ended last +epochs +because", drawn)
+    assert re.search(r"other-1 +3 +it failed: a reason", drawn)
+    last = shown.text[shown.text.index("Search: done in ") :]
+    assert "\x1b" in shown.text
+    assert re.search(r"best val\..*\n.*done +running +pruned +failed +accuracy +epochs", last)
     assert re.search(r"AlexNet +2/6 +1 +2 +0 +91\.2% +17", last)
     assert re.search(r"Other +1/6 +0 +0 +1 +0", last)
     assert "bye" in last
 
 
+def test_columns_stay_while_a_stage_goes_on(clock: Clock, tmp_path: Path) -> None:
+    """A trial that is the first to be pruned adds no column."""
+    shown, config = Shown(terminal=True), StudyConfig(trials=2, max_epochs=4, archs=("alexnet",))
+    search = Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(tmp_path / "journal.jsonl"))
+    with Progress(shown.screen) as progress:
+        recorder = SearchRecorder(StudyFolder(tmp_path), progress, {"alexnet": "AlexNet"}, config, "digits", images=80)
+        recorder.begin(search)
+        recorder.finish(search)
+    assert re.search(r"done +running +complete +early +pruned +accuracy +epochs", shown.text)
+
+
 def test_the_terminal_is_given_back_after_an_error() -> None:
-    screen = Screen(terminal=True)
-    with pytest.raises(ZeroDivisionError), Progress(screen.console) as progress:
+    shown = Shown(terminal=True)
+    with pytest.raises(ZeroDivisionError), Progress(shown.screen) as progress:
         progress.begin("Search", _rows(1, 1))
         _ = 1 / 0
-    assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("\x1b[?25l"), "the cursor is shown again"
+    assert shown.text.rindex("\x1b[?25h") > shown.text.rindex("\x1b[?25l"), "the cursor is shown again"
 
 
 @pytest.mark.parametrize("path", ["/data/:warning:/a", "/data/[red]/a"])
 def test_paths_are_printed_as_they_are(path: str) -> None:
-    screen = Screen()
-    with Progress(screen.console) as progress:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
         progress.say(path)
-    assert screen.lines == [path]
+    assert shown.lines == [path]
+
+
+def test_a_quiet_study_shows_nothing_and_logs_all(tmp_path: Path) -> None:
+    shown = Shown()
+    shown.screen.study_log.open(tmp_path / "study.log")
+    with Progress(shown.screen, quiet=True) as progress:
+        progress.say("a line")
+        progress.begin("Search", _rows(1, 10))
+        progress.finish(_rows(1, 10))
+        shown.screen.print("the verdict")
+    shown.screen.study_log.close()
+    assert shown.lines == ["the verdict"]
+    lines = (tmp_path / "study.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+    assert [line[20:].split(",")[0].split(": ")[0] for line in lines] == [
+        *("a line", "Search", "Search", "Search", "the verdict"),
+    ]

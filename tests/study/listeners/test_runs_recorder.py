@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from analysis.results.run_folders import EPOCH_COLUMNS, FinalRun
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.plans import FailedRun, RunPlan, missing_runs, plan_baselines
 from study.listeners.progress import Progress
 from study.listeners.runs_recorder import RunsRecorder
+from study.listeners.screen import Screen
 from study.settings.config import StudyConfig
 from tests.builders import epoch
 
@@ -63,15 +63,16 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     folder, plans = StudyFolder(tmp_path), PLANS
-    with Progress(Console(file=screen, width=200)) as progress:
+    with Progress(Screen(file=screen, width=200)) as progress:
         begun = time.monotonic()
-        stage = Stage(plans, RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder)), begun)
+        recorder = RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder), images=900)
+        stage = Stage(plans, recorder, begun)
         monkeypatch.setattr("time.monotonic", lambda: stage.now)
         yield stage
 
 
 def test_time_left_after_runs_that_went_on_from_checkpoints(stage: Stage, screen: io.StringIO) -> None:
-    """Two runs of three had 3 of 4 epochs; the last took 10 s, side by side: 40 s are left, at a pace of 2."""
+    """Two runs of three had 3 of 4 epochs from checkpoints; the third will train alone for its 40 s."""
     for plan in stage.plans[:2]:
         for number in (1, 2, 3):
             stage.recorder.on_epoch(plan, replace(epoch(number), seconds=10.0))
@@ -79,7 +80,7 @@ def test_time_left_after_runs_that_went_on_from_checkpoints(stage: Stage, screen
     for plan in stage.plans[:2]:
         stage.recorder.on_epoch(plan, replace(epoch(4), seconds=10.0))
         stage.recorder.on_end(plan, _made(plan, epochs=4))
-    assert "Final runs, about 20 s left: " in screen.getvalue().splitlines()[-1]
+    assert "so far, about 40 s left: " in screen.getvalue().splitlines()[-1]
 
 
 def test_time_left_counts_the_epochs_of_runs_under_way(stage: Stage, screen: io.StringIO) -> None:
@@ -91,21 +92,22 @@ def test_time_left_counts_the_epochs_of_runs_under_way(stage: Stage, screen: io.
             stage.recorder.on_epoch(plan, replace(epoch(number), seconds=5.0))
         if plan is done:
             stage.recorder.on_end(plan, _made(plan, epochs=4))
-    assert "Final runs, about 25 s left: " in screen.getvalue().splitlines()[-1]
+    assert "so far, about 25 s left: " in screen.getvalue().splitlines()[-1]
 
 
 def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.StringIO) -> None:
     folder, plans = StudyFolder(tmp_path), PLANS
     folder.final.write(_made(plans[0], accuracy=0.8))
-    with Progress(Console(file=screen, width=200)) as progress:
-        recorder = RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder))
-        assert _last_line(screen) == ("Final runs: MobileNet-like, baseline 1/3 (1 complete), mean 80.0%, 2 epochs")
+    with Progress(Screen(file=screen, width=200)) as progress:
+        recorder = RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder), images=900)
+        begun = "Final runs: MobileNet-like, baseline 1/3 (1 complete), mean test accuracy 80.0%, 2 epochs"
+        assert _last_line(screen) == begun
         for number in (1, 2, 3):
             recorder.on_epoch(plans[1], epoch(number))
-        assert "1/3 (1 complete, 1 running), mean 80.0%, 5 epochs" in _last_line(screen)
+        assert "1/3 (1 running, 1 complete), mean test accuracy 80.0%, 5 epochs" in _last_line(screen)
         recorder.on_end(plans[1], _made(plans[1], accuracy=0.6, epochs=3, status="STOPPED_EARLY"))
-        assert "2/3 (1 complete, 1 stopped early), mean 70.0%, 5 epochs" in _last_line(screen)
+        assert "2/3 (1 complete, 1 stopped early), mean test accuracy 70.0%, 5 epochs" in _last_line(screen)
         recorder.on_end(plans[2], FailedRun(plans[2], "out of memory"))
-        assert "3/3 (1 complete, 1 stopped early, 1 failed), mean 70.0%, 5 epochs" in _last_line(screen)
+        assert "3/3 (1 complete, 1 stopped early, 1 failed), mean test accuracy 70.0%, 5 epochs" in _last_line(screen)
         recorder.finish()
     assert folder.final.numbers() == {"mobilenet-baseline": [0, 1]}

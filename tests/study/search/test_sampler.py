@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from analysis.results.optuna_database import export, open_database
+from analysis.results.optuna_database import OptunaDatabase, Search, open_database
 from study.search.sampler import BEST, HISTORY, NEAREST, Sampler
 from study.search.trial import Status, Trial
 from study.settings.search_space import SEARCH_SPACE
@@ -176,6 +176,10 @@ def test_scores_that_are_all_alike_are_no_obstacle(score: float) -> None:
     assert all(SEARCH_SPACE.holds(name, value) for name, value in values.items())
 
 
+def _as_search(sampler: Sampler) -> Search:
+    return Search(sampler.study.study_name, "accuracy", {}, sampler.study.trials)
+
+
 def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
     history = [
         _ended(0, 0.5),
@@ -186,7 +190,7 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
         Trial("alexnet", 5, {"lr": 2e-3, "dropout": 0.25}),
     ]
     samplers = [_sampler(history), _sampler(history[:1], arch="mobilenet")]
-    export([sampler.study for sampler in samplers], tmp_path / "optuna.db")
+    OptunaDatabase(tmp_path / "optuna.db").update([_as_search(sampler) for sampler in samplers])
     storage = open_database(tmp_path / "optuna.db")
     assert sorted(optuna.get_all_study_names(storage)) == ["alexnet", "mobilenet"]
     study = optuna.load_study(study_name="alexnet", storage=storage)
@@ -211,9 +215,9 @@ def test_the_database_holds_what_optuna_was_told(tmp_path: Path) -> None:
     assert "optuna.db" not in open_files, "no connection stays open"
 
 
-def test_an_export_replaces_the_last_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_database_of_an_earlier_session_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     for count in (1, 3):
-        export([_sampler(PAST[:count]).study], tmp_path / "optuna.db")
+        OptunaDatabase(tmp_path / "optuna.db").update([_as_search(_sampler(PAST[:count]))])
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
     study = optuna.load_study(study_name="alexnet", storage=open_database(tmp_path / "optuna.db"))
     assert len(study.trials) == 3

@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from analysis.figures.search import search_space
 from analysis.figures.style import render
-from analysis.results.optuna_database import export
+from analysis.results import optuna_database
 from analysis.results.study_folder import TRIAL_COLUMNS, StudyFolder
 from analysis.statistics.importance import read_importances
 from models.training.history import EpochResult
@@ -142,7 +142,8 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert list(trials.columns) == [*TRIAL_COLUMNS[:4], "pooling", *TRIAL_COLUMNS[4:]]
     assert trials["pooling"].tolist() == [trial.values["pooling"] for trial in search.ledger.trials()]
 
-    export([search.samplers["alexnet"].study], folder.optuna)
+    told = search.samplers["alexnet"].study.trials
+    optuna_database.OptunaDatabase(folder.optuna).update([optuna_database.Search("alexnet", "accuracy", {}, told)])
     shares = read_importances(folder.optuna, ["alexnet"])["alexnet"].shares
     assert set(shares) == {"lr", "dropout", "pooling"}
     assert sum(shares.values()) == pytest.approx(1)

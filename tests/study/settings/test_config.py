@@ -15,10 +15,12 @@ from study.settings.search_space import RUNGS, SEARCH_SPACE
 
 
 def test_the_documented_presets() -> None:
-    full, quick = PRESETS["full"], PRESETS["quick"]
+    full, laptop, quick = PRESETS["full"], PRESETS["laptop"], PRESETS["quick"]
     assert (full.dataset, full.trials, full.max_epochs, full.seeds) == ("cifar10", 32, 50, 10)
+    assert (laptop.dataset, laptop.trials, laptop.max_epochs, laptop.seeds) == ("cifar10", 8, 12, 5)
+    assert laptop.train_size == 5000
     assert quick.dataset == "digits"
-    assert {name: preset.preset for name, preset in PRESETS.items()} == {"full": "full", "quick": "quick"}
+    assert all(preset.preset == name for name, preset in PRESETS.items())
     assert all(preset.archs == ("alexnet", "mobilenet") for preset in PRESETS.values())
     for preset in PRESETS.values():
         check(preset)

@@ -1,0 +1,68 @@
+"""The time of one optimizer step of a network on this machine."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.data import IMAGE_SHAPE, LabelledImages, Split, TrainingData
+from models.networks.registry import Architecture
+from models.precision import Precision, training_device
+from models.randomness import RunSeeds
+from models.training.loop import TrainingRun
+from models.training.proof import Setting
+from models.training.recipe import BATCH_SIZE, TrainingConfig
+
+# At most 0.4 s and 6 passes a network, because the user waits. The first pass warms up if there is time for a second.
+SECONDS = 0.4
+_PASSES = 6
+# Images of a step on a CPU: a quarter of a batch takes a quarter of its time, to about a tenth.
+CPU_IMAGES = 32
+# A GPU trains full batches. It captures a step after three, and the passes that follow show its real speed.
+_GPU_STEPS = 8
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Holds the speed of one network.
+
+    Attributes:
+        step_seconds: one optimizer step on BATCH_SIZE images.
+        image_seconds: predicting one image of a large batch.
+    """
+
+    step_seconds: float
+    image_seconds: float
+
+
+def measure_step(
+    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int
+) -> StepTime:
+    """Train a network on a few random images and time the fastest pass. It takes one to three seconds on a CPU.
+
+    Args:
+        threads: torch's threads on the CPU.
+
+    Returns:
+        The times of a run that has its share of the machine to itself.
+    """
+    device, threads_before = training_device(), torch.get_num_threads()
+    size, steps = (BATCH_SIZE, _GPU_STEPS) if device.type == "cuda" else (CPU_IMAGES, 1)
+    everything = np.arange(size * steps)
+    images = np.random.default_rng(0).integers(0, 256, (len(everything), *IMAGE_SHAPE), np.uint8)
+    data = TrainingData.from_split(
+        LabelledImages(images, everything % n_classes), Split(everything, everything), n_classes
+    )
+    recipe = TrainingConfig({"lr": 1e-4, "dropout": architecture.baseline_dropout}, _PASSES, _PASSES, size)
+    torch.set_num_threads(threads)
+    try:
+        run = TrainingRun(architecture, recipe, data, RunSeeds.of(0, "step time"), device, precision, kernels)
+        begun = time.perf_counter()
+        while run.outcome is None and (not run.history or time.perf_counter() - begun < SECONDS):
+            run.train_epoch()
+    finally:
+        torch.set_num_threads(threads_before)
+    training = min(row.seconds for row in run.history) / len(everything)
+    predicting = min(row.validation_seconds for row in run.history) / len(everything)
+    return StepTime(training * BATCH_SIZE, predicting)

@@ -1,0 +1,98 @@
+"""Tells the user how a study will use the machine and how long it takes, before its first step."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ray
+import torch
+
+from analysis.retraining.step_time import StepTime, measure_step
+from models.networks.registry import ARCHITECTURES
+from models.precision import resolve, training_device
+from study.cli.request import Request
+from study.cluster.capacity import Resources, divide, machine_capacity
+from study.data.datasets import sizes
+from study.listeners.progress import Progress
+from study.plan.forecast import laptop_advice, look_ahead
+from study.plan.outline import details, outline, time_line
+from study.plan.step_times import step_times
+from study.settings.config import StudyConfig
+
+
+def trains_on_cpus_here(config: StudyConfig) -> bool:
+    """Return whether the driver's own processor can measure a step. A GPU's memory is left to the workers."""
+    return config.address is None and not divide(machine_capacity(), config).gpus_per_trial
+
+
+def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> None:
+    """Print the plan from a measurement in this process. `is_dry` leaves no trace in the user's cache."""
+    config = request.config
+    if config.address is not None:
+        progress.say(f"The time is estimated once the cluster at {config.address} is joined")
+        return
+    resources = divide(machine_capacity(), config)
+    device = training_device() if resources.gpus_per_trial else torch.device("cpu")
+    _announce(request, progress, resources, str(resolve(config.precision, device)), keep=not is_dry)
+
+
+def announce_cluster(request: Request, progress: Progress, resources: Resources, precision: str) -> None:
+    """Print the plan from a measurement in a worker of the joined Ray, which has the GPU that trains."""
+    task = ray.remote(measure_step).options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
+    is_cluster = request.config.address is not None
+    _announce(
+        request,
+        progress,
+        resources,
+        precision,
+        keep=not is_cluster,
+        measure=partial(_measure_in_worker, task),
+        is_elsewhere=is_cluster,
+    )
+
+
+def _measure_in_worker(task: Any, *arguments: object) -> StepTime:
+    measured: StepTime = ray.get(task.remote(*arguments))
+    return measured
+
+
+def _announce(
+    request: Request,
+    progress: Progress,
+    resources: Resources,
+    precision: str,
+    keep: bool,
+    measure: Callable[..., StepTime] = measure_step,
+    is_elsewhere: bool = False,
+) -> None:
+    config = request.config
+    if request.is_resumed:
+        for line in outline(config):
+            progress.say(line)
+    for line in details(
+        request.folder.path, resources.concurrency, resources.cpus_per_trial, resources.gpus_per_trial, precision
+    ):
+        progress.say(line)
+    progress.show("Measuring a training step of each network")
+    images = sizes(config)
+    times = step_times(
+        {arch: ARCHITECTURES[arch] for arch in config.archs},
+        images.classes,
+        resolve(precision, torch.device("cpu")),
+        config.kernels,
+        resources.threads,
+        keep,
+        measure,
+        is_elsewhere,
+    )
+    outlook = look_ahead(config, images, resources, times, request.folder if request.is_resumed else None)
+    progress.say(time_line(None if outlook is None else outlook.seconds))
+    if outlook is not None and (advice := laptop_advice(config, resources, times, outlook)) is not None:
+        progress.say(advice)
+    progress.expect(_stages(config), None if outlook is None else outlook.forecast)
+
+
+def _stages(config: StudyConfig) -> list[str]:
+    """Return the names of the stages in their order."""
+    search = [] if config.baseline else ["Search", *["Confirmation"] * (config.confirm > 0)]
+    return [*search, "Final runs", "Inference time", "Report"]
