@@ -22,25 +22,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # not every terminal has a ±
     arguments = sys.argv[1:] if arguments is None else arguments
     request: Request | None = None
-    interrupts = Interrupts(lambda: parting(request))
-    try:
-        from study.cli.command_line import parse
+    with Interrupts(lambda: parting(request)) as interrupts:
+        try:
+            from study.cli.command_line import parse
 
-        parse(arguments)
+            parse(arguments)
 
-        from study.cli.request import read_request
-        from study.workflow import carry_out
+            from study.cli.request import read_request
+            from study.workflow import carry_out
 
-        interrupts.listen()
-        request = read_request(arguments)
-        return carry_out(request, interrupts)
-    except (Exception, KeyboardInterrupt) as error:
-        ending = ending_of(error, request)
-        if ending is None:
-            raise
-        line, status = ending
-        say_error(line)
-        return status
+            interrupts.listen()
+            request = read_request(arguments)
+            return carry_out(request, interrupts)
+        except (Exception, KeyboardInterrupt) as error:
+            ending = ending_of(error, request)
+            if ending is None:
+                raise
+            line, status = ending
+            say_error(line)
+            return status
 
 
 if __name__ == "__main__":

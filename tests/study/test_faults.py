@@ -119,7 +119,7 @@ def test_sigterm_while_ray_starts_ends_in_order(tmp_path: Path) -> None:
     study = Study([*SMALL, "--name", "early"], tmp_path)
     study.wait_for(lambda: study.workers("gcs_server"))  # which Ray starts first
     said, go_on = interrupt(study)
-    assert (said, go_on) == ("interrupted before the study began\n", "")
+    assert (said, go_on) == ("stopping; Ctrl-C again stops at once\ninterrupted before the study began\n", "")
     assert not (tmp_path / "results").exists()
 
 
@@ -133,7 +133,10 @@ def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(workplace: Path) -> None:
     done = study.finish(timeout=30)
     assert time.monotonic() - begun < 5
     assert done.returncode == 130
-    assert done.stderr == ("interrupted; go on with: python -m study.run --resume --results-dir results --name twice\n")
+    assert done.stderr == (
+        "stopping; Ctrl-C again stops at once\n"
+        "interrupted; go on with: python -m study.run --resume --results-dir results --name twice\n"
+    )
     study.wait_until_gone(10)
     folder = StudyFolder.open(workplace / "results" / "twice")
     assert StudyConfig.from_json(folder.read_study()["config"]).trials == 2

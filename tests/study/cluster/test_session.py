@@ -1,13 +1,17 @@
 """A Ray of this machine. The tests of real clusters are in tests/cluster."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from study.cluster.session import ray_session
 from study.errors import BadInput
+from tests.processes import SMALL, Study
 
 
 def test_a_run_without_a_share_of_the_gpu_does_not_see_it() -> None:
@@ -27,3 +31,70 @@ def test_a_home_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HOME", os.devnull)
     with pytest.raises(BadInput, match="set HOME to a folder that can"), ray_session(None):
         pass
+
+
+# Ray's server writes to its log and ends, so Ray waits for it in vain: 1 s here, 30 s otherwise.
+BROKEN_SERVER = """#!/bin/sh
+for word; do
+  case "$word" in --log_dir=*) echo "no server here" > "${word#--log_dir=}/gcs_server.out";; esac
+done
+exit 1
+"""
+BROKEN = """
+import os, sys
+from ray._private import services
+whole, services.GCS_SERVER_EXECUTABLE = services.GCS_SERVER_EXECUTABLE, "./server"
+os.environ["RAY_gcs_server_port_wait_time_s"] = "1"
+"""
+ONCE = """
+import ray
+from study.cluster import session
+
+def mend(line):
+    print(line)
+    services.GCS_SERVER_EXECUTABLE = whole
+    del os.environ["RAY_gcs_server_port_wait_time_s"]
+
+session.say_error = mend
+before = dict(os.environ)
+with session.ray_session(None) as capacity:
+    print(ray.get(ray.remote(lambda: capacity.cpus > 0).remote()))
+assert dict(os.environ).items() <= before.items()
+"""
+ALWAYS = """
+from study.run import main
+sys.exit(main(sys.argv[1:]))
+"""
+REASON = "Ray did not start (Timed out waiting for file gcs_server_port)"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder that holds the broken server."""
+    server = tmp_path / "server"
+    server.write_text(BROKEN_SERVER)
+    server.chmod(0o755)
+    return tmp_path
+
+
+def test_a_ray_that_does_not_start_is_tried_once_more(place: Path) -> None:
+    study = Study([], place, program=["-c", BROKEN + ONCE])
+    done = study.finish()
+    assert (done.returncode, done.stdout) == (0, f"{REASON}: trying once more\nTrue\n"), done.stderr
+    assert study.processes() == study.session_directories() == []
+
+
+def test_a_ray_that_never_starts_is_a_line_with_the_cause(place: Path) -> None:
+    study = Study(SMALL, place, program=["-c", BROKEN + ALWAYS])
+    done = study.finish()
+    first, last = done.stderr.splitlines()
+    assert (done.returncode, first) == (1, f"{REASON}: trying once more")
+    found = re.fullmatch(
+        rf"the study failed: {re.escape(REASON)}, twice; the load average is \d+\.\d on \d+ CPUs, /tmp has \d+\.\d GiB"
+        r" free, and (/tmp/fairverdict-ray-logs-\w+/gcs_server\.out) says more\. When that is mended, begin again",
+        last,
+    )
+    assert found, last
+    assert Path(found[1]).read_text() == "no server here\n"
+    shutil.rmtree(Path(found[1]).parent)
+    assert study.processes() == study.session_directories() == []
