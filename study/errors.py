@@ -1,6 +1,7 @@
 """Errors that end a study with one line instead of a traceback."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 
@@ -25,3 +26,18 @@ def say_error(line: str) -> None:
     """Print a line to the standard error stream. Does nothing if nobody reads the stream."""
     with suppress(BrokenPipeError):
         print(line, file=sys.stderr)
+
+
+def unknown(kind: str, word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the line for a word that is unknown, with the known word that is most like it.
+
+    Args:
+        kind: names what the word stands for, such as "network".
+        otherwise: the advice if no known word is like it; the known words by default.
+    """
+    from difflib import get_close_matches  # here, because most runs need no advice
+
+    known = list(known)
+    alike = get_close_matches(word.lower(), known, n=1, cutoff=0.7)
+    advice = f"did you mean {alike[0]}?" if alike else otherwise or f"choose from {', '.join(known)}"
+    return f"there is no {kind} {word!r}: {advice}"

@@ -37,8 +37,8 @@ def _start(program: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
 
 
