@@ -1,6 +1,6 @@
 """`fairverdict completion SHELL`: print a script that completes the command in bash or zsh.
 
-bash: add `eval "$(fairverdict completion bash)"` to ~/.bashrc. zsh: the same with zsh, in ~/.zshrc.
+Add `eval "$(fairverdict completion bash)"` to ~/.bashrc, or `eval "$(fairverdict completion zsh)"` to ~/.zshrc.
 """
 
 import sys

@@ -35,7 +35,7 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         (["study.cli.commands", "--version"], 0, "fairverdict 0.1.0"),
         (["study.cli.commands", "run", "--help"], 0, "--max-epochs"),
         (["study.cli.commands", "run", "--trails", "3"], 2, "--trails"),
-        (["study.cli.commands", "rum"], 2, "there is no command 'rum': did you mean run?"),
+        (["study.cli.commands", "ruun"], 2, "there is no command 'ruun': did you mean run?"),
         (["study.cli.commands", "report", "--help"], 0, "DIR"),
         (["study.cli.commands", "completion", "bash"], 0, "--max-epochs"),
         (["study.cli.commands", "completion", "fish"], 2, "there is no shell 'fish': choose from bash, zsh"),
