@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -153,8 +154,8 @@ interrupted_twice()
 def test_a_process_that_goes_on_has_its_signals_back(program: str, tmp_path: Path) -> None:
     process = _start(program, tmp_path)
     assert process.stdout is not None
-    said = ["ready\n"]
-    for line in [*said, *process.stdout]:
+    said = []
+    for line in chain(["ready\n"], process.stdout):
         if line == "ready\n":
             time.sleep(0.1)
             process.send_signal(signal.SIGINT)
