@@ -1,5 +1,9 @@
 """Errors that end a study with one line instead of a traceback."""
 
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+
 
 class BadInput(Exception):
     """Says in one line why the user's input cannot be used, and what to do."""
@@ -16,3 +20,24 @@ class StorageFailed(StudyFailed):
 def one_line(error: BaseException) -> str:
     """Returns an error's message as one line, or the error's type if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def say_error(line: str) -> None:
+    """Print a line to the standard error stream. Does nothing if nobody reads the stream."""
+    with suppress(BrokenPipeError):
+        print(line, file=sys.stderr)
+
+
+def unknown(kind: str, word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the line for a word that is unknown, with the known word that is most like it.
+
+    Args:
+        kind: names what the word stands for, such as "network".
+        otherwise: the advice if no known word is like it; the known words by default.
+    """
+    from difflib import get_close_matches  # here, because most runs need no advice
+
+    known = list(known)
+    alike = get_close_matches(word.lower(), known, n=1, cutoff=0.7)
+    advice = f"did you mean {alike[0]}?" if alike else otherwise or f"choose from {', '.join(known)}"
+    return f"there is no {kind} {word!r}: {advice}"

@@ -24,42 +24,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     request: Request | None = None
     log: StudyLog | None = None
-    interrupts = Interrupts(lambda: parting(request))
-    try:
-        from study.cli.command_line import parse
+    with Interrupts(lambda: parting(request)) as interrupts:
+        try:
+            from study.cli.command_line import parse
 
-        options = parse(arguments)
+            options = parse(arguments)
 
-        from study.listeners.progress import Progress
-        from study.listeners.screen import Screen
-        from study.plan.outline import outline
+            from study.listeners.progress import Progress
+            from study.listeners.screen import Screen
+            from study.plan.outline import outline
 
-        screen = Screen()
-        log = screen.study_log
-        with Progress(screen, options.quiet) as progress:
-            if not options.resume:  # else study.json has the settings
-                for line in outline(options):
-                    progress.say(line)
-            progress.show("Loading PyTorch and Ray")
+            screen = Screen()
+            log = screen.study_log
+            with Progress(screen, options.quiet) as progress:
+                if not options.resume:  # else study.json has the settings
+                    for line in outline(options):
+                        progress.say(line)
+                progress.show("Loading PyTorch and Ray")
 
-            from study.cli.request import read_request
-            from study.workflow import carry_out
+                from study.cli.request import read_request
+                from study.workflow import carry_out
 
-            interrupts.listen()
-            request = read_request(arguments)
-            return carry_out(request, interrupts, progress, is_dry=options.dry_run)
-    except (Exception, KeyboardInterrupt) as error:
-        ending = ending_of(error, request)
-        if ending is None:
-            raise
-        line, status = ending
-        say_error(line)
-        if log is not None:
-            log.write(line)
-        return status
-    finally:
-        if log is not None:
-            log.close()
+                interrupts.listen()
+                request = read_request(arguments)
+                return carry_out(request, interrupts, progress, is_dry=options.dry_run)
+        except (Exception, KeyboardInterrupt) as error:
+            ending = ending_of(error, request)
+            if ending is None:
+                raise
+            line, status = ending
+            say_error(line)
+            if log is not None:
+                log.write(line)
+            return status
+        finally:
+            if log is not None:
+                log.close()
 
 
 if __name__ == "__main__":

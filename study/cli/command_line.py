@@ -3,42 +3,49 @@
 It imports neither torch nor Ray: help and errors come at once.
 """
 
-import contextlib
-import io
-from collections.abc import Callable, Sequence
+import argparse
+import ast
+import inspect
+import re
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args
-
-import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from study import __version__
-from study.errors import BadInput
-from study.settings.config import PRESETS, StudyConfig, check
+from study.errors import BadInput, unknown
+from study.settings.config import CHOICES, PRESETS, StudyConfig, check
 
-_REGISTRY = ConstructorRegistry()
-
-
-def _optional(kind: type, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
-    """Return the rule for a value that may be None. Help and errors say INT rather than "None or INT"."""
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=kind.__name__.upper(),
-        instance_from_str=lambda texts: read(texts[0]),
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: ["none" if value is None else str(value)],
-    )
-
-
-@_REGISTRY.primitive_rule
-def _or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Read the word none as None if the setting's type allows it."""
-    match get_args(info.type):
-        case (kind, last) if last is NoneType:
-            return _optional(kind, lambda text: None if text == "none" else kind(text))
-    return None
+# The help lists a setting under the title of its group, and the other settings under "options".
+GROUPS = {
+    "what to study": ("dataset", "data_dir", "train_size", "archs", "baseline", "seed"),
+    "budget": ("preset", "trials", "max_epochs", "seeds", "confirm"),
+    "machine": (
+        "precision",
+        "kernels",
+        "cpus_per_trial",
+        "gpus_per_trial",
+        "concurrency",
+        "address",
+        "storage",
+    ),
+    "folder": ("results_dir", "name", "resume"),
+}
+_EXAMPLES = """\
+examples:
+  python -m study.run --preset quick        a first study: handwritten digits
+  python -m study.run                       the full study of CIFAR-10
+  python -m study.run --dataset folder --data-dir images --seeds 5
+  python -m study.run --baseline --archs mobilenet
+  python -m study.run --resume              go on with the newest study
+  python -m study.run --resume --seeds 20   add final runs to it
+"""
+_METAVARS = {int: "N", float: "X", Path: "DIR"}
+_EXPECTED = {int: "a whole number", float: "a number"}
+_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Options(StudyConfig):
 
     results_dir: Path = Path("results")
     """Folder of the studies."""
-    name: Annotated[str | None, _optional(str, str)] = None
+    name: str | None = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
     """Go on with --name, or the study worked on last; --seeds, --concurrency, --address and --data-dir may change."""
@@ -79,14 +86,123 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
     for argument in arguments:
         if not _is_text(argument):
             raise BadInput(f"the argument {argument!a} is not text in UTF-8: type it anew")
-    if base is None:
-        base = PRESETS[_parse(arguments, Options()).preset]
-    options = _parse(arguments, Options(**{field.name: getattr(base, field.name) for field in fields(base)}))
-    if options.version:
+    given, others = parser().parse_known_args(arguments)
+    if others:
+        _refuse(others[0])
+    kinds = get_type_hints(Options)
+    values = {name: _read(name, kinds[name], value) for name, value in vars(given).items()}
+    if values.get("version"):
         print(f"fairverdict {__version__}")
         raise SystemExit(0)
+    if base is None:
+        base = PRESETS.get(values.get("preset", Options.preset), StudyConfig())
+    options = Options(**{**{field.name: getattr(base, field.name) for field in fields(base)}, **values})
     check(options)
     return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return a parser of every flag. It leaves out the flags that are not given, and reads no value."""
+    made = _Parser(
+        prog="python -m study.run",
+        usage="%(prog)s [FLAG ...]",
+        description=inspect.getdoc(Options),
+        epilog=_EXAMPLES,
+        formatter_class=_Help,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    made.add_argument("-h", "--help", action="help", help="Print this help and exit.")
+    kinds, helps = get_type_hints(Options), _helps()
+    others = kinds.keys() - {name for names in GROUPS.values() for name in names}
+    groups: dict[Any, Iterable[str]] = {made.add_argument_group(title): names for title, names in GROUPS.items()}
+    for group, names in {**groups, made: sorted(others)}.items():
+        for name in names:
+            default = getattr(Options, name)
+            text = helps[name] + ("" if default in (None, False) else f" (default: {_typed(default)})")
+            shape: dict[str, Any] = {"action": "store_true"}
+            if kinds[name] is not bool:
+                shape = {"metavar": _metavar(name, kinds[name]), "nargs": "*" if isinstance(default, tuple) else None}
+            group.add_argument(flag(name), help=text.replace("%", "%%"), **shape)
+    return made
+
+
+def flag(name: str) -> str:
+    """Return the flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput: a flag without its value, or with a value that it does not take."""
+        named = re.search(r"argument (-[\w-]+)", message)
+        is_missing = "expected" in message
+        raise BadInput(f"{named[1] if named else 'a flag'} {'needs a value' if is_missing else 'takes no value'}")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=24, width=min(_WIDTH, shutil.get_terminal_size().columns))
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Wrap the description, but keep the lines of the examples."""
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text.replace("\n\n", " "), width, indent)
+
+
+def _helps() -> dict[str, str]:
+    """Return the line under each setting in the source, by the setting's name."""
+    found = {}
+    for owner in (StudyConfig, Options):
+        (made,) = ast.parse(inspect.getsource(owner)).body
+        assert isinstance(made, ast.ClassDef)
+        for setting, line in pairwise(made.body):
+            if isinstance(setting, ast.AnnAssign) and isinstance(line, ast.Expr):
+                assert isinstance(setting.target, ast.Name) and isinstance(line.value, ast.Constant)
+                found[setting.target.id] = " ".join(str(line.value.value).split())
+    return found
+
+
+def _metavar(name: str, kind: Any) -> str:
+    if name in CHOICES:
+        return f"{{{','.join(CHOICES[name])}}}"
+    return "NETWORK" if name == "archs" else _METAVARS.get(_plain(kind), name.upper())
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type of a setting that is not None."""
+    return next((part for part in get_args(kind) if part is not NoneType), kind) if _may_be_none(kind) else kind
+
+
+def _may_be_none(kind: Any) -> bool:
+    return NoneType in get_args(kind)
+
+
+def _read(name: str, kind: Any, value: Any) -> Any:
+    """Return the value of a setting from its words. The word none takes a setting back, but may be a study's name."""
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list) else value
+    if _may_be_none(kind) and value == "none" and name != "name":
+        return None
+    plain = _plain(kind)
+    try:
+        return plain(value) if plain in _METAVARS else value
+    except ValueError:
+        raise BadInput(f"{flag(name)} must be {_EXPECTED[plain]}, not {value!r}") from None
+
+
+def _refuse(word: str) -> NoReturn:
+    """Raise BadInput for a word that is no flag and no flag's value."""
+    if not word.startswith("-"):
+        raise BadInput(f"{word!r} belongs to no flag: leave it out, or see --help")
+    known = [flag(name) for name in get_type_hints(Options)]
+    raise BadInput(unknown("flag", word.partition("=")[0], known, otherwise="see --help"))
+
+
+def _typed(value: Any) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _is_text(argument: str) -> bool:
@@ -94,33 +210,3 @@ def _is_text(argument: str) -> bool:
         return b"\0" not in argument.encode()
     except UnicodeEncodeError:  # bytes that were no text arrive as lone surrogates
         return False
-
-
-def _parse(arguments: Sequence[str], default: Options) -> Options:
-    printed = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(printed):
-            return tyro.cli(
-                Options,
-                args=list(arguments),
-                default=default,
-                prog="python -m study.run",
-                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
-                registry=_REGISTRY,
-            )
-    except SystemExit as exit_:
-        if exit_.code in (0, None):
-            raise
-        raise BadInput(_one_line(printed.getvalue())) from None
-
-
-def _one_line(panel: str) -> str:
-    """Return the message in tyro's error panel, without its frame and its pointers to the help."""
-    words: list[str] = []
-    for line in panel.splitlines():
-        text = line.strip("│ ")
-        if text.startswith("─"):
-            break
-        if not text.startswith(("╭", "╰")):
-            words += text.split()
-    return " ".join(words) or "the command line cannot be read"

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from study import __version__
+from study.errors import say_error, unknown
 
 # A command is a module whose main(arguments) returns an exit status. It is imported only if it is asked for.
 COMMANDS = {
     "run": ("study.run", "tune networks with the same budget, retrain the best over seeds, and compare them"),
     "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
+    "completion": ("study.cli.completion", "print a script that completes this command in bash or zsh"),
 }
 
 
@@ -19,14 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command in ("-h", "--help"):
         print("usage: fairverdict COMMAND ...\n")
         for name, (_, purpose) in COMMANDS.items():
-            print(f"  {name:<8}{purpose}")
+            print(f"  {name:<12}{purpose}")
         print("\n`fairverdict COMMAND --help` lists a command's flags; `fairverdict --version` prints the version.")
         return 0
     if command == "--version":
         print(f"fairverdict {__version__}")
         return 0
     if command not in COMMANDS:
-        print(f"error: {command!r} is not a command: choose from {', '.join(COMMANDS)}", file=sys.stderr)
+        say_error(f"error: {unknown('command', command, COMMANDS)}")
         return 2
     return int(import_module(COMMANDS[command][0]).main(rest))
 

@@ -2,25 +2,18 @@
 
 import errno
 import shlex
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from analysis.results.errors import UnusableStudy
 from study.cli.interrupts import INTERRUPTED
 from study.errors import BadInput, StudyFailed
+from study.errors import say_error as say_error
 
 if TYPE_CHECKING:
     from study.cli.request import Request
 
 # A full, failing or forbidden disk gives these.
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
-
-
-def say_error(line: str) -> None:
-    """Print a line to the standard error stream. Does nothing if nobody reads the stream."""
-    with suppress(BrokenPipeError):
-        print(line, file=sys.stderr)
 
 
 def ending_of(error: BaseException, request: "Request | None") -> tuple[str, int] | None:

@@ -6,19 +6,28 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
-from typing import Any
+from threading import Event, Thread, current_thread, main_thread
+from types import TracebackType
+from typing import Any, Self
 
 INTERRUPTED = 130
+STOPPING = "stopping; Ctrl-C again stops at once"
 _SHOW_CURSOR = "\x1b[?25h"
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
+# The study waits at most 0.5 s for the answer to the first signal: another thread may hold the screen.
+_ANSWER_WITHIN_SECONDS = 0.5
 
 
 class Interrupts:
     """Turns the first signal into a KeyboardInterrupt, and ends the process with status 130 at the second.
 
+    Use as a context manager: it restores the handlers that it replaces. In a thread that is not the main thread it
+    changes nothing, because only the main thread may set handlers.
+
     Until the first call of `listen` there is nothing to end in order: the first signal ends the process. An exception
     would be no use there, because the import of a compiled module may turn it into another one or swallow it.
+
+    An interactive session, such as Jupyter, is never ended: each signal is a KeyboardInterrupt there.
 
     A machine that is pre-empted sends SIGTERM, which means the same as Ctrl-C.
 
@@ -28,37 +37,66 @@ class Interrupts:
 
     def __init__(self, parting: Callable[[], str]) -> None:
         self._parting = parting
+        self._is_active = current_thread() is main_thread()
+        self._is_interactive = hasattr(sys, "ps1")
         self._listens = False
         self._caught = False
-        # Python calls a handler once for all signals that came while its main thread was in compiled code. So a thread
-        # counts them, from the byte that Python writes as each arrives.
-        self._arrivals, arrived = socket.socketpair()
-        arrived.setblocking(False)
-        signal.set_wakeup_fd(arrived.detach(), warn_on_full_buffer=False)
-        Thread(target=self._count, name="interrupts", daemon=True).start()
-        self._take()
+        self._answered = Event()
+
+    def __enter__(self) -> Self:
+        if self._is_active:
+            # Python calls a handler once for all signals that came while its main thread was in compiled code. So a
+            # thread counts them, from the byte that Python writes as each arrives.
+            self._arrivals, self._arrived = socket.socketpair()
+            self._arrived.setblocking(False)
+            self._counter = Thread(target=self._count, name="interrupts", daemon=True)
+            self._counter.start()
+            self._handlers = {number: signal.getsignal(number) for number in _NUMBERS}
+            self._wakeup = signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
+            self._take()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._is_active:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler or signal.SIG_DFL)  # None: no handler of Python's
+            signal.set_wakeup_fd(self._wakeup)
+            self._arrived.close()  # which ends the thread
+            self._counter.join()
+            self._arrivals.close()
 
     def listen(self) -> None:
         """End in order from now on. Takes the signals back if a library has taken them."""
         self._listens = True
-        self._take()
+        if self._is_active:
+            self._take()
 
     def _take(self) -> None:
         for number in _NUMBERS:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
-        if not self._listens:
+        if not self._listens and not self._is_interactive:
             self._end()
-        if not self._caught:
-            self._caught = True
-            raise KeyboardInterrupt
+        if self._caught and not self._is_interactive:
+            return  # the thread ends the process
+        self._caught = True
+        if self._listens:
+            self._answered.wait(_ANSWER_WITHIN_SECONDS)
+        raise KeyboardInterrupt
 
     def _count(self) -> None:
-        for _ in range(2):
-            while self._arrivals.recv(1)[0] not in _NUMBERS:
-                pass
-        self._end()
+        """Answer the first signal, and end the process at the second."""
+        count = 0
+        while arrived := self._arrivals.recv(1):
+            count += arrived[0] in _NUMBERS
+            if count and self._listens and not self._answered.is_set():
+                with suppress(BrokenPipeError):
+                    # A live table has put a stream here that prints above it.
+                    print(STOPPING, file=sys.stderr, flush=True)
+                self._answered.set()
+            if count == 2 and not self._is_interactive:
+                self._end()
 
     def _end(self) -> None:
         # The live table may have hidden the cursor.

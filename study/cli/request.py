@@ -13,7 +13,7 @@ from models.training.recipe import HYPERPARAMETERS
 from study.cli.command_line import Options, parse
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
-from study.errors import BadInput
+from study.errors import BadInput, unknown
 from study.settings.config import StudyConfig
 from study.settings.search_space import SEARCH_SPACE
 from study.storage.claim import check_free, check_name
@@ -70,7 +70,7 @@ def _check_networks(config: StudyConfig) -> None:
         raise BadInput(f"the search space has {found}; give it the hyperparameters that training reads: {read}")
     for arch in config.archs:
         if arch not in ARCHITECTURES:
-            raise BadInput(f"--archs: there is no network {arch!r}; choose from {', '.join(ARCHITECTURES)}")
+            raise BadInput(unknown("network", arch, ARCHITECTURES))
         for name, value in config.baseline_training(arch).values.items():
             if not SEARCH_SPACE.holds(name, value):
                 raise BadInput(
@@ -95,7 +95,9 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     if options.name is not None and not (options.results_dir / check_name(options.name) / "study.json").exists():
         path = options.results_dir / options.name
         if not path.is_dir():
-            raise BadInput(f"there is no study {path} to resume: choose another --name, or leave --resume out")
+            names = [file.parent.name for file in options.results_dir.glob("*/study.json")]
+            otherwise = "choose another --name, or leave --resume out"
+            raise BadInput(unknown(f"study in {options.results_dir}", options.name, names, otherwise))
         return read_request([argument for argument in arguments if argument != "--resume"])
     if options.name is None:
         try:
@@ -123,13 +125,9 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
                 f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}):"
                 " go on with that version, or begin anew"
             )
-    # tyro takes --baseline only if it is not set already. "auto" was resolved when the study began and stays so.
-    asked = _absolute(parse(arguments, base=replace(stored, baseline=False)).config())
-    asked = replace(
-        asked,
-        baseline=asked.baseline or stored.baseline,
-        precision=stored.precision if asked.precision == "auto" else asked.precision,
-    )
+    asked = _absolute(parse(arguments, base=stored).config())
+    if asked.precision == "auto":  # the machine chose when the study began
+        asked = replace(asked, precision=stored.precision)
     for field in fields(StudyConfig):
         before, now = getattr(stored, field.name), getattr(asked, field.name)
         if before != now and field.name not in _FREE_ON_RESUME:

@@ -1,6 +1,8 @@
 """Sets the environment of Ray and its workers. Import this before anything imports ray."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # glibc's settings for a process that trains.
 ALLOCATION = {
@@ -39,3 +41,15 @@ os.environ.update(
         }.items()
     }
 )
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Takes back what Ray and torch set in this process's environment, such as the debugger of `breakpoint`."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -21,10 +21,10 @@ from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
 
-from study.cluster import mps
-from study.cluster.capacity import Capacity, capacity, capacity_of, home_folder
+from study.cluster import environment, mps
+from study.cluster.capacity import GIB, Capacity, capacity, capacity_of, home_folder
 from study.cluster.reaper import reaping
-from study.errors import BadInput, one_line
+from study.errors import BadInput, StudyFailed, one_line, say_error
 from study.storage.lock import Locked, exclusive
 
 # A cluster has at most 10 s to answer, because the user waits.
@@ -49,32 +49,91 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
     Raises:
         BadInput: if no cluster of this Ray version answers at the address, or it refuses this process. Without an
             address, if Ray cannot write its token.
+        StudyFailed: if Ray does not start on this machine, twice. Ray's logs are kept then.
     """
-    if address is not None:
-        with _sigterm_interrupts():
-            _join(address)
-            found = capacity()
+    with environment.kept(), ExitStack() as stack:
+        if address is None:
+            _keep_token_private()
+            found = _start_patiently(stack)
+        else:
+            stack.callback(ray.shutdown)
+            with _sigterm_interrupts():
+                _join(address)
+                found = capacity()
+        yield found
+
+
+def _start_patiently(stack: ExitStack) -> Capacity:
+    """Starts Ray on this machine until the stack is closed. Tries a second time if it fails: the machine may be busy.
+
+    Raises:
+        StudyFailed: if the second try fails, too.
+    """
+    try:
+        return _start(stack)
+    except _NotStarted as error:
+        say_error(f"{error}: trying once more")
+    try:
+        return _start(stack, keeps_logs=True)
+    except _NotStarted as error:
+        load, free = os.getloadavg()[0], shutil.disk_usage(_TEMPORARY).free / GIB
+        raise StudyFailed(
+            f"{error}, twice; the load average is {load:.1f} on {cpu_count()} CPUs, {_TEMPORARY} has {free:.1f} GiB"
+            f" free{error.more}"
+        ) from error
+
+
+class _NotStarted(Exception):
+    """Says in one line why Ray did not start.
+
+    Attributes:
+        more: says where its logs are, if they are kept.
+    """
+
+    def __init__(self, error: Exception, logs: Path | None) -> None:
+        # Ray's messages go on with advice, tracebacks and lines of its logs. Its paths end with random numbers.
+        reason = re.split(r"[.:]*\s*\n|\.\s", str(error).strip())[0] or type(error).__name__
+        reason = re.sub(r"\S*/(\w+)_[0-9a-f]{32,}", r"\1", reason)
+        super().__init__(f"Ray did not start ({reason})")
+        self.more = "" if logs is None else f", and {logs} says more"
+
+
+def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
+    """Starts Ray on this machine until the stack is closed. Raises _NotStarted if it fails, and cleans up."""
+    with ExitStack() as attempt:
+        directory = attempt.enter_context(_session_directory())
+        attempt.enter_context(reaping(directory.name))
+        attempt.enter_context(_gpu_shared(directory))
+        attempt.callback(ray.shutdown)
         try:
-            yield found
-        finally:
-            ray.shutdown()
-        return
-    _keep_token_private()
-    with _session_directory() as directory, reaping(directory.name), _gpu_shared(directory):
-        with _sigterm_interrupts():
-            ray.init(
-                address="local",
-                num_cpus=cpu_count(),
-                include_dashboard=False,
-                _temp_dir=str(directory),
-                log_to_driver=True,
-                logging_level=logging.ERROR,
-            )
-            found = capacity_of(ray.cluster_resources())
-        try:
-            yield found
-        finally:
-            ray.shutdown()
+            with _sigterm_interrupts():
+                ray.init(
+                    address="local",
+                    num_cpus=cpu_count(),
+                    include_dashboard=False,
+                    _temp_dir=str(directory),
+                    log_to_driver=True,
+                    # Ray also logs what it raises, and what it can do without.
+                    logging_level=logging.CRITICAL,
+                )
+                found = capacity_of(ray.cluster_resources())
+        except Exception as error:  # Ray raises its base class, too
+            raise _NotStarted(error, _keep_logs(directory) if keeps_logs else None) from error
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        stack.push(attempt.pop_all())
+        return found
+
+
+def _keep_logs(directory: Path) -> Path | None:
+    """Moves the logs out of a folder that will be removed. Returns the log that says most, if there is one."""
+    logs = [path for path in directory.glob("session_latest/logs/*") if path.is_file() and path.stat().st_size]
+    if not logs:
+        return None
+    first = max(logs, key=lambda path: (path.stem == "raylet", path.stem == "gcs_server", path.stat().st_mtime))
+    kept = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}ray-logs-", dir=_TEMPORARY))
+    for path in logs:
+        shutil.move(path, kept)
+    return kept / first.name
 
 
 @contextmanager

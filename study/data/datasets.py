@@ -9,10 +9,10 @@ from models.randomness import integer, stream
 from study.data.digits import load_digits
 from study.data.image_folder import LAYOUT, count_images, folder_classes, load_image_folder
 from study.data.user_cache import user_cache
-from study.errors import BadInput
-from study.settings.config import StudyConfig
+from study.errors import BadInput, unknown
+from study.settings.config import CHOICES, StudyConfig
 
-DATASETS = ("cifar10", "digits", "folder")
+DATASETS = CHOICES["dataset"]
 
 
 def check(name: str, data_dir: Path | None) -> None:
@@ -22,7 +22,7 @@ def check(name: str, data_dir: Path | None) -> None:
         BadInput: if there is no such data set, or the folder is missing, unwanted or not laid out as needed.
     """
     if name not in DATASETS:
-        raise BadInput(f"unknown data set {name!r}: choose from {', '.join(DATASETS)}")
+        raise BadInput(unknown("data set", name, DATASETS))
     if name == "digits" and data_dir is not None:
         raise BadInput("the data set digits comes with scikit-learn and takes no --data-dir: leave it out")
     if name == "folder":

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, Literal, get_type_hints
 
 from models.training.recipe import TrainingConfig, Value, baseline_recipe
-from study.errors import BadInput
+from study.errors import BadInput, unknown
 
 # A run asks for at least 0.001 of a processor or a GPU, because Ray counts no finer share.
 LEAST_SHARE = 0.001
@@ -98,6 +98,14 @@ PRESETS = {
     "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900, confirm=0),
 }
 
+# The words that a setting may have.
+CHOICES = {
+    "preset": tuple(PRESETS),
+    "dataset": ("cifar10", "digits", "folder"),
+    "precision": ("auto", "fp32", "bf16"),
+    "kernels": ("auto", "off"),
+}
+
 
 def check(config: StudyConfig) -> None:
     """Raises BadInput for a setting that no data, network or machine can make valid."""
@@ -122,10 +130,10 @@ def check(config: StudyConfig) -> None:
         raise BadInput(f"--cpus-per-trial must be at least {LEAST_SHARE}, not {config.cpus_per_trial}")
     if config.gpus_per_trial is not None and config.gpus_per_trial != 0 and not _is_share(config.gpus_per_trial):
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
-    if config.precision not in ("auto", "fp32", "bf16"):
-        raise BadInput(f"--precision {config.precision!r} is none of auto, fp32, bf16")
-    if config.kernels not in ("auto", "off"):
-        raise BadInput(f"--kernels {config.kernels!r} is neither auto nor off")
+    for name, known in CHOICES.items():
+        if (value := getattr(config, name)) not in known:
+            kind = {"dataset": "data set", "kernels": "choice of kernels"}.get(name, name)
+            raise BadInput(unknown(kind, value, known))
 
 
 def _is_share(share: float) -> bool:

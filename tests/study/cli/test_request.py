@@ -297,10 +297,16 @@ def test_a_damaged_study_leaves_open_which_was_last(folder: StudyFolder, capsys:
     assert "begun/study.json" in line and line.endswith("say which study to go on with by --name")
 
 
+def test_a_study_with_a_name_like_the_one_to_resume_is_named(folder: StudyFolder) -> None:
+    with pytest.raises(BadInput, match=r"there is no study in results 'begn': did you mean begun\?"):
+        read_request(["--resume", "--name", "begn"])
+
+
 @pytest.mark.parametrize(
     ("arch", "dropout", "message"),
     [
-        ("vgg", None, r"there is no network 'vgg'; choose from alexnet, mobilenet"),
+        ("mobilnet", None, r"there is no network 'mobilnet': did you mean mobilenet\?"),
+        ("vgg", None, r"there is no network 'vgg': choose from alexnet, mobilenet"),
         (
             "mobilenet",
             0.8,

@@ -29,13 +29,16 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
     [
         (["study.run", "--help"], 0, "--max-epochs"),
         (["study.run", "--version"], 0, "fairverdict 0.1.0"),
-        (["study.run", "--trails", "3"], 2, "--trails"),
+        (["study.run", "--trails", "3"], 2, "did you mean --trials?"),
         (["study.run", "--trials", "0"], 2, "--trials must be at least 1, not 0"),
         (["study.cli.commands", "--help"], 0, "report"),
         (["study.cli.commands", "--version"], 0, "fairverdict 0.1.0"),
         (["study.cli.commands", "run", "--help"], 0, "--max-epochs"),
         (["study.cli.commands", "run", "--trails", "3"], 2, "--trails"),
-        (["study.cli.commands", "train"], 2, "'train' is not a command: choose from run, report"),
+        (["study.cli.commands", "ruun"], 2, "there is no command 'ruun': did you mean run?"),
+        (["study.cli.commands", "report", "--help"], 0, "DIR"),
+        (["study.cli.commands", "completion", "bash"], 0, "--max-epochs"),
+        (["study.cli.commands", "completion", "fish"], 2, "there is no shell 'fish': choose from bash, zsh"),
         (["study.cli.commands"], 2, "choose from run, report"),
     ],
 )
@@ -56,7 +59,7 @@ def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["tyro", "numpy", "torch", "ray"])
+@pytest.mark.parametrize("module", ["argparse", "numpy", "torch", "ray"])
 def test_an_interrupt_during_the_imports_is_one_line(module: str, number: signal.Signals, tmp_path: Path) -> None:
     # With -X importtime Python prints a line as each module has been imported.
     command = [sys.executable, "-X", "importtime", "-m", "study.run", "--preset", "quick"]

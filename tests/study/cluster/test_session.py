@@ -1,6 +1,7 @@
 """A Ray of this machine. The tests of real clusters are in tests/cluster."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from study.cluster.session import ray_session
 from study.errors import BadInput
-from tests.processes import TEMPORARY, Programs
+from tests.processes import BUDGET, TEMPORARY, Programs
 
 
 @pytest.mark.slow
@@ -54,3 +55,72 @@ with ray_session(None):
     shutil.rmtree(foreign)
     first.finish("\n")
     assert not directory.exists()
+
+
+# Ray's server writes to its log and ends, so Ray waits for it in vain: 1 s here, 30 s otherwise.
+BROKEN_SERVER = """#!/bin/sh
+for word; do
+  case "$word" in --log_dir=*) echo "no server here" > "${word#--log_dir=}/gcs_server.out";; esac
+done
+exit 1
+"""
+BROKEN = """
+import os, sys
+from ray._private import services
+whole, services.GCS_SERVER_EXECUTABLE = services.GCS_SERVER_EXECUTABLE, "./server"
+os.environ["RAY_gcs_server_port_wait_time_s"] = "1"
+"""
+ONCE = """
+import ray
+from study.cluster import session
+
+def mend(line):
+    print(line)
+    services.GCS_SERVER_EXECUTABLE = whole
+    del os.environ["RAY_gcs_server_port_wait_time_s"]
+
+session.say_error = mend
+before = dict(os.environ)
+with session.ray_session(None) as capacity:
+    print(ray.get(ray.remote(lambda: capacity.cpus > 0).remote()))
+assert dict(os.environ).items() <= before.items()
+"""
+ALWAYS = """
+from study.run import main
+sys.exit(main(sys.argv[1:]))
+"""
+REASON = "Ray did not start (Timed out waiting for file gcs_server_port)"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder that holds the broken server."""
+    server = tmp_path / "server"
+    server.write_text(BROKEN_SERVER)
+    server.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_ray_that_does_not_start_is_tried_once_more(programs: Programs, place: Path) -> None:
+    study = programs.start("-c", BROKEN + ONCE, cwd=place)
+    done = study.finish()
+    assert (done.returncode, done.stdout) == (0, f"{REASON}: trying once more\nTrue\n"), done.stderr
+    assert study.processes() == study.session_directories() == []
+
+
+@pytest.mark.slow
+def test_a_ray_that_never_starts_is_a_line_with_the_cause(programs: Programs, place: Path) -> None:
+    study = programs.start("-c", BROKEN + ALWAYS, *BUDGET, cwd=place)
+    done = study.finish()
+    first, last = done.stderr.splitlines()
+    assert (done.returncode, first) == (1, f"{REASON}: trying once more")
+    found = re.fullmatch(
+        rf"the study failed: {re.escape(REASON)}, twice; the load average is \d+\.\d on \d+ CPUs, /tmp has \d+\.\d GiB"
+        r" free, and (/tmp/fairverdict-ray-logs-\w+/gcs_server\.out) says more\. When that is mended, begin again",
+        last,
+    )
+    assert found, last
+    assert Path(found[1]).read_text() == "no server here\n"
+    shutil.rmtree(Path(found[1]).parent)
+    assert study.processes() == study.session_directories() == []

@@ -40,7 +40,7 @@ def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("name", "folder", "message"),
     [
-        ("cifar100", None, "unknown data set 'cifar100': choose from cifar10, digits, folder"),
+        ("cifar100", None, "there is no data set 'cifar100': did you mean cifar10?"),
         ("digits", "", "takes no --data-dir"),
         ("folder", None, "needs --data-dir PATH"),
         ("folder", "", "there is no folder '.*train'"),
