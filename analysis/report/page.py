@@ -14,22 +14,12 @@ from analysis.verdict.summary_json import Summary
 
 
 @dataclass(frozen=True)
-class EmbeddedImage:
-    """Holds a picture as a data URL, with its size in CSS pixels."""
-
-    src: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class ShownPicture:
-    """Holds a figure on the page, with its narrow form for phones if that differs."""
+    """Holds a figure as SVG elements of the page, with its narrow form for phones if that differs."""
 
     name: str
-    alt: str
-    wide: EmbeddedImage
-    narrow: EmbeddedImage | None
+    wide: str
+    narrow: str | None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from analysis.figures.drawing.files import render
 from analysis.figures.search import search_space
-from analysis.figures.style import render
 from analysis.results.optuna_database import export
 from analysis.results.study_folder import TRIAL_COLUMNS, StudyFolder
 from analysis.statistics.importance import read_importances
