@@ -84,7 +84,7 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
     figure, axes = panels(len(comparisons), columns, height=2.4)
     for ax, paired in zip(axes, comparisons, strict=True):
         n, band = len(paired.by_seed), 100 * paired.margin
-        ax.set_title("\n\N{MINUS SIGN} ".join(label(side, 40) for side in paired.sides), fontsize=8.5)
+        ax.set_title("\n\N{MINUS SIGN} ".join(label(side, 32) for side in paired.sides), fontsize=8.5)
         ax.axhspan(-band, band, facecolor=GRID, edgecolor="none", zorder=0)
         ax.axhline(0, color=INK, linewidth=0.8)
         (seeds,) = ax.plot(range(n), [100 * value for value in paired.by_seed.values()], "o", color=FAINT, markersize=5)
@@ -93,9 +93,9 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
         hover(mean, f"mean: {points(paired.mean)} points")
         if paired.interval:
             ax.plot([n + 0.5] * 2, [100 * limit for limit in paired.interval], color=INK, linewidth=2)
-        step = -(-n // (10 if columns > 1 else 8))
+        step = -(-n // (9 if columns > 1 else 8))
         # The last label would collide with the label of the mean.
-        places = [place for place in range(0, n, step) if n + 0.5 - place >= step]
+        places = [place for place in range(0, n, step) if n + 0.5 - place >= 1.2 * step]
         ax.set_xticks([*places, n + 0.5], [*(str([*paired.by_seed][place]) for place in places), "mean"])
         ax.set_xlim(-0.7, n + 1.2)
         ax.grid(False, axis="x")

@@ -37,7 +37,7 @@ def final_curves(histories: Mapping[str, Sequence[pd.DataFrame]], places: Sequen
         _runs(loss, tables, "val_loss", 1, colour, "-")
         _runs(accuracy, tables, "val_accuracy", 100, colour, "-")
         for ax, unit in ((loss, "cross-entropy (nats)"), (accuracy, "validation accuracy (%)")):
-            ax.set_title(label(title, 36))
+            ax.set_title(label(title, 30))
             epoch_axis(ax, unit)
         share_limits([loss], log=True)
         share_limits([accuracy])
@@ -74,7 +74,7 @@ def search_curves(
     nothing = pd.DataFrame({"epoch": [], "val_accuracy": []})
     for index, (ax, (arch, title)) in enumerate(zip(axes, architectures.items(), strict=False)):
         colour, shape = look(index)
-        ax.set_title(label(title, 36))
+        ax.set_title(label(title, 30))
         of_arch = trials[trials["arch"] == arch] if len(trials) else trials
         for trial in of_arch.to_dict("records"):
             curve = curves.get(trial["trial_id"], nothing)

@@ -82,7 +82,7 @@ def search_space(
                 ax.plot(*at, "o", mew=1.6, clip_on=False, **ring)
         if not len(of_arch):
             say(ax, "no trials")
-        ax.set_title(label(title, 36))
+        ax.set_title(label(title, 30))
         for which, name in zip("xy", pair, strict=True):
             _scale_axis(ax, which, name, space.get(name, _SCORE))
     if axes:
@@ -141,7 +141,7 @@ def trial_lengths(
     figure, axes = panels(len(architectures), columns, height=1.2 + min(6.0, 0.11 * most))
     for index, (ax, (arch, title)) in enumerate(zip(axes, architectures.items(), strict=True)):
         colour, _ = look(index)
-        ax.set_title(label(title, 36))
+        ax.set_title(label(title, 30))
         for epoch in rungs:
             ax.axvline(epoch, color=FAINT, linestyle=DOTTED, linewidth=1.2)
         of_arch = trials[trials["arch"] == arch] if len(trials) else trials

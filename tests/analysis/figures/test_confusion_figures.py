@@ -59,15 +59,14 @@ def test_of_many_classes_the_largest_confusions_are_listed() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 2])
-@pytest.mark.parametrize("n", [2, 12, 13, 20, 21, 40, 41, 200])
+@pytest.mark.parametrize("n", [2, 12, 20, 40, 200])
 def test_confusion_figures_of_any_number_of_classes(n: int, columns: int) -> None:
     names = [ODD[index % len(ODD)] + str(index) for index in range(n)]
     labels = np.arange(n).repeat(100)
     counts = [mean_counts(answers[None], labels, n) for answers in (labels, np.roll(labels, 30))]
     both = confusion_difference((counts[0], counts[1]), names, ("$", "B"), (COLOURS[0], COLOURS[1]), columns)
     for figure in (confusion_matrix(counts[1], names, "$", COLOURS[0], columns), both):
-        figure.draw_without_rendering()
+        render(figure, "png", dpi=72)
         ax = figure.axes[0]
         assert overlaps(ax.get_yticklabels()) == []
         assert min(text.get_fontsize() for text in (*ax.get_yticklabels(), *ax.get_xticklabels(), *ax.texts)) >= 8.5
-    render(both, "png", dpi=72)

@@ -58,5 +58,5 @@ def test_f1_of_many_classes_shows_the_lowest_and_the_highest() -> None:
 def test_f1_of_any_names_is_drawn(n: int) -> None:
     names = [ODD[index % len(ODD)] + str(index) for index in range(n)]
     figure = class_f1({"A": np.linspace(1, 0, n)[None]}, names, [0], columns=1)
-    figure.draw_without_rendering()
+    render(figure, "png", dpi=72)
     assert overlaps(figure.axes[0].get_yticklabels()) == []

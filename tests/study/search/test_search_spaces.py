@@ -167,6 +167,7 @@ def test_one_hyperparameter_is_drawn_against_the_score() -> None:
             "arch": "a",
             "width": [64, 128],
             "status": "COMPLETE",
+            "epochs": 1,
             "val_accuracy": [0.5, np.nan],
             "is_baseline": [True, False],
         }
