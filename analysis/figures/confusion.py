@@ -210,6 +210,7 @@ def _largest(
     ax.set(xlabel=f"{unit}, in brackets images" if columns > 1 else unit, ylabel="true class → answer")
     ax.margins(x=0.2)
     ax.grid(False, axis="y")
+    ax.set_axisbelow(True)
     if not pairs:
         say(ax, "no mistakes")
         ax.set(xticks=[], yticks=[])

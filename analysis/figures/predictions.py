@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing.axes import width
 from analysis.figures.drawing.files import hover
-from analysis.figures.drawing.style import DOTTED, FAINT, RIGHT, STYLE, WRONG, key, label, look
+from analysis.figures.drawing.style import FAINT, RIGHT, STYLE, WRONG, key, label, look
 from analysis.numbers import percent
 
 # At most 40 classes have a row. If there are more, the 15 lowest and the 15 highest have one.
@@ -75,7 +75,6 @@ def class_f1(
     ax.set_ylim(max([*heights, 0]) + 0.5, -0.5)
     if is_cut:
         hidden = len(classes) - len(rows)
-        ax.axhline(_EACH_END, color=FAINT, linestyle=DOTTED)
         say_hidden = f"{hidden} classes between are not shown"
         ax.text(0.5, _EACH_END, say_hidden, transform=ax.get_yaxis_transform(), ha="center", va="center", color=FAINT)
     ax.set(xlabel="F1 (%)", ylabel="class")
