@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -99,15 +100,19 @@ def sample_predictions(
         files: the name of each image's file [k], if it has one.
         columns: 2 for a page, 1 for a phone.
     """
-    across = 2 * columns
-    rows = max(1, -(-len(images) // across))
-    figure = Figure(figsize=(width(columns), rows * (1.45 + 0.36 * len(said) + 0.16 * bool(files))))
-    axes = figure.subplots(rows, across, squeeze=False).ravel()
-    for ax in axes:
+    across, lines = 2 * columns, 2 * len(said) + bool(files)
+    # Inches: an image, its title, and a line of text below it.
+    image_size, title_size, line_size = 1.3, 0.25, 11.5 / 72
+    rows, row_height = max(1, -(-len(images) // across)), image_size + title_size + line_size * lines + 0.15
+    figure = Figure(figsize=(width(columns), rows * row_height), layout="none")
+    for index, (image, truth) in enumerate(zip(images, truths, strict=True)):
+        left = (index % across + 0.5) / across - image_size / width(columns) / 2
+        top = 1 - (index // across + title_size / row_height) / rows
+        size = image_size / width(columns), image_size / row_height / rows
+        ax = figure.add_axes((left, top - size[1], *size))
         ax.set_axis_off()
-    for index, (ax, image, truth) in enumerate(zip(axes, images, truths, strict=False)):
         ax.imshow(image, interpolation="none")
-        ax.set_title(label(truth, 20), loc="center")
+        ax.set_title(label(truth, 20), loc="center", pad=4)
         below: list[tuple[str, str]] = [(label(files[index], 24), FAINT)] if files else []
         for title, answers in said.items():
             name, probability = answers[index]
@@ -117,7 +122,7 @@ def sample_predictions(
                 (f"{label(name, 16)}, {100 * probability:.0f} %", colour),
             ]
         for line, (text, colour) in enumerate(below):
-            style = {"ha": "center", "va": "top", "color": colour}
+            style: dict[str, Any] = {"ha": "center", "va": "top", "color": colour}
             ax.annotate(text, (0.5, 0), (0, -3 - 11.5 * line), "axes fraction", "offset points", **style)
     return figure
 
