@@ -104,7 +104,8 @@ def sample_predictions(
     # Inches: an image, its title, and a line of text below it.
     image_size, title_size, line_size = 1.3, 0.25, 11.5 / 72
     rows, row_height = max(1, -(-len(images) // across)), image_size + title_size + line_size * lines + 0.15
-    figure = Figure(figsize=(width(columns), rows * row_height), layout="none")
+    figure = Figure(figsize=(width(columns), rows * row_height))
+    figure.set_layout_engine("none")
     for index, (image, truth) in enumerate(zip(images, truths, strict=True)):
         left = (index % across + 0.5) / across - image_size / width(columns) / 2
         top = 1 - (index // across + title_size / row_height) / rows

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jinja2
 
+from analysis.figures.drawing.fonts import missing_sentence
 from analysis.numbers import listed, number, percent, si
 from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
 from analysis.report.tables import Remark, Table, percent_column
@@ -69,5 +70,8 @@ def render_page(page: Page) -> str:
     study = page.results.study
     environment.filters.update(listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si)
     environment.tests["remark"] = lambda cell: isinstance(cell, Remark)
+    environment.globals["missing_characters"] = missing_sentence(
+        (*study.data.classes, *page.results.architectures.values())
+    )
     shown = {field.name: getattr(page, field.name) for field in fields(page)}
     return environment.get_template("report.html.j2").render(**shown, study=study, config=study.config)

@@ -7,7 +7,7 @@ from matplotlib.font_manager import findfont, fontManager, get_font
 
 from analysis.numbers import listed
 
-# Fonts that cover further scripts. Those that are installed come after Matplotlib's own font.
+# Fonts that cover further scripts. The installed ones come after Matplotlib's own font.
 WIDE = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
