@@ -32,8 +32,8 @@ _ENDS = {
 }
 _LABELS = {"lr": "learning rate", "val_accuracy": "validation accuracy"}
 _SCORE = {"low": 0.0, "high": 1.0, "log": False}
-# Grey, because colours mean networks. The higher the score, the darker.
-_SHADES = LinearSegmentedColormap.from_list("scores", ["#f4f4f4", "#101010"])
+# Grey, because colours mean networks. The higher the score, the darker, but never as dark as a dark page.
+_SHADES = LinearSegmentedColormap.from_list("scores", ["#f2f2f2", "#454545"])
 
 
 def trial_title(trial: Mapping[Any, Any], names: Iterable[str] = ()) -> str:
