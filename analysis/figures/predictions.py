@@ -97,7 +97,7 @@ def sample_predictions(
         images: uint8 [k, height, width, 3].
         truths: true class names [k].
         said: by the title of the network, a class name and a probability in [0, 1] for each image [k].
-        files: the name of each image's file [k], if it has one.
+        files: the path of each image's file [k], if it has one. The figure shows its last part, and all on hover.
         columns: 2 for a page, 1 for a phone.
     """
     across, lines = 2 * columns, 2 * len(said) + bool(files)
@@ -114,7 +114,7 @@ def sample_predictions(
         ax.set_axis_off()
         ax.imshow(image, interpolation="none")
         ax.set_title(label(truth, 20), loc="center", pad=4)
-        below: list[tuple[str, str]] = [(label(files[index], 24), FAINT)] if files else []
+        below: list[tuple[str, str]] = [(label(files[index].rsplit("/")[-1], 22), FAINT)] if files else []
         for title, answers in said.items():
             name, probability = answers[index]
             mark, colour = ("✓", RIGHT) if name == truth else ("✗", WRONG)
@@ -124,7 +124,10 @@ def sample_predictions(
             ]
         for line, (text, colour) in enumerate(below):
             style: dict[str, Any] = {"ha": "center", "va": "top", "color": colour}
-            ax.annotate(text, (0.5, 0), (0, -3 - 11.5 * line), "axes fraction", "offset points", **style)
+            at = (0.5, 0), (0, -3 - 11.5 * line)
+            shown = ax.annotate(text, *at, "axes fraction", "offset points", **style)
+            if files and not line:
+                hover(shown, files[index])
     return figure
 
 

@@ -22,7 +22,9 @@ def test_sample_predictions_name_truth_and_answers(count: int) -> None:
     shown = " ".join(texts(figure))
     assert ("✓ $Net$:" in shown and "✗ Other:" in shown) == (count > 0)
     files = [f"cat/{index}.jpg" for index in range(count)]
-    assert ("cat/0.jpg" in texts(sample_predictions(figure_images(count), ["cat"] * count, said, files))) == (count > 0)
+    assert (
+        {"0.jpg", "cat/0.jpg"} <= set(texts(sample_predictions(figure_images(count), ["cat"] * count, said, files)))
+    ) == (count > 0)
     render(figure, "png")
 
 
