@@ -39,12 +39,14 @@ class Dataset:
     Attributes:
         title: name shown in reports.
         classes: class names; a label is an index into them.
+        test_files: the name of each test image's file, if the images are files. The fingerprint leaves it out.
     """
 
     title: str
     classes: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages
+    test_files: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the class names and of every image and label, as 64 hexadecimal digits."""

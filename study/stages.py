@@ -131,7 +131,9 @@ class Stages:
         positions = choose_positions(load_results(self.folder).groups)
         if positions:
             chosen = np.unique(np.concatenate(list(positions.values())))
-            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen))
+            files = self.dataset.test_files
+            names = tuple(files[position] for position in chosen) if files else ()
+            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen, names))
 
 
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:

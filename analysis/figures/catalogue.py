@@ -6,12 +6,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from analysis.figures import confusion as confusion_figures
 from analysis.figures import final_runs as figures
+from analysis.figures import learning_curves as curve_figures
 from analysis.figures import predictions as prediction_figures
 from analysis.figures import search as search_figures
+from analysis.figures.drawing.style import look
 from analysis.figures.samples import choose_positions, judged_networks, judged_probabilities
 from analysis.numbers import listed
-from analysis.results.load import StudyResults
+from analysis.results.load import Group, StudyResults
 from analysis.statistics.search_progress import best_scores, rung_epochs
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import chosen_trials, side_title
@@ -77,7 +80,8 @@ def _of_final_runs(results: StudyResults, summary: Summary) -> dict[str, list[Pi
     alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
     pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
     alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."
-    pictures["final"] = [_both("final-curves", alt, figures.final_curves, histories)]
+    places = [order.index(group.arch) for group in trained.values()]
+    pictures["final"] = [_both("final-curves", alt, curve_figures.final_curves, histories, places)]
     return pictures
 
 
@@ -92,17 +96,46 @@ def _of_predictions(results: StudyResults) -> dict[str, list[Picture]]:
     }
     places = [order.index(arch) for arch in judged]
     alt = f"F1 of each class, the mean and the range over seeds: {listed(list(scores))}."
-    confusion = [
-        Picture(
+    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, results.classes, places)
+    return {"classes": [f1], "confusion": _confusion(results, list(judged.values()), order)}
+
+
+def _confusion(results: StudyResults, judged: list[Group], order: list[str]) -> list[Picture]:
+    """Draw the confusion matrix of each group, and the best judged group's matrix minus each other one's."""
+    counts = {
+        group.name: confusion_figures.mean_counts(group.predictions(), group.labels, len(results.classes))
+        for group in results.groups.values()
+        if not group.same_as or group in judged
+    }
+    colours = {group.name: look(order.index(group.arch))[0] for group in results.groups.values()}
+    pictures = [
+        _both(
             f"confusion-{name}",
             f"Confusion matrix of {group.title}: true classes against predicted ones.",
-            prediction_figures.confusion_matrix(group.predictions(), group.labels, results.classes, group.title),
+            confusion_figures.confusion_matrix,
+            counts[name],
+            results.classes,
+            group.title,
+            colours[name],
         )
         for name, group in results.groups.items()
         if not group.same_as
     ]
-    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, results.classes, places)
-    return {"classes": [f1], "confusion": confusion}
+    a = max(judged, key=lambda group: float(group.correct().mean()))
+    for b in judged:
+        if b is not a:
+            pictures.append(
+                _both(
+                    f"confusion-difference-{a.name}-{b.name}",
+                    f"The confusion matrix of {a.title} minus the one of {b.title}: the mistakes that only one makes.",
+                    confusion_figures.confusion_difference,
+                    (counts[a.name], counts[b.name]),
+                    results.classes,
+                    (a.title, b.title),
+                    (colours[a.name], colours[b.name]),
+                )
+            )
+    return pictures
 
 
 def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
@@ -119,7 +152,7 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
     ranges = {name: dimension.model_dump(exclude_unset=True) for name, dimension in search.space.items()}
     space, best = search_figures.search_space, search_figures.best_score_against_budget
     searched = listed(list(search.titles().values()))
-    alt_space = f"Every trial by its {searched}, coloured by its score: {titles}."
+    alt_space = f"Every trial by its {searched}, darker for a higher score: {titles}."
     rungs = ", with the rungs that could stop it" if epochs else ""
     alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."
     alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
@@ -128,7 +161,7 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
         "space": [_both("search-space", alt_space, space, trials, archs, ranges, chosen)],
         "rungs": [_both("search-rungs", alt_rungs, search_figures.trial_lengths, trials, archs, epochs)],
         "search": [
-            _both("search-curves", alt_curves, search_figures.search_curves, results.history, trials, archs, chosen)
+            _both("search-curves", alt_curves, curve_figures.search_curves, results.history, trials, archs, chosen)
         ],
         "best": [_both("best-score", alt_best, best, curves)],
     }
@@ -175,10 +208,11 @@ def _samples(results: StudyResults) -> list[Picture]:
         }
         images = results.samples.images[[index[position] for position in positions]]
         truths = [results.classes[int(labels[position])] for position in positions]
+        files = [results.samples.names[index[position]] for position in positions] if results.samples.names else []
         judged = listed([group.title for group in judged_networks(results.groups).values()])
         alt = f"{kind.capitalize()}: {len(positions)} test images with their true class and the answers of {judged}."
         name = f"samples-{kind.replace(' ', '-')}"
-        pictures.append(_both(name, alt, prediction_figures.sample_predictions, images, truths, said))
+        pictures.append(_both(name, alt, prediction_figures.sample_predictions, images, truths, said, files))
     return pictures
 
 

@@ -4,54 +4,19 @@
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from analysis.figures.style import FAINT, INK, RIGHT, STYLE, WRONG, label, look, width
+from analysis.figures.drawing.axes import width
+from analysis.figures.drawing.files import hover
+from analysis.figures.drawing.style import FAINT, RIGHT, STYLE, WRONG, key, label, look
+from analysis.numbers import percent
 
-# At most 40 classes, because more do not fit as rows; the hardest ones are shown.
-_MOST_CLASSES = 40
-
-
-@mpl.rc_context(STYLE)
-def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
-    """Draw the share of each true class (row) that got each class as the answer, as a mean over seeds; rows sum to 1.
-
-    Args:
-        predictions: predicted classes, int64 [seeds, n_test].
-        labels: true classes, int64 [n_test]. The row of a class that does not occur stays empty.
-        classes: names of the classes. Up to 12 classes have percentages in the cells, up to 40 have names on the axes.
-        title: title of the figure.
-    """
-    n = len(classes)
-    counts = np.zeros((n, n))
-    np.add.at(counts, (np.broadcast_to(labels, predictions.shape), predictions), 1)
-    total = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
-    figure = Figure(figsize=(3.6, 3.7) if n <= 12 else (5.4, 4.8))
-    ax = figure.subplots()
-    image = ax.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
-    ax.grid(False)
-    figure.suptitle(label(title, 40), x=0.02, ha="left", fontsize=9, fontweight="bold")
-    ax.set(xlabel="predicted class", ylabel="true class")
-    if n <= 40:
-        names, small = [label(name, 14) for name in classes], 7.5 if n <= 20 else 5.5
-        ax.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=small)
-        ax.set_yticks(range(n), names, fontsize=small)
-    else:
-        ax.set(xlabel="number of the predicted class", ylabel="number of the true class")
-    if n > 12:
-        figure.colorbar(image, ax=ax, shrink=0.7, label="share of the true class (%)")
-        return figure
-    for (row, column), share in np.ndenumerate(shares):
-        if share > 0:
-            text = "<1" if share < 0.01 else ">99" if 0.99 < share < 1 else f"{100 * share:.0f}"
-            colour = "white" if share > 0.67 else INK if share >= 0.01 else FAINT
-            ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=6.5 if n > 8 else 8)
-    return figure
+# At most 40 classes have a row. If there are more, the 15 lowest and the 15 highest have one.
+_MOST_CLASSES, _EACH_END = 40, 15
 
 
 def f1_by_class(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -78,29 +43,42 @@ def class_f1(
 
     Args:
         scores: F1 by the title of the network, in [0, 1], float64 [seeds, n_classes]; NaN if it is not defined.
-        classes: names of the classes, a row each. If there are more than 40, the figure shows the 40 with the lowest
-            mean over networks, lowest first.
+        classes: names of the classes, a row each. If there are more than 40, the figure shows the 15 with the lowest
+            and the 15 with the highest mean over networks, lowest first.
         places: the place of each network in the order of the study.
         columns: 2 for a page, 1 for a phone.
     """
     means = np.array([_mean(values) for values in scores.values()]).reshape(len(scores), len(classes))
-    rows = list(range(len(classes)))
-    if len(classes) > _MOST_CLASSES:
-        rows = np.argsort(_mean(means), kind="stable")[:_MOST_CLASSES].tolist()
-    figure = Figure(figsize=(width(columns), 1.0 + max(0.17, min(0.3, 6 / len(rows))) * len(rows)))
+    rows, heights = list(range(len(classes))), np.arange(len(classes), dtype=float)
+    is_cut = len(classes) > _MOST_CLASSES
+    if is_cut:
+        overall = _mean(means)
+        order = [int(row) for row in np.argsort(overall, kind="stable") if np.isfinite(overall[row])]
+        lowest, highest = order[:_EACH_END], order[_EACH_END:][-_EACH_END:]
+        rows, heights = [*lowest, *highest], np.arange(len(lowest) + len(highest), dtype=float)
+        heights[len(lowest) :] += 1
+    figure = Figure(
+        figsize=(width(columns), 1.1 + max(0.17 + 0.05 * (len(scores) > 2), 0.3 - 0.004 * len(rows)) * len(rows))
+    )
     ax = figure.subplots()
     handles = []
     for index, (title, values) in enumerate(scores.items()):
         colour, marker = look(places[index])
-        # The networks share 0.4 of a row, one below the other.
-        y = np.arange(len(rows)) + 0.4 * (index + 0.5) / len(scores) - 0.2
+        # The networks share 0.5 of a row, one below the other.
+        y = heights + 0.5 * (index + 0.5) / len(scores) - 0.25
         shown = 100 * values[:, rows]
         ax.hlines(y, shown.min(axis=0), shown.max(axis=0), color=colour, linewidth=1.4, alpha=0.6)
-        ax.plot(100 * means[index, rows], y, marker, color=colour, markersize=5, markeredgecolor="white")
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=label(title, 36)))
-    ax.set_yticks(range(len(rows)), [label(classes[row], 24) for row in rows])
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set(xlabel="F1 (%)", ylabel="class" if len(rows) == len(classes) else f"class ({len(rows)} hardest)")
+        (points,) = ax.plot(100 * means[index, rows], y, marker, color=colour, markersize=4.5)
+        known = [row for row in rows if np.isfinite(means[index, row])]
+        hover(points, *(f"{title}, {classes[row]}: F1 {percent(means[index, row], 1)} %" for row in known))
+        handles.append(key(label(title, 36), color=colour, marker=marker, markersize=4.5, linestyle="-", linewidth=1.4))
+    ax.set_yticks(heights, [label(classes[row], 24 if columns > 1 else 14) for row in rows])
+    ax.set_ylim(max([*heights, 0]) + 0.5, -0.5)
+    if is_cut:
+        hidden = len(classes) - len(rows)
+        say_hidden = f"{hidden} classes between are not shown"
+        ax.text(0.5, _EACH_END, say_hidden, transform=ax.get_yaxis_transform(), ha="center", va="center", color=FAINT)
+    ax.set(xlabel="F1 (%)", ylabel="class")
     figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns > 1 else 1)
     return figure
 
@@ -110,6 +88,7 @@ def sample_predictions(
     images: np.ndarray,
     truths: Sequence[str],
     said: Mapping[str, Sequence[tuple[str, float]]],
+    files: Sequence[str] = (),
     columns: int = 2,
 ) -> Figure:
     """Draw test images, each with its true class and the answer and probability of every network.
@@ -118,23 +97,37 @@ def sample_predictions(
         images: uint8 [k, height, width, 3].
         truths: true class names [k].
         said: by the title of the network, a class name and a probability in [0, 1] for each image [k].
+        files: the path of each image's file [k], if it has one. The figure shows its last part, and all on hover.
         columns: 2 for a page, 1 for a phone.
     """
-    across = 2 * columns
-    rows = max(1, -(-len(images) // across))
-    figure = Figure(figsize=(width(columns), rows * (1.4 + 0.3 * len(said))))
-    axes = figure.subplots(rows, across, squeeze=False).ravel()
-    for ax in axes:
+    across, lines = 2 * columns, 2 * len(said) + bool(files)
+    # Inches: an image, its title, and a line of text below it.
+    image_size, title_size, line_size = 1.3, 0.25, 11.5 / 72
+    rows, row_height = max(1, -(-len(images) // across)), image_size + title_size + line_size * lines + 0.15
+    figure = Figure(figsize=(width(columns), rows * row_height))
+    figure.set_layout_engine("none")
+    for index, (image, truth) in enumerate(zip(images, truths, strict=True)):
+        left = (index % across + 0.5) / across - image_size / width(columns) / 2
+        top = 1 - (index // across + title_size / row_height) / rows
+        size = image_size / width(columns), image_size / row_height / rows
+        ax = figure.add_axes((left, top - size[1], *size))
         ax.set_axis_off()
-    for index, (ax, image, truth) in enumerate(zip(axes, images, truths, strict=False)):
         ax.imshow(image, interpolation="none")
-        ax.set_title(label(truth, 18), loc="center", fontsize=8.5)
-        for line, (title, answers) in enumerate(said.items()):
+        ax.set_title(label(truth, 20), loc="center", pad=4)
+        below: list[tuple[str, str]] = [(label(files[index].rsplit("/")[-1], 22), FAINT)] if files else []
+        for title, answers in said.items():
             name, probability = answers[index]
-            right = name == truth
-            text = f"{'✓' if right else '✗'} {label(title, 16)}:\n{label(name, 14)}, {100 * probability:.0f} %"
-            style = {"ha": "center", "va": "top", "fontsize": 7, "color": RIGHT if right else WRONG}
-            ax.annotate(text, (0.5, 0), (0, -3 - 21 * line), "axes fraction", "offset points", **style)
+            mark, colour = ("✓", RIGHT) if name == truth else ("✗", WRONG)
+            below += [
+                (f"{mark} {label(title, 20)}:", colour),
+                (f"{label(name, 16)}, {100 * probability:.0f} %", colour),
+            ]
+        for line, (text, colour) in enumerate(below):
+            style: dict[str, Any] = {"ha": "center", "va": "top", "color": colour}
+            at = (0.5, 0), (0, -3 - 11.5 * line)
+            shown = ax.annotate(text, *at, "axes fraction", "offset points", **style)
+            if files and not line:
+                hover(shown, files[index])
     return figure
 
 

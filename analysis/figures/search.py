@@ -3,7 +3,7 @@
 `columns` is 2 for a page and 1 for a phone. `architectures` maps the networks' names to titles, in the study's order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -12,31 +12,38 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style import (
-    COLOURS,
-    DASHED,
-    FAINT,
-    INK,
-    LINES,
-    STYLE,
-    epoch_axis,
-    label,
-    look,
-    panels,
-    say,
-    share_limits,
-)
+from analysis.figures.drawing.axes import epoch_axis, log_scale, panels, share_limits
+from analysis.figures.drawing.files import hover
+from analysis.figures.drawing.style import DOTTED, FAINT, INK, STYLE, key, label, look, say
+from analysis.numbers import number, percent
 from analysis.statistics.search_progress import BestScores
 
-# The markers of trials that did not end by themselves.
-_ENDS = {"PRUNED": "X", "DIVERGED": "v", "FAILED": "v"}
+# How a trial ended, and its marker in the search space and among the trial lengths.
+_ENDS = {
+    "COMPLETE": ("reached the cap", "o", "o"),
+    "STOPPED_EARLY": ("out of patience", "o", "d"),
+    "PRUNED": ("stopped at a rung", "X", "x"),
+    "DIVERGED": ("diverged", "v", "v"),
+    "FAILED": ("failed", "v", "v"),
+}
 _LABELS = {"lr": "learning rate", "val_accuracy": "validation accuracy"}
 _SCORE = {"low": 0.0, "high": 1.0, "log": False}
+# Grey, because colours mean networks. The higher the score, the darker, but never as dark as a dark page.
+_SHADES = LinearSegmentedColormap.from_list("scores", ["#f2f2f2", "#454545"])
+
+
+def trial_title(trial: Mapping[Any, Any], names: Iterable[str] = ()) -> str:
+    """Describe a trial in a line: these hyperparameters of it, its score, and how it ended."""
+    values = [f"{_LABELS.get(name, name)} {number(trial[name])}" for name in names]
+    if not pd.isna(trial["val_accuracy"]):
+        values.append(f"validation accuracy {percent(trial['val_accuracy'], 2)} %")
+    epochs = int(trial["epochs"])
+    values.append(f"{_ENDS[trial['status']][0]} after {epochs} epoch{'s' if epochs != 1 else ''}")
+    return f"{trial['trial_id']}: {', '.join(values)}"
 
 
 @mpl.rc_context(STYLE)
@@ -59,37 +66,39 @@ def search_space(
     figure, axes = panels(len(architectures) * len(pairs), columns, height=2.7)
     scores = 100 * trials["val_accuracy"].dropna().to_numpy(float) if len(trials) else np.empty(0)
     low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
-    shades = ScalarMappable(Normalize(low, high if high > low else low + 1), "cividis_r")
+    shades = ScalarMappable(Normalize(low, high if high > low else low + 1), _SHADES)
     for ax, ((arch, title), pair) in zip(axes, product(architectures.items(), pairs), strict=True):
+        ring: dict[str, Any] = {"mfc": "none", "mec": look([*architectures].index(arch))[0], "markersize": 12}
         of_arch = trials[trials["arch"] == arch] if len(trials) else trials
         for trial in of_arch.to_dict("records"):
             at, score = [[_position(trial[name], space.get(name, _SCORE))] for name in pair], trial["val_accuracy"]
             face = "none" if pd.isna(score) else shades.to_rgba(100 * score)
             style: dict[str, Any] = {"mfc": face, "mec": INK, "mew": 0.6, "linestyle": "", "clip_on": False}
-            ax.plot(*at, marker=_ENDS.get(trial["status"], "o"), markersize=6.5, zorder=3, **style)
+            (point,) = ax.plot(*at, marker=_ENDS[trial["status"]][1], markersize=6.5, zorder=3, **style)
+            hover(point, trial_title(trial, space))
             if trial["is_baseline"]:
-                ax.plot(*at, "s", mfc="none", mec=INK, mew=1.1, markersize=12, clip_on=False)
+                ax.plot(*at, "s", mew=1.6, clip_on=False, **ring)
             if trial["trial_id"] == (chosen or {}).get(arch):
-                ax.plot(*at, "o", mfc="none", mec=COLOURS[1], mew=1.6, markersize=12, clip_on=False)
+                ax.plot(*at, "o", mew=1.6, clip_on=False, **ring)
         if not len(of_arch):
             say(ax, "no trials")
-        ax.set_title(label(title, 36))
+        ax.set_title(label(title, 30))
         for which, name in zip("xy", pair, strict=True):
             _scale_axis(ax, which, name, space.get(name, _SCORE))
     if axes:
         side = "right" if columns > 1 else "bottom"
         figure.colorbar(shades, ax=axes, label="validation accuracy (%)", location=side, aspect=30)
-    plain: dict[str, Any] = {"linestyle": "", "mfc": "none", "mec": INK}
+    plain: dict[str, Any] = {"color": INK, "mfc": "none"}
     figure.legend(
         handles=[
-            Line2D([], [], marker="s", markersize=10, label="baseline", **plain),
-            Line2D([], [], marker="o", markersize=10, **plain | {"mec": COLOURS[1]}, label="configuration chosen"),
-            Line2D([], [], marker="o", label="ended by itself", **plain),
-            Line2D([], [], marker="X", label="stopped at a rung", **plain),
-            Line2D([], [], marker="v", label="diverged or failed", **plain),
+            key("baseline", marker="s", markersize=10, **plain),
+            key("configuration chosen", marker="o", markersize=10, **plain),
+            key("ended by itself", marker="o", **plain),
+            key("stopped at a rung", marker="X", **plain),
+            key("diverged or failed", marker="v", **plain),
         ],
         loc="outside lower center",
-        ncols=5 if columns > 1 else 2,
+        ncols=3 if columns > 1 else 2,
     )
     return figure
 
@@ -111,67 +120,10 @@ def _scale_axis(ax: Axes, which: str, name: str, scale: Mapping[str, Any]) -> No
         set_limits(-0.5, len(scale["choices"]) - 0.5)
     elif scale["log"]:
         low, high = scale["low"], scale["high"]
-        ax.set(**{f"{which}scale": "log"})
-        set_limits(low * (low / high) ** 0.04, high * (high / low) ** 0.04)
-        axis.set_major_locator(LogLocator(subs=(1, 3)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_locator(NullLocator())
+        log_scale(ax, which, low * (low / high) ** 0.04, high * (high / low) ** 0.04)
     else:
         margin = 0.05 * (scale["high"] - scale["low"])
         set_limits(scale["low"] - margin, scale["high"] + margin)
-
-
-@mpl.rc_context(STYLE)
-def search_curves(
-    history: pd.DataFrame,
-    trials: pd.DataFrame,
-    architectures: Mapping[str, str],
-    chosen: Mapping[str, str] | None = None,
-    columns: int = 2,
-) -> Figure:
-    """Draw validation accuracy against epoch: a panel for each network, a line for each trial.
-
-    Args:
-        history: a row an epoch of a trial: trial_id, epoch, val_accuracy in [0, 1]. May be empty.
-        trials: a row a trial: trial_id, arch, status, is_baseline. May be empty.
-        architectures: name to title, a panel each.
-        chosen: the trial_id to stress, by network.
-    """
-    figure, axes = panels(len(architectures), columns, height=2.6)
-    curves = {str(name): curve for name, curve in history.groupby("trial_id")} if len(history) else {}
-    nothing = pd.DataFrame({"epoch": [], "val_accuracy": []})
-    for index, (ax, (arch, title)) in enumerate(zip(axes, architectures.items(), strict=False)):
-        colour, stressed = COLOURS[index % len(COLOURS)], (chosen or {}).get(arch)
-        ax.set_title(label(title, 36))
-        of_arch = trials[trials["arch"] == arch] if len(trials) else trials
-        for trial in of_arch.to_dict("records"):
-            curve = curves.get(trial["trial_id"], nothing)
-            curve = curve[np.isfinite(curve["val_accuracy"])]
-            x, y = curve["epoch"].to_numpy(), 100 * curve["val_accuracy"].to_numpy()
-            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v"}.get(trial["status"], "." if len(x) == 1 else "")
-            ax.plot(x, y, color=colour, alpha=0.45, linewidth=0.8)
-            ax.plot(x[-1:], y[-1:], color=colour, marker=marker, markersize=4.5, alpha=0.9, linestyle="")
-            if trial["is_baseline"]:
-                ax.plot(x, y, color="black", linestyle=DASHED, linewidth=1.5, zorder=4)
-            if trial["trial_id"] == stressed:
-                ax.plot(x, y, color=colour, linewidth=2.4, zorder=3)
-        epoch_axis(ax, "validation accuracy (%)")
-        if not any(len(line.get_xdata()) for line in ax.lines):  # type: ignore[arg-type]
-            say(ax, "no scores" if len(of_arch) else "no trials")
-            ax.set_xticks([])
-    share_limits(axes)
-    figure.legend(
-        handles=[
-            Line2D([], [], color="black", linestyle=DASHED, linewidth=1.5, label="baseline"),
-            Line2D([], [], color=FAINT, linewidth=2.4, label="configuration chosen"),
-            Line2D([], [], color=FAINT, linewidth=0.8, label="trial"),
-            Line2D([], [], color=FAINT, marker="x", linestyle="", label="stopped at a rung"),
-            Line2D([], [], color=FAINT, marker="v", linestyle="", label="diverged or failed"),
-        ],
-        loc="outside lower center",
-        ncols=5 if columns > 1 else 2,
-    )
-    return figure
 
 
 @mpl.rc_context(STYLE)
@@ -189,15 +141,18 @@ def trial_lengths(
     figure, axes = panels(len(architectures), columns, height=1.2 + min(6.0, 0.11 * most))
     for index, (ax, (arch, title)) in enumerate(zip(axes, architectures.items(), strict=True)):
         colour, _ = look(index)
-        ax.set_title(label(title, 36))
+        ax.set_title(label(title, 30))
         for epoch in rungs:
-            ax.axvline(epoch, color=FAINT, linestyle=DASHED, linewidth=1)
+            ax.axvline(epoch, color=FAINT, linestyle=DOTTED, linewidth=1.2)
         of_arch = trials[trials["arch"] == arch] if len(trials) else trials
         for row, trial in enumerate(of_arch.to_dict("records")):
-            marker = {"PRUNED": "x", "DIVERGED": "v", "FAILED": "v", "STOPPED_EARLY": "d"}.get(trial["status"], "o")
-            shade = "black" if trial["is_baseline"] else colour
-            ax.plot([0, trial["epochs"]], [row, row], color=shade, linewidth=1.1, alpha=0.7)
-            ax.plot([trial["epochs"]], [row], marker, color=shade, markersize=4.5, clip_on=False)
+            (line,) = ax.plot([0, trial["epochs"]], [row, row], color=colour, linewidth=1.1, alpha=0.7)
+            marker = _ENDS[trial["status"]][2]
+            (end,) = ax.plot([trial["epochs"]], [row], marker, color=colour, markersize=4.5, clip_on=False)
+            for shape in (line, end):
+                hover(shape, trial_title(trial))
+            if trial["is_baseline"]:
+                ax.plot([trial["epochs"]], [row], "s", mfc="none", mec=colour, markersize=9, clip_on=False)
         if not len(of_arch):
             say(ax, "no trials")
         epoch_axis(ax, "trial")
@@ -206,19 +161,19 @@ def trial_lengths(
         ax.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
         ax.grid(False)
     rung = [
-        Line2D([], [], color=FAINT, linestyle=DASHED, label="rung"),
-        Line2D([], [], color=FAINT, marker="x", linestyle="", label="stopped at a rung"),
+        key("rung", linestyle=DOTTED, linewidth=1.2),
+        key("stopped at a rung", marker="x"),
     ]
     figure.legend(
         handles=[
-            Line2D([], [], color="black", label="baseline"),
-            Line2D([], [], color=FAINT, marker="o", linestyle="", markersize=4.5, label="reached the cap"),
-            Line2D([], [], color=FAINT, marker="d", linestyle="", markersize=4.5, label="out of patience"),
+            key("baseline", marker="s", mfc="none", markersize=9),
+            key("reached the cap", marker="o", markersize=4.5),
+            key("out of patience", marker="d", markersize=4.5),
             *(rung if rungs else []),
-            Line2D([], [], color=FAINT, marker="v", linestyle="", label="diverged or failed"),
+            key("diverged or failed", marker="v"),
         ],
         loc="outside lower center",
-        ncols=6 if columns > 1 else 2,
+        ncols=3 if columns > 1 else 2,
     )
     return figure
 
@@ -233,11 +188,15 @@ def best_score_against_budget(curves: Mapping[str, BestScores], columns: int = 2
     figure, axes = panels(2, columns, height=2.6)
     handles = []
     for index, (title, best) in enumerate(curves.items()):
-        style: dict[str, Any] = {"color": look(index)[0], "linestyle": LINES[index % len(LINES)]}
+        colour, marker = look(index)
+        style: dict[str, Any] = {"color": colour, "linewidth": 1.8, "marker": marker, "markersize": 4.5}
         for ax, values in zip(axes, (best.by_trials, best.by_epochs), strict=True):
-            ax.plot(np.arange(1, len(values) + 1), 100 * values, drawstyle="steps-post", linewidth=1.8, **style)
-        axes[0].plot(np.arange(1, len(best.expected) + 1), 100 * best.expected, alpha=0.45, linewidth=1, **style)
-        handles.append(Line2D([], [], label=label(title, 36), linewidth=1.8, **style))
+            marked: dict[str, Any] = {"drawstyle": "steps-post", "markevery": max(1, len(values) // 6)}
+            (line,) = ax.plot(np.arange(1, len(values) + 1), 100 * values, **style, **marked)
+            if len(values):
+                hover(line, f"{title}: {number(100 * values[-1], '.2f')} % in the end")
+        axes[0].plot(np.arange(1, len(best.expected) + 1), 100 * best.expected, color=colour, alpha=0.5, linewidth=1)
+        handles.append(key(label(title, 36), linestyle="-", **style))
     for ax, spent in zip(axes, ("trials ended", "epochs trained"), strict=True):
         epoch_axis(ax, "best validation accuracy (%)")
         ax.set_xlabel(spent)
@@ -245,6 +204,6 @@ def best_score_against_budget(curves: Mapping[str, BestScores], columns: int = 2
             say(ax, "no trials")
     share_limits(axes)
     independent = "as if trials were independent,\npruned ones at their last score"
-    handles.append(Line2D([], [], color=FAINT, alpha=0.7, linewidth=1, label=independent))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns > 1 else 1)
+    handles.append(key(independent, linestyle="-", linewidth=1))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns > 1 else 1)
     return figure

@@ -12,7 +12,7 @@ from IPython.display import Image, Markdown, display
 from PIL import Image as PillowImage
 
 from analysis.figures.catalogue import Picture
-from analysis.figures.style import render
+from analysis.figures.drawing.files import render
 from analysis.numbers import listed, percent
 from analysis.report.tables import Column, Table, hyperparameter_columns
 from analysis.results.load import VARIANTS, StudyResults
@@ -55,7 +55,7 @@ def show(pictures: Sequence[Picture], captions: bool = False) -> None:
         if captions:
             say(f"**{picture.alt}**")
         width = round(96 * picture.wide.get_size_inches()[0])
-        display(Image(_small_png(render(picture.wide, "png")), width=width, alt=picture.alt))
+        display(Image(_small_png(render(picture.wide, "png", dpi=150)), width=width, alt=picture.alt))
     if not pictures:
         say()
 

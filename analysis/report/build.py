@@ -1,18 +1,16 @@
 """Builds the report of a study from its folder alone."""
 
-import base64
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from analysis.figures.catalogue import Picture, study_pictures
-from analysis.figures.style import render
+from analysis.figures.drawing.files import KINDS, inline_svg, render
 from analysis.report import digest, search_tables, tables
-from analysis.report.page import EmbeddedImage, Page, ShownPicture, render_page
+from analysis.report.page import Page, ShownPicture, render_page
 from analysis.results.errors import UnusableStudy
-from analysis.results.files import json_text, write_atomically, write_json, write_text
+from analysis.results.files import json_text, write_bytes, write_json, write_text
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.statistics.importance import read_importances
@@ -106,25 +104,19 @@ def _refuse_different_test_sets(results: StudyResults) -> None:
 
 def _save(directory: Path, picture: Picture) -> ShownPicture:
     """Write a figure as files, and return its form on the page."""
-    svg, png = render(picture.wide, "svg"), render(picture.wide, "png")
-    write_atomically(directory / f"{picture.name}.svg", lambda file: file.write(svg))
-    write_atomically(directory / f"{picture.name}.png", lambda file: file.write(png))
+    files = {kind: render(picture.wide, kind) for kind in KINDS}
+    for kind, content in files.items():
+        write_bytes(directory / f"{picture.name}.{kind}", content)
     narrow = picture.narrow
     return ShownPicture(
         name=picture.name,
-        alt=picture.alt,
-        wide=_embedded(svg, picture.wide),
-        narrow=_embedded(render(narrow, "svg"), narrow) if narrow else None,
+        wide=inline_svg(files["svg"], picture.name, picture.alt),
+        narrow=inline_svg(render(narrow, "svg"), f"{picture.name}-narrow", picture.alt) if narrow else None,
     )
 
 
 def _remove_others(directory: Path, names: set[str]) -> None:
     """Remove the figures of an earlier report that this report does not have."""
     for path in directory.iterdir():
-        if path.suffix in (".svg", ".png") and path.stem not in names:
+        if path.suffix.removeprefix(".") in KINDS and path.stem not in names:
             path.unlink()
-
-
-def _embedded(svg: bytes, figure: Figure) -> EmbeddedImage:
-    width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return EmbeddedImage(f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}", width, height)

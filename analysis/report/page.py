@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jinja2
 
+from analysis.figures.drawing.fonts import missing_sentence
 from analysis.numbers import listed, number, percent, si
 from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
 from analysis.report.tables import Remark, Table, percent_column
@@ -14,22 +15,12 @@ from analysis.verdict.summary_json import Caveat, Summary
 
 
 @dataclass(frozen=True)
-class EmbeddedImage:
-    """Holds a picture as a data URL, with its size in CSS pixels."""
-
-    src: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class ShownPicture:
-    """Holds a figure on the page, with its narrow form for phones if that differs."""
+    """Holds a figure as SVG elements of the page, with its narrow form for phones if that differs."""
 
     name: str
-    alt: str
-    wide: EmbeddedImage
-    narrow: EmbeddedImage | None
+    wide: str
+    narrow: str | None
 
 
 @dataclass(frozen=True)
@@ -79,5 +70,8 @@ def render_page(page: Page) -> str:
     study = page.results.study
     environment.filters.update(listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si)
     environment.tests["remark"] = lambda cell: isinstance(cell, Remark)
+    environment.globals["missing_characters"] = missing_sentence(
+        (*study.data.classes, *page.results.architectures.values())
+    )
     shown = {field.name: getattr(page, field.name) for field in fields(page)}
     return environment.get_template("report.html.j2").render(**shown, study=study, config=study.config)

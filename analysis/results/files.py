@@ -42,9 +42,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes bytes."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -182,11 +187,11 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Reads the arrays of these names without unpickling. Raises DamagedFile."""
+def read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Reads the arrays of these names, and the optional ones that are there, without unpickling. Raises DamagedFile."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+            return {name: file[name] for name in (*names, *(name for name in optional if name in file))}
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise DamagedFile(f"{path} is not readable as arrays {', '.join(names)}: {error}") from error
 

@@ -45,10 +45,12 @@ class Samples:
     Attributes:
         images: uint8 [k, 32, 32, 3].
         positions: their positions in the test set, int64 [k].
+        names: the names of their files below the folder of test images [k]; empty if they have none.
     """
 
     images: np.ndarray
     positions: np.ndarray
+    names: tuple[str, ...] = ()
 
 
 class StudyFolder:
@@ -184,7 +186,8 @@ class StudyFolder:
 
     def write_samples(self, samples: Samples) -> None:
         """Writes final/samples.npz."""
-        write_npz(self.samples, images=samples.images, positions=samples.positions)
+        names = {"names": np.array(samples.names)} if samples.names else {}
+        write_npz(self.samples, images=samples.images, positions=samples.positions, **names)
         write_checksums(self.samples.parent, self.samples.name)
 
     def read_samples(self) -> Samples | None:
@@ -192,7 +195,9 @@ class StudyFolder:
         if not self.samples.exists():
             return None
         verify(self.samples)
-        return Samples(**read_npz(self.samples, ("images", "positions")))
+        arrays = read_npz(self.samples, ("images", "positions"), optional=("names",))
+        names = tuple(map(str, arrays.pop("names", ())))
+        return Samples(arrays["images"], arrays["positions"], names)
 
     @property
     def latency(self) -> Path:

@@ -25,4 +25,4 @@ def load_digits() -> Dataset:
     # The seed is fixed because every study needs the same test set.
     train, test = train_test_split(np.arange(len(labels)), test_size=TEST_IMAGES, stratify=labels, random_state=0)
     parts = [LabelledImages(images[indices], labels[indices]) for indices in (np.sort(train), np.sort(test))]
-    return Dataset("digits (scikit-learn)", tuple(map(str, digits.target_names)), *parts)
+    return Dataset("digits (scikit-learn)", tuple(map(str, digits.target_names)), parts[0], parts[1])

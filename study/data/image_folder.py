@@ -34,9 +34,14 @@ def load_image_folder(root: Path) -> Dataset:
         decoded = decode_all([*train, *test], root)
         images = decoded[: len(train)], decoded[len(train) :]
         image_cache.write(cache, *images)
-    # A folder's name may be bytes that are not text; a title is text.
-    title = os.fsencode(root.name or str(root)).decode(errors="replace")
-    return Dataset(title, classes, LabelledImages(images[0], train_labels), LabelledImages(images[1], test_labels))
+    # A name in a file system may be bytes that are not text.
+    title = _text(root.name or str(root))
+    parts = LabelledImages(images[0], train_labels), LabelledImages(images[1], test_labels)
+    return Dataset(title, classes, *parts, tuple(_text(os.path.relpath(path, root / "test")) for path in test))
+
+
+def _text(path: str) -> str:
+    return os.fsencode(path).decode(errors="replace")
 
 
 def count_images(root: Path) -> tuple[int, int, int]:

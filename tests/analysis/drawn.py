@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.figures.style import render
+from analysis.figures.drawing.files import render
 
 # Names that a class or a network may have.
 ODD = [

@@ -2,20 +2,12 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 
-from analysis.figures.final_runs import (
-    Paired,
-    accuracy_by_group,
-    final_curves,
-    paired_differences,
-    pareto_front,
-    trade_offs,
-)
-from analysis.figures.style import label, render
+from analysis.figures.drawing.files import render
+from analysis.figures.drawing.style import COLOURS, PAPER
+from analysis.figures.final_runs import Paired, accuracy_by_group, paired_differences, pareto_front, trade_offs
 from analysis.verdict.summary_json import GroupSummary, Latency, Spread
 from tests.analysis.drawn import ODD, curves, overlaps, texts, visible
 
@@ -26,40 +18,8 @@ def group(p50: float | None = 2.0, **changed: Any) -> GroupSummary:
     """Return a group of summary.json."""
     latency = Latency(p50=p50, p90=None, p99=None)
     made: dict[str, Any] = {"title": "A", "arch": "a", "variant": "tuned", "accuracy": SPREAD, "latency_ms": latency}
+    made["seeds"] = list(range(len(changed.get("accuracy", SPREAD).values)))
     return GroupSummary.model_construct(**made | {"parameters": 1000, "macs": 5_000_000} | changed)
-
-
-def run(losses: list[float]) -> pd.DataFrame:
-    columns = {"train_loss": losses, "val_loss": losses, "val_accuracy": np.linspace(0, 1, len(losses))}
-    return pd.DataFrame({"epoch": np.arange(1, len(losses) + 1), **columns})
-
-
-def test_labels_are_safe_to_draw() -> None:
-    assert label("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
-    assert label("$x$") == r"\$x\$"
-    assert label("abcdefgh", 5) == "ab…gh"
-
-
-def test_final_curves_draw_the_mean_while_half_of_the_runs_train() -> None:
-    figure = final_curves({"A": [run([4, 2, 1, 1]), run([2, 1]), run([3, 3, 3])]})
-    epochs, means = curves(figure.axes[0])[3]
-    assert epochs == [1, 2, 3]
-    assert means == [3, 2, 2]
-
-
-@pytest.mark.parametrize(
-    "histories",
-    [
-        {},
-        {"no runs": []},
-        {"empty": [run([])]},
-        {"diverged": [run([1.0, np.nan]), run([np.inf, 0.0])], "fine": [run([1.0, 1e30])]},
-        {name: [run([2.0, 1.0])] for name in ODD[:4]},
-    ],
-)
-def test_final_curves_take_any_runs(histories: dict[str, list[pd.DataFrame]]) -> None:
-    for columns in (1, 2):
-        render(final_curves(histories, columns), "svg")
 
 
 def test_accuracy_shows_every_seed_the_mean_and_its_interval() -> None:
@@ -69,7 +29,8 @@ def test_accuracy_shows_every_seed_the_mean_and_its_interval() -> None:
     drawn = [np.round(x, 6).tolist() for x, _ in curves(figure.axes[0])]
     assert drawn[:3] == [[89, 91], [90], [80, 95]]
     assert drawn[3:5] == [[70], [70]]
-    assert {"A", "$B$", "test accuracy (%)"} <= set(texts(figure))
+    titles = {"A, seed 1: 91.00 %", "A, mean: 90.00 % (95 % interval 80.00 to 95.00 %)", "$B$, mean: 70.00 %"}
+    assert {"A", "$B$", "test accuracy (%)"} | titles <= set(texts(figure))
     assert "no final runs" in texts(accuracy_by_group({}, [], columns=1))
 
 
@@ -77,6 +38,7 @@ def test_paired_differences_show_every_seed_the_mean_and_its_interval() -> None:
     paired = Paired(("A $", "B"), {0: 0.01, 3: -0.02}, -0.005, (-0.05, 0.04), 0.005)
     figure = paired_differences([paired])
     (ax,) = figure.axes
+    assert {"seed 3: \N{MINUS SIGN}2.00 points", "mean: \N{MINUS SIGN}0.50 points"} <= set(texts(figure))
     drawn = [(x, np.round(y, 6).tolist()) for x, y in curves(ax)[1:]]
     assert drawn == [([0, 1], [1, -2]), ([2.5], [-0.5]), ([2.5, 2.5], [-5, 4])]
     (band,) = ax.patches
@@ -135,21 +97,12 @@ def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) 
         assert overlaps(shown) == []
 
 
-@pytest.mark.parametrize("lowest", [1.0, 0.1, 5e-3, 5e-4, 1e-4, 1e-6])
-def test_a_loss_axis_has_ticks_that_can_be_read(lowest: float) -> None:
-    losses = np.geomspace(2.3, lowest, 10)
-    table = pd.DataFrame({"epoch": range(1, 11), "train_loss": losses, "val_loss": losses, "val_accuracy": 0.5})
-    for columns in (1, 2):
-        figure = final_curves({"A": [table]}, columns)
-        figure.draw_without_rendering()
-        shown = visible(figure.axes[0].yaxis)
-        assert len(shown) >= 2
-        assert overlaps(shown) == []
-
-
-def test_the_same_figure_gives_the_same_bytes_and_leaves_no_settings() -> None:
-    before = dict(mpl.rcParams)
-    first, second = (accuracy_by_group({"a-tuned": group()}, ["a"]) for _ in range(2))
-    assert render(first, "svg") == render(second, "svg")
-    assert render(first, "png") == render(second, "png")
-    assert dict(mpl.rcParams) == before
+def test_a_colour_is_a_network_and_an_open_marker_a_baseline() -> None:
+    groups = {"b-baseline": group(arch="b", variant="baseline"), "b-tuned": group(arch="b")}
+    for figure in (accuracy_by_group(groups, ["a", "b"]), trade_offs(groups, ["a", "b"])):
+        points = [line for line in figure.axes[0].lines if line.get_markersize() in (7, 7.5)]
+        means = [line for line in points if line.get_marker() == "s"]
+        assert [(line.get_color(), line.get_markerfacecolor()) for line in means] == [
+            (COLOURS[1], PAPER),
+            (COLOURS[1], COLOURS[1]),
+        ]

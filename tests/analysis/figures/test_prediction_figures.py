@@ -4,35 +4,27 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from analysis.figures.predictions import class_f1, confusion_matrix, f1_by_class, sample_predictions
-from analysis.figures.style import COLOURS, render
-from tests.analysis.drawn import ODD, curves, texts
+from analysis.figures.drawing.files import render
+from analysis.figures.drawing.style import COLOURS
+from analysis.figures.predictions import class_f1, f1_by_class, sample_predictions
+from tests.analysis.drawn import ODD, curves, overlaps, texts
 
 
-def test_confusion_matrix_shows_the_mean_share_of_each_true_class() -> None:
-    labels = np.array([0, 0, 1, 1])
-    figure = confusion_matrix(np.array([[0, 1, 1, 1], [0, 0, 1, 1]]), labels, ["cat", "dog", "never"])
-    shares = figure.axes[0].images[0].get_array()
-    assert shares is not None
-    np.testing.assert_allclose(shares[:2], np.array([[75, 25, 0], [0, 100, 0]]))
-    assert shares[2].mask.all() or np.isnan(shares[2]).all(), "a class without images has no shares"
-    assert [text.get_text() for text in figure.axes[0].texts] == ["75", "25", "100"]
-
-
-@pytest.mark.parametrize("n", [2, 13, 41, 100])
-def test_confusion_matrix_of_any_number_of_classes(n: int) -> None:
-    names = [ODD[index % len(ODD)] + str(index) for index in range(n)]
-    figure = confusion_matrix(np.arange(n)[None].repeat(2, 0), np.arange(n), names, "$")
-    assert ("$a$0" in texts(figure)) == (n <= 40)
-    render(figure, "png")
+def figure_images(count: int) -> np.ndarray:
+    """Return black images, uint8 [count, 32, 32, 3]."""
+    return np.zeros((count, 32, 32, 3), np.uint8)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_sample_predictions_name_truth_and_answers(count: int) -> None:
     said = {"$Net$": [("cat", 0.99)] * count, "Other": [("dog", 0.5)] * count, "Third": [("猫", 0.1)] * count}
-    figure = sample_predictions(np.zeros((count, 32, 32, 3), np.uint8), ["cat"] * count, said)
+    figure = sample_predictions(figure_images(count), ["cat"] * count, said)
     shown = " ".join(texts(figure))
     assert ("✓ $Net$:" in shown and "✗ Other:" in shown) == (count > 0)
+    files = [f"cat/{index}.jpg" for index in range(count)]
+    assert (
+        {"0.jpg", "cat/0.jpg"} <= set(texts(sample_predictions(figure_images(count), ["cat"] * count, said, files)))
+    ) == (count > 0)
     render(figure, "png")
 
 
@@ -56,12 +48,17 @@ def test_f1_of_a_class_is_shown_as_mean_and_range() -> None:
     assert {"A", "$B$", "cat", "F1 (%)"} <= set(texts(figure))
 
 
-@pytest.mark.parametrize("n", [1, 41, 100])
-def test_f1_of_many_classes_shows_the_hardest(n: int) -> None:
-    scores = np.linspace(1, 0, n)[None]
+def test_f1_of_many_classes_shows_the_lowest_and_the_highest() -> None:
+    scores = np.append(np.linspace(1, 0, 199), np.nan)[None]
+    figure = class_f1({"A": scores, "B": scores}, [f"class {index}" for index in range(200)], [0, 1], columns=1)
+    shown = [int(text.get_text().removeprefix("class ")) for text in figure.axes[0].get_yticklabels()]
+    assert shown == [*range(198, 183, -1), *range(14, -1, -1)], "a class that does not occur is not among them"
+    assert "170 classes between are not shown" in texts(figure)
+
+
+@pytest.mark.parametrize("n", [1, 40, 41, 100])
+def test_f1_of_any_names_is_drawn(n: int) -> None:
     names = [ODD[index % len(ODD)] + str(index) for index in range(n)]
-    figure = class_f1({"A": scores, "B": scores}, names, [0, 1], columns=1)
-    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert len(shown) == min(n, 40)
-    assert shown[0].endswith(str(n - 1)), "the class of lowest F1 comes first, where not all are shown"
-    render(figure, "png")
+    figure = class_f1({"A": np.linspace(1, 0, n)[None]}, names, [0], columns=1)
+    render(figure, "png", dpi=72)
+    assert overlaps(figure.axes[0].get_yticklabels()) == []

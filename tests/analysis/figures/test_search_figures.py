@@ -1,67 +1,17 @@
 """Figures of the search take whatever a search can leave behind."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis.figures.search import best_score_against_budget, search_curves, search_space, trial_lengths
-from analysis.figures.style import render
+from analysis.figures.drawing.files import render
+from analysis.figures.search import best_score_against_budget, search_space, trial_lengths
 from analysis.statistics.search_progress import BestScores
 from tests.analysis.drawn import ODD, curves, texts
 
 SPACE = {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "dropout": {"low": 0.0, "high": 0.7, "log": False}}
 STATUSES = ("COMPLETE", "PRUNED", "DIVERGED", "STOPPED_EARLY", "FAILED")
-
-
-def history(accuracies: Mapping[str, list[float]]) -> pd.DataFrame:
-    rows = [
-        {"trial_id": trial, "arch": trial.split("-")[0], "epoch": epoch, "val_accuracy": accuracy}
-        for trial, values in accuracies.items()
-        for epoch, accuracy in enumerate(values, start=1)
-    ]
-    return pd.DataFrame(rows)
-
-
-def trials(*rows: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"trial_id": name, "arch": name.split("-")[0], "status": status, "is_baseline": name.endswith("-0")}
-            for name, status in rows
-        ]
-    )
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("columns", [1, 2])
-def test_search_curves_have_a_panel_an_architecture(count: int, columns: int) -> None:
-    names = [f"n{index}" for index in range(count)]
-    epochs = history({f"{name}-0": [0.5, 0.6] for name in names})
-    figure = search_curves(
-        epochs, trials(*((f"{name}-0", "COMPLETE") for name in names)), dict(zip(names, ODD, strict=False)), {}, columns
-    )
-    assert len([ax for ax in figure.axes if ax.axison]) == count
-    assert "validation accuracy (%)" in texts(figure)
-
-
-def test_search_curves_mark_baseline_choice_and_ends() -> None:
-    epochs = history({"a-0": [0.5, 0.6], "a-1": [0.4], "a-2": [0.7, np.nan], "a-3": [0.5, 0.9]})
-    rows = trials(
-        ("a-0", "COMPLETE"), ("a-1", "PRUNED"), ("a-2", "DIVERGED"), ("a-3", "STOPPED_EARLY"), ("a-4", "FAILED")
-    )
-    (ax,) = search_curves(epochs, rows, {"a": "A"}, {"a": "a-3"}).axes
-    ends = [(line.get_marker(), *curve) for line, curve in zip(ax.lines, curves(ax), strict=True)]
-    assert ("x", [1], [40]) in ends
-    assert ("v", [1], [70]) in ends, "a diverged trial ends where it was finite last"
-    assert curves(ax).count(([1, 2], [50, 60])) == 2, "the baseline is drawn over its trial"
-    assert curves(ax).count(([1, 2], [50, 90])) == 2, "so is the chosen trial"
-
-
-def test_search_curves_without_a_search() -> None:
-    assert texts(search_curves(pd.DataFrame(), pd.DataFrame(), {"a": "A", "b": "B"})).count("no trials") >= 2
-    render(search_curves(pd.DataFrame(), pd.DataFrame(), {}), "png")
 
 
 def whole_trials(scores: list[float], arch: str = "a") -> pd.DataFrame:
@@ -91,7 +41,10 @@ def test_search_space_colours_by_score_and_marks_how_trials_ended() -> None:
     assert light[1] > light[0] > light[3] > light[2], "the higher the score, the darker"
     rings = [(line.get_marker(), line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_markersize() > 10]  # type: ignore[index]
     assert rings == [("s", 1e-4), ("o", 8e-4)], "the baseline and the configuration chosen"
-    assert {"learning rate", "dropout", "validation accuracy (%)"} <= set(texts(figure))
+    shown = set(texts(figure))
+    assert {"learning rate", "dropout", "validation accuracy (%)"} <= shown
+    title = "a-1: learning rate 0.0002, dropout 0.1, validation accuracy 10.00 %, stopped at a rung after 2 epochs"
+    assert title in shown, "a title for the pointer"
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -111,10 +64,13 @@ def test_no_architecture_and_no_curve_are_drawn_too() -> None:
 
 def test_trial_lengths_draw_rungs_and_how_far_each_trial_came() -> None:
     (ax,) = trial_lengths(whole_trials([0.5, 0.1, 0.9]), {"a": "A"}, [2, 6]).axes
-    drawn = curves(ax)
+    (ring,) = [line for line in ax.lines if line.get_marker() == "s"]
+    assert (*ring.get_xdata(), *ring.get_ydata()) == (8, 0), "the baseline"
+    lines = [line for line in ax.lines if line is not ring]
+    drawn = [([*line.get_xdata()], [*line.get_ydata()]) for line in lines]
     assert [x for x, _ in drawn[:2]] == [[2, 2], [6, 6]]
     assert drawn[2::2] == [([0, 8], [0, 0]), ([0, 2], [1, 1]), ([0, 2], [2, 2])]
-    assert [line.get_marker() for line in ax.lines[3::2]] == ["o", "x", "v"]
+    assert [line.get_marker() for line in lines[3::2]] == ["o", "x", "v"]
 
 
 @pytest.mark.parametrize("rungs", [[], [2]])

@@ -299,6 +299,10 @@ def test_latency_and_samples_come_back(tmp_path: Path) -> None:
     assert samples is not None
     assert np.array_equal(samples.images, images)
     assert samples.positions.tolist() == [3, 9]
+    assert samples.names == (), "images of a data set without files, or kept by an older version"
+    folder.write_samples(Samples(images, np.array([3, 9]), ("cat/7.jpg", "猫/8.jpg")))
+    samples = folder.read_samples()
+    assert samples is not None and samples.names == ("cat/7.jpg", "猫/8.jpg")
 
 
 def test_a_folder_can_be_moved(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def _make(root: Path, train: tuple[str, ...], test: tuple[str, ...]) -> Path:
     return root
 
 
+def test_test_images_keep_the_names_of_their_files(root: Path) -> None:
+    assert load_image_folder(root).test_files == ("cat/image.png", "dog/image.png")
+
+
 @pytest.mark.parametrize("target", [".", "..", "../dog/back"])
 def test_a_link_that_leads_round_in_a_circle_is_refused(root: Path, target: str) -> None:
     (root / "train/dog/back").symlink_to("../cat")

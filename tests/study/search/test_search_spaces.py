@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from analysis.figures.drawing.files import render
 from analysis.figures.search import search_space
-from analysis.figures.style import render
 from analysis.results import optuna_database
 from analysis.results.study_folder import TRIAL_COLUMNS, StudyFolder
 from analysis.statistics.importance import read_importances
@@ -168,6 +168,7 @@ def test_one_hyperparameter_is_drawn_against_the_score() -> None:
             "arch": "a",
             "width": [64, 128],
             "status": "COMPLETE",
+            "epochs": 1,
             "val_accuracy": [0.5, np.nan],
             "is_baseline": [True, False],
         }

@@ -1,0 +1,1 @@
+"""Gives every figure the same colours, fonts, axes and files."""

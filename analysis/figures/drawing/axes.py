@@ -1,0 +1,90 @@
+"""Panels and axes of the figures, with ticks that can be read."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from analysis.numbers import si
+
+
+def width(columns: int) -> float:
+    """Return the width of a figure in inches: 7.2 on a page (2 columns), 3.7 on a phone (1).
+
+    7.2 inches fit into a printed A4 page, and 3.7 inches into a screen 390 pixels wide, so neither shrinks the text.
+    """
+    return 7.2 if columns > 1 else 3.7
+
+
+def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure of `count` panels, each `height` inches high, at most `columns` side by side."""
+    across = max(1, min(columns, count))
+    rows = max(1, -(-count // across))
+    figure = Figure(figsize=(width(columns), rows * height + 0.35))
+    axes = list(figure.subplots(rows, across, squeeze=False).ravel())
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    return figure, axes[:count]
+
+
+def epoch_axis(ax: Axes, unit: str) -> None:
+    """Label a panel of some quantity against epochs, which are whole numbers."""
+    ax.set(xlabel="epoch", ylabel=unit)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+
+
+def share_limits(axes: Sequence[Axes], log: bool = False) -> None:
+    """Give panels of one quantity the same y limits. A few values far above the rest do not stretch them.
+
+    With `log` the axes become logarithmic; everything drawn must be positive. Panels without data stay as they are.
+    """
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.lines]
+    values = np.concatenate(drawn) if drawn else np.empty(0)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    low, high = values.min(), min(values.max(), 10 * np.percentile(values, 95))
+    pad = (high / low) ** 0.05 * 1.01 if log else 0.05 * (high - low) + 0.1
+    for ax in axes:
+        if log:
+            log_scale(ax, "y", low / pad, high * pad)
+        else:
+            ax.set_ylim(low - pad, high + pad)
+
+
+def cost_axis(ax: Axes, values: Sequence[float]) -> None:
+    """Make the x axis logarithmic, from somewhat below these positive values to somewhat above."""
+    low, high = min(values), max(values)
+    pad = max(1.6, (high / low) ** 0.15)
+    log_scale(ax, "x", low / pad, high * pad, most=4)
+
+
+def log_scale(ax: Axes, which: str, low: float, high: float, most: int = 6) -> None:
+    """Make the x or y axis logarithmic, with these limits and a few labelled ticks."""
+    axis: Any = getattr(ax, f"{which}axis")
+    ax.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    axis.set_major_locator(FixedLocator(log_ticks(low, high, most)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Return the ticks of a logarithmic axis: at least 2, at most `most`, also within less than a decade.
+
+    Args:
+        low: lower limit, above 0.
+        high: upper limit, above `low`.
+        most: at most this number of ticks, at least 4.
+    """
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        # A power of ten from text is exact: 10.0**-5 is not 1e-05.
+        ticks = [tick for n in exponents for digit in digits if low <= (tick := float(f"{digit}e{n}")) <= high]
+        if len(ticks) >= 3:
+            return ticks[:: -(-len(ticks) // most)]
+    linear = MaxNLocator(min(most, 4), steps=[1, 2, 5, 10], min_n_ticks=3).tick_values(low, high)
+    return [float(tick) for tick in linear if low <= tick <= high]
