@@ -4,9 +4,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from analysis.numbers import listed, number, percent, si
 from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
+from analysis.report.parts.classes import MOST_IN_ORDER
+from analysis.report.parts.contents import contents, with_anchors
+from analysis.report.parts.glossary import explained, used_terms
+from analysis.report.parts.provenance import Times
 from analysis.report.tables import Remark, Table, percent_column
 from analysis.results.load import StudyResults
 from analysis.verdict.best_weights import BestWeights
@@ -50,6 +55,10 @@ class Page:
         caveats: the limits of the verdict.
         searched: the hyperparameters that were searched.
         rungs: the epochs of the rungs.
+        times: when the study ran.
+        kernels: the code that trained the final runs, in words.
+        methods: the Methods paragraph.
+        bibtex: the references.
     """
 
     results: StudyResults
@@ -65,6 +74,10 @@ class Page:
     caveats: list[str]
     searched: list[str]
     rungs: list[int]
+    times: Times
+    kernels: str
+    methods: str
+    bibtex: str
 
 
 def render_page(page: Page) -> str:
@@ -77,7 +90,23 @@ def render_page(page: Page) -> str:
         undefined=jinja2.StrictUndefined,
     )
     study = page.results.study
-    environment.filters.update(listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si)
+    environment.filters.update(
+        listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si, explained=explained
+    )
     environment.tests["remark"] = lambda cell: isinstance(cell, Remark)
     shown = {field.name: getattr(page, field.name) for field in fields(page)}
-    return environment.get_template("report.html.j2").render(**shown, study=study, config=study.config)
+    titles = list(page.results.architectures.values())
+    importances = page.tables["importance-table"].rows if "importance-table" in page.tables else ()
+    known = {
+        **shown,
+        "study": study,
+        "config": study.config,
+        "titles": titles,
+        "heading": f"{' vs '.join(titles)} on {study.data.title}",
+        "is_worst_first": len(page.results.classes) > MOST_IN_ORDER,
+        "has_importance": any(not isinstance(row[2], Remark) for row in importances),
+    }
+    body = environment.get_template("body.html.j2").render(known)
+    body += environment.get_template("glossary.html.j2").render(terms=used_terms(body))
+    whole = environment.get_template("report.html.j2")
+    return whole.render(known, contents=contents(body), body=Markup(with_anchors(body)))

@@ -141,8 +141,7 @@ def diverged(sides: dict[str, Group], seeds: list[int]) -> str:
 
 def side_title(results: StudyResults, name: str) -> str:
     """Return the title of a group as one side of a comparison: "AlexNet (tuned)"."""
-    group = results.groups[name]
-    return f"{results.architectures[group.arch]} ({group.variant})"
+    return results.groups[name].title
 
 
 def chosen_trials(results: StudyResults) -> dict[str, str]:

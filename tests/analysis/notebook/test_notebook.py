@@ -68,7 +68,7 @@ def test_without_a_name_it_opens_the_newest_study_even_an_unfinished_one(
     check_run(notebook)
     assert "**newer**" in shown(notebook)
     assert "There is no verdict" in shown(notebook)
-    assert "MobileNet-like, tuned: no final run is there." in shown(notebook)
+    assert "MobileNet-like (tuned): no final run is there." in shown(notebook)
 
 
 def test_which_study_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
