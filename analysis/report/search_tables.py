@@ -111,7 +111,7 @@ def trials_table(results: StudyResults) -> Table:
     columns = (
         Column("Trial"),
         *hyperparameter_columns(results.study),
-        Column("status"),
+        Column("ended", write=lambda status: _ENDS.get(status, str(status))),
         Column("epochs", write=whole),
         Column("best epoch", write=whole),
         Column("score", "%", percent_column(results.study)),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -24,11 +25,24 @@ class Remark(str):
 
 @dataclass(frozen=True)
 class Column:
-    """Describes a column: its title, the unit of its numbers, and the function that writes a value."""
+    """Describes a column.
+
+    Attributes:
+        title: its heading.
+        unit: the unit of its numbers.
+        write: the function that writes a value.
+        over: a heading above it and its neighbours with the same one.
+    """
 
     title: str
     unit: str = ""
     write: Callable[[Any], str] = str
+    over: str = ""
+
+    def full_title(self) -> str:
+        """Return the headings and the unit in one line."""
+        title = f"{self.over}: {self.title}" if self.over else self.title
+        return f"{title} ({self.unit})" if self.unit else title
 
 
 @dataclass(frozen=True)
@@ -57,9 +71,14 @@ class Table:
             for row in self.rows
         ]
 
+    def spans(self) -> list[tuple[str, int]]:
+        """Return each heading above columns with the number of its columns; nothing if there is none."""
+        runs = [(over, len(list(columns))) for over, columns in groupby(column.over for column in self.columns)]
+        return runs if any(over for over, _ in runs) else []
+
     def frame(self) -> pd.DataFrame:
         """Return the cells as text on one line each, in a data frame whose rows are named by the first column."""
-        titles = [f"{column.title} ({column.unit})" if column.unit else column.title for column in self.columns]
+        titles = [column.full_title() for column in self.columns]
         rows = [
             [" ".join(cell.split("\n")) for cell in cells] + [""] * (len(titles) - len(cells)) for cells in self.cells()
         ]

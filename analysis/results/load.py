@@ -1,6 +1,6 @@
 """A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,5 +130,6 @@ def _load_groups(folder: StudyFolder, study: Study) -> dict[str, Group]:
         baseline = groups.get(baseline_name)
         if baseline and tuned_name not in finished and baseline.runs[0].metrics["is_tuned"]:
             title = f"{network.title} (tuned = baseline)"
+            groups[baseline_name] = replace(baseline, title=title)
             groups[tuned_name] = Group(tuned_name, title, arch, "tuned", baseline.config, baseline.runs, baseline_name)
     return groups

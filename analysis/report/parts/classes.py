@@ -63,7 +63,7 @@ def class_table(results: StudyResults) -> Table:
     scores = {group.title: class_scores(confusion_counts(group, n_classes)) for group in judged.values()}
     columns = [Column("Class"), Column("images", write=partial(number, form=",d"))]
     for title in scores:
-        columns += [Column(metric, title, write) for metric in ("precision", "recall", "F1")]
+        columns += [Column(metric, "%", write, title) for metric in ("precision", "recall", "F1")]
     images = np.bincount(next(iter(judged.values())).labels, minlength=n_classes) if judged else np.zeros(n_classes)
     values = [images, *(means.mean(axis=0) for one in scores.values() for means in (one.precision, one.recall, one.f1))]
     rows = [

@@ -3,7 +3,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], rows = [...body.rows];
   const read = (row, column) => row.cells[column] ? row.cells[column].textContent.trim() : "";
   const value = text => parseFloat(text.replace(/,/g, "").replace("\u2212", "-"));
-  table.querySelectorAll("thead th").forEach((heading, column) => {
+  const headings = [...[...table.tHead.rows].at(-1).cells];
+  headings.forEach((heading, column) => {
     const texts = rows.map(row => read(row, column)).filter(text => text && text !== "\u2013");
     const numeric = column > 0 && texts.every(text => Number.isFinite(value(text)));
     const button = document.createElement("button");
@@ -11,7 +12,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heading.append(button);
     button.addEventListener("click", () => {
       const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-      table.querySelectorAll("thead th").forEach(other => other.removeAttribute("aria-sort"));
+      headings.forEach(other => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
       body.append(...rows.toSorted((one, other) => {
         const [a, b] = [read(one, column), read(other, column)];
