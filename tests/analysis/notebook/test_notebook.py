@@ -96,6 +96,20 @@ def test_the_command_line_refuses_what_is_no_study(tmp_path: Path, capsys: pytes
     assert NOTEBOOK.read_bytes() == before
 
 
+@pytest.mark.parametrize("output", [None, "elsewhere.ipynb"])
+def test_it_is_saved_in_the_report_of_the_study_unless_told_otherwise(
+    output: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("analysis.notebook.__main__.run_notebook", lambda *_: nbformat.v4.new_notebook())
+    monkeypatch.setenv("STUDY", str(write_example(tmp_path / "study", seeds=1, search=False).path))
+    before = NOTEBOOK.read_bytes()
+    assert main(["--output", str(tmp_path / output)] if output else []) == 0
+    path = tmp_path / (output or "study/report/results.ipynb")
+    assert capsys.readouterr().out.strip() == str(path)
+    nbformat.validate(nbformat.read(path, as_version=4))
+    assert NOTEBOOK.read_bytes() == before
+
+
 @pytest.mark.parametrize("places", ["--results-dir /tmp/here --name x", "--results-dir=/tmp/here --name=x"])
 def test_the_command_to_run_it_again_names_no_place(places: str, tmp_path: Path) -> None:
     folder = write_example(tmp_path / "study", seeds=1, search=False)

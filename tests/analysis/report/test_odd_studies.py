@@ -31,9 +31,10 @@ def test_names_are_text(tmp_path: Path) -> None:
         tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫"], same_as=["two"], seeds=2, trials=3
     )
     page = build_report(folder).read_text()
-    assert "<script" not in page
+    assert NASTY not in page and page.count("<script") == 1
     assert [row[0] for row in table(page, "cost")] == list(titles.values())
-    assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
+    groups = [row[0] for row in table(page, "quality")]
+    assert len(groups) == 5 and groups.count("$x_1$ & co (tuned = baseline)") == 1
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
     assert "No network is better than every other on all planned seeds. Every pair is compared below." in shown
@@ -71,8 +72,8 @@ def test_a_baseline_that_is_tuned_too_is_drawn_as_tuned(tmp_path: Path) -> None:
     results = load_results(write_example(tmp_path / "s", seeds=2, same_as=["mobilenet"]))
     (picture,) = study_pictures(results, summarise(results))["costs"]
     shown = texts(picture.wide)
-    assert {"AlexNet, tuned", "AlexNet, baseline", "MobileNet-like, tuned (the baseline)"} <= set(shown)
-    assert "MobileNet-like, baseline" not in shown
+    assert {"AlexNet (tuned)", "AlexNet (baseline)", "MobileNet-like (tuned = baseline)"} <= set(shown)
+    assert "MobileNet-like (baseline)" not in shown
 
 
 def test_many_classes_of_few_images_are_counted(tmp_path: Path) -> None:
@@ -92,12 +93,12 @@ def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.Captur
     assert main([str(folder.path)]) == 0
     assert capsys.readouterr().out.strip() == str(folder.report / "report.html")
     page = (folder.report / "report.html").read_text()
-    ((title, accuracy, interval, *_),) = table(page, "quality")
-    assert (title, interval) == ("AlexNet, baseline", "\N{EN DASH}")
-    assert re.fullmatch(r"\d+\.\d", accuracy)
+    ((title, accuracy, *_),) = table(page, "quality")
+    assert title == "AlexNet (baseline)"
+    assert re.fullmatch(r"\d+\.\d", accuracy), "one seed has neither a deviation nor an interval"
     assert "Nothing was tuned" in words(page)
     assert "There is no verdict: nothing was tuned." in words(page)
-    assert "The search" not in words(page)
+    assert 'id="search"' not in page
     assert "This study is not complete" not in words(page)
 
 
@@ -118,9 +119,9 @@ def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
     folder.write_trials(trials.replace({"status": {"PRUNED": "STOPPED_EARLY"}}))
     page = build_report(folder).read_text()
     shown = words(page)
-    assert "No rung lies below the cap of 8 epochs." in shown
-    assert "the same patience of 5 epochs. There were no rungs." in shown
-    assert "Pruned trials count with their last score. " not in shown.partition("The search")[0]
+    assert "No rung lies below the cap, so no trial was stopped early to save budget." in shown
+    assert "Early stopping" not in shown and "Early stopping" in words(with_rungs)
+    assert "Pruned trials count with their last score. " not in shown.partition("How the trials ended")[0]
     assert "rungs that could stop it" not in page
 
 
@@ -138,8 +139,8 @@ def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     shown = words(build_report(folder).read_text())
     assert "This study is not complete" in shown
     assert "MobileNet-like: 4 of 6 trials of the search are there." in shown
-    assert "MobileNet-like, tuned: no final run is there." in shown
-    assert "AlexNet, tuned: seeds without a final run: 0 and 2." in shown
+    assert "MobileNet-like (tuned): no final run is there." in shown
+    assert "AlexNet (tuned): seeds without a final run: 0 and 2." in shown
     assert "The time of a prediction was not measured." in shown
     assert "There is no verdict: final runs of both tuned networks are needed." in shown
     assert (
@@ -189,7 +190,10 @@ def test_study_that_only_began(tmp_path: Path) -> None:
     shutil.rmtree(folder.path / "final")
     (folder.path / "trials.csv").unlink()
     (folder.path / "history.csv").unlink()
-    assert "No final run is there yet." in words(build_report(folder).read_text())
+    page = build_report(folder).read_text()
+    assert "AlexNet (tuned): no final run is there." in words(page)
+    assert not {"evidence", "search", "comparisons"} & set(re.findall(r' id="([^"]*)"', page)), "no empty sections"
+    assert "To cite and reuse" in words(page)
 
 
 def test_different_test_images_are_refused(tmp_path: Path) -> None:
