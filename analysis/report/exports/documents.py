@@ -6,8 +6,11 @@ import pandas as pd
 
 from analysis.report.tables import Table
 
-# LaTeX's usual engines know no minus sign, plus-minus or no-break space as characters.
-_LATEX = str.maketrans({"\N{MINUS SIGN}": "$-$", "±": r"$\pm$", "\N{NO-BREAK SPACE}": "~", "\N{EN DASH}": "--"})
+# LaTeX's usual engines and fonts lack these characters in text.
+_LATEX = str.maketrans(
+    {"\N{MINUS SIGN}": "$-$", "±": r"$\pm$", "\N{NO-BREAK SPACE}": "~", "\N{EN DASH}": "--"}
+    | {sign: f"${sign}$" for sign in "<>|"}
+)
 _HEADER = "% Needs \\usepackage{booktabs}.\n"
 
 

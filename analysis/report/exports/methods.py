@@ -67,8 +67,8 @@ def _final_runs(results: StudyResults) -> list[str]:
     trained = "Each baseline was" if study.config.baseline else "Each tuned configuration and each baseline was"
     return [
         f"{trained} trained on {study.config.seeds} fresh seeds with Adam, batches of {study.search.batch_size},"
-        f" at most {study.config.max_epochs} epochs, a patience of {study.search.patience} epochs on the validation loss, and"
-        f" {study.config.precision} arithmetic.",
+        f" at most {study.config.max_epochs} epochs, a patience of {study.search.patience} epochs on the validation"
+        f" loss, and {study.config.precision} arithmetic.",
         "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
         "Each final run predicted the test images once, with the weights of its lowest validation loss.",
     ]

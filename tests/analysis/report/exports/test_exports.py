@@ -102,13 +102,14 @@ def test_markdown_escapes_what_it_would_read() -> None:
 
 def test_latex_escapes_what_it_would_read(folder: StudyFolder) -> None:
     text = latex([ODD])
-    assert r"a|b & 50 \% (ms) & Net (tuned): F\_1 \\" in text
-    assert r"*x*|y z & $-$1 $\pm$ 2 & 3~\% \\" in text
+    assert r"a$|$b & 50 \% (ms) & Net (tuned): F\_1 \\" in text
+    assert r"*x*$|$y z & $-$1 $\pm$ 2 & 3~\% \\" in text
     assert r"猫 & unknown: it\_is &  \\" in text
     assert r"\label{tab:odd}" in text and r"\toprule" in text
     whole = (folder.report / "tables.tex").read_text()
     assert whole.count(r"\begin{tabular}") == whole.count(r"\end{tabular}") == whole.count(r"\caption") >= 6
     assert not set(whole) & set("\N{MINUS SIGN}±\N{NO-BREAK SPACE}")
+    assert set(re.findall(".<.", whole)) <= {"$<$"}
 
 
 def test_only_the_references_of_methods_in_use_are_given(folder: StudyFolder, results: StudyResults) -> None:
