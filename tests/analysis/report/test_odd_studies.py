@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures.catalogue import PARTS, study_pictures
+from analysis.figures.catalogue import study_pictures
 from analysis.report.__main__ import main
 from analysis.report.build import build_report
 from analysis.report.digest import verdict_digest
@@ -88,6 +88,7 @@ def test_baselines_alone_are_not_warned_of_calls_that_nobody_makes(tmp_path: Pat
     assert not any("equivalent" in sentence for sentence in caveats(load_results(alone)))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_example(tmp_path / "s", titles={"alexnet": "AlexNet"}, search=False, seeds=1)
     assert main([str(folder.path)]) == 0
@@ -125,6 +126,7 @@ def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
     assert "rungs that could stop it" not in page
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     folder = write_example(
         tmp_path / "s",
@@ -149,8 +151,8 @@ def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     )
 
 
-def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
+@pytest.mark.usefixtures("without_figures")
+def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", seeds=8, n_test=3000, skip=BASELINES)
     page = build_report(folder).read_text()
     best = json.loads((folder.path / "final" / "best.json").read_text())
@@ -173,6 +175,7 @@ def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch:
     assert "final/best.json holds" not in words(build_report(folder).read_text()), "an older run did not keep it"
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", failed=["alexnet"], seeds=2, classes=["cat", "dog"])
     page = build_report(folder).read_text()
@@ -185,6 +188,7 @@ def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
     assert "There is no verdict" in words(page)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_study_that_only_began(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s")
     shutil.rmtree(folder.path / "final")

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.catalogue import PARTS
 from analysis.report.__main__ import main
 from analysis.report.build import build_report
 from analysis.results.load import load_results
@@ -39,11 +38,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
 @pytest.fixture(scope="module")
 def page(folder: StudyFolder) -> str:
     return (folder.report / "report.html").read_text()
-
-
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
 
 
 def test_numbers_of_the_page_are_those_of_the_summary(folder: StudyFolder, page: str) -> None:

@@ -139,8 +139,8 @@ def test_the_methods_paragraph_has_the_numbers_of_the_study(folder: StudyFolder)
     assert all(re.search(rf"author\s+= {{{author}, ", given) for author in authors)
 
 
-def test_a_study_of_baselines_claims_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
+@pytest.mark.usefixtures("without_figures")
+def test_a_study_of_baselines_claims_no_search(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", titles={"third": "Third"}, search=False, seeds=2)
     build_report(folder)
     text = (folder.report / "methods.txt").read_text()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures.catalogue import PARTS
 from analysis.report.build import build_report
 from analysis.report.parts.contents import contents
 from analysis.report.parts.glossary import TERMS, explained, used_terms
@@ -14,11 +13,6 @@ from analysis.results.study_folder import StudyFolder
 from analysis.verdict.summary import summarise
 from tests.analysis.example_study import write_example
 from tests.analysis.pages import table, words
-
-
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
 
 
 def page_of(folder: StudyFolder) -> str:
