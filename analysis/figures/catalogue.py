@@ -69,14 +69,14 @@ def _of_final_runs(results: StudyResults, summary: Summary) -> dict[str, list[Pi
         return {}
     titles, order = listed(list(results.architectures.values())), list(results.architectures)
     histories = {group.title: [run.history for run in group.runs] for group in trained.values()}
-    alt = f"Test accuracy of every seed of every group, with means and intervals: {titles}."
-    pictures = {"accuracy": [_both("accuracy-by-group", alt, figures.accuracy_by_group, summary.groups, order)]}
-    if paired := paired_differences(results, summary):
-        alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
-        pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
     # A baseline that is also the tuned configuration is shown as tuned.
     repeated = {group.same_as for group in results.groups.values()}
     groups = {name: group for name, group in summary.groups.items() if name not in repeated}
+    alt = f"Test accuracy of every seed of every group, with means and intervals: {titles}."
+    pictures = {"accuracy": [_both("accuracy-by-group", alt, figures.accuracy_by_group, groups, order)]}
+    if paired := paired_differences(results, summary):
+        alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
+        pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
     alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
     pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
     alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."

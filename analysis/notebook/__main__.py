@@ -1,4 +1,7 @@
-"""Runs analysis/results.ipynb from top to bottom and keeps its outputs: `python -m analysis.notebook [STUDY]`."""
+"""Runs analysis/results.ipynb on a study and keeps its outputs: `python -m analysis.notebook [STUDY]`.
+
+`--output analysis/results.ipynb` renews the notebook itself.
+"""
 
 import argparse
 import os
@@ -10,8 +13,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from analysis.notebook.tables import open_study
 from analysis.results.errors import UnusableStudy
-from analysis.results.files import write_text
+from analysis.results.files import DamagedFile, write_text
 from analysis.results.study_folder import StudyFolder
 
 NOTEBOOK = Path(__file__).parents[1] / "results.ipynb"
@@ -40,29 +44,34 @@ def run_notebook(path: Path, directory: Path) -> nbformat.NotebookNode:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.notebook", description="Run the notebook of results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.notebook", description="Run the notebook of results on a study."
+    )
     parser.add_argument("study", metavar="STUDY", nargs="?", type=Path, help="its folder (default: the newest study)")
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, default=NOTEBOOK, help="where to save it (default: in place)"
+        "--output", metavar="FILE", type=Path, help="where to save it (default: report/results.ipynb of the study)"
     )
     options = parser.parse_args(arguments)
-    study = options.study
     try:
-        if study is not None:
-            os.environ["STUDY"] = str(StudyFolder.open(study).path.resolve())
+        study = StudyFolder.open(options.study) if options.study else open_study()
+        os.environ["STUDY"] = str(study.path.resolve())
         notebook = run_notebook(NOTEBOOK, Path.cwd())
     except UnusableStudy as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except DamagedFile as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except CellExecutionError as error:
         print(f"error: the notebook stopped: {error.ename}: {error.evalue}", file=sys.stderr)
         return 1
+    output = options.output or study.report / "results.ipynb"
     try:
-        write_text(options.output, nbformat.writes(notebook) + "\n")
+        write_text(output, nbformat.writes(notebook) + "\n")
     except OSError as error:
-        print(f"error: {options.output} cannot be written ({error.strerror}): choose another --output", file=sys.stderr)
+        print(f"error: {output} cannot be written ({error.strerror}): choose another --output", file=sys.stderr)
         return 2
-    print(options.output)
+    print(output)
     return 0
 
 

@@ -72,9 +72,7 @@ def frame(table: Table) -> pd.DataFrame:
     """Return a table of the report as text in a data frame, whose rows are named by the first column."""
     if not table.rows:
         return pd.DataFrame(index=[_NOTHING])
-    titles = [f"{column.title} ({column.unit})" if column.unit else column.title for column in table.columns]
-    rows = [[str(cell) for cell in cells] + [""] * (len(titles) - len(cells)) for cells in table.cells()]
-    return pd.DataFrame(rows, columns=titles).set_index(titles[0]).rename_axis(None)
+    return table.frame().rename_axis(None)
 
 
 def describe_study(results: StudyResults) -> str:

@@ -1,5 +1,6 @@
 """Builds the report of a study from its folder alone."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,9 +9,14 @@ import numpy as np
 from analysis.figures.catalogue import Picture, study_pictures
 from analysis.figures.drawing.files import KINDS, inline_svg, render
 from analysis.report import digest, search_tables, tables
+from analysis.report.exports import csv_files, documents
+from analysis.report.exports.methods import methods
+from analysis.report.exports.references import bibtex, used_references
 from analysis.report.page import Page, ShownPicture, render_page
+from analysis.report.parts.classes import class_table
+from analysis.report.parts.provenance import kernels_used, times
 from analysis.results.errors import UnusableStudy
-from analysis.results.files import json_text, write_bytes, write_json, write_text
+from analysis.results.files import json_text, write_bytes, write_csv, write_json, write_text
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.statistics.importance import read_importances
@@ -41,10 +47,15 @@ def build_report(folder: StudyFolder) -> Path:
     pictures = study_pictures(results, summary)
     shown = {part: [_save(folder.report, picture) for picture in members] for part, members in pictures.items()}
     _remove_others(folder.report, {picture.name for members in pictures.values() for picture in members})
+    made = _tables(folder, results, summary)
+    paragraph, references = methods(results, summary), bibtex(used_references(results, summary))
+    _export(folder.report, results, summary, made)
+    write_text(folder.report / "methods.txt", f"{paragraph}\n")
+    write_text(folder.report / "references.bib", references)
     page = Page(
         results=results,
         summary=summary,
-        tables={table.name: table for table in _tables(folder, results, summary)},
+        tables={table.name: table for table in made},
         pictures=shown,
         best=best,
         missing=digest.missing_parts(results),
@@ -55,6 +66,10 @@ def build_report(folder: StudyFolder) -> Path:
         caveats=summary.caveats,
         searched=digest.searched(results.study),
         rungs=search_tables.study_rungs(results.study),
+        times=times(results),
+        kernels=kernels_used(results),
+        methods=paragraph,
+        bibtex=references,
     )
     write_text(folder.report / "report.html", render_page(page))
     return folder.report / "report.html"
@@ -78,6 +93,7 @@ def _tables(folder: StudyFolder, results: StudyResults, summary: Summary) -> lis
         tables.comparisons_table(results, summary),
         tables.quality_table(results, summary),
         tables.cost_table(results, summary),
+        class_table(results),
     ]
     if len(results.trials):
         importances = read_importances(folder.optuna, results.architectures)
@@ -90,6 +106,16 @@ def _tables(folder: StudyFolder, results: StudyResults, summary: Summary) -> lis
             search_tables.budget_table(results, summary),
         ]
     return made
+
+
+def _export(report: Path, results: StudyResults, summary: Summary, made: Sequence[tables.Table]) -> None:
+    """Write the tables for papers and other programs. The lists of all trials and classes are CSV files alone."""
+    write_csv(report / "comparisons.csv", csv_files.comparisons(results, summary))
+    write_csv(report / "per-class.csv", csv_files.per_class(results))
+    write_csv(report / "confusion.csv", csv_files.confusion(results))
+    short = [table for table in made if table.name not in ("trials", "per-class")]
+    write_text(report / "tables.md", documents.markdown(short))
+    write_text(report / "tables.tex", documents.latex(short))
 
 
 def _refuse_different_test_sets(results: StudyResults) -> None:

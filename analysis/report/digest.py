@@ -12,6 +12,7 @@ from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
 
 _ENVIRONMENT = {
+    "version": "fairverdict",
     "python": "Python",
     "git_commit": "commit",
     "c_compiler": "C compiler:",
@@ -81,7 +82,7 @@ def missing_parts(results: StudyResults) -> list[str]:
         for variant in VARIANTS[:1] if config.baseline else VARIANTS:
             group = results.group(arch, variant)
             if group is None:
-                missing.append(f"{title}, {variant}: no final run is there.")
+                missing.append(f"{title} ({variant}): no final run is there.")
             elif absent := sorted(set(range(config.seeds)) - set(group.seeds)):
                 missing.append(f"{group.title}: seeds without a final run: {listed(absent)}.")
     if not results.latency:

@@ -4,10 +4,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from analysis.figures.drawing.fonts import missing_sentence
 from analysis.numbers import listed, number, percent, si
 from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
+from analysis.report.parts.classes import MOST_IN_ORDER
+from analysis.report.parts.contents import contents, with_anchors
+from analysis.report.parts.glossary import explained, used_terms
+from analysis.report.parts.provenance import Times
 from analysis.report.tables import Remark, Table, percent_column
 from analysis.results.load import StudyResults
 from analysis.verdict.best_weights import BestWeights
@@ -41,6 +46,10 @@ class Page:
         caveats: the limits of the verdict.
         searched: the hyperparameters that were searched.
         rungs: the epochs of the rungs.
+        times: when the study ran.
+        kernels: the code that trained the final runs, in words.
+        methods: the Methods paragraph.
+        bibtex: the references.
     """
 
     results: StudyResults
@@ -56,6 +65,10 @@ class Page:
     caveats: list[Caveat]
     searched: list[str]
     rungs: list[int]
+    times: Times
+    kernels: str
+    methods: str
+    bibtex: str
 
 
 def render_page(page: Page) -> str:
@@ -68,10 +81,26 @@ def render_page(page: Page) -> str:
         undefined=jinja2.StrictUndefined,
     )
     study = page.results.study
-    environment.filters.update(listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si)
+    environment.filters.update(
+        listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si, explained=explained
+    )
     environment.tests["remark"] = lambda cell: isinstance(cell, Remark)
     environment.globals["missing_characters"] = missing_sentence(
         (*study.data.classes, *page.results.architectures.values())
     )
     shown = {field.name: getattr(page, field.name) for field in fields(page)}
-    return environment.get_template("report.html.j2").render(**shown, study=study, config=study.config)
+    titles = list(page.results.architectures.values())
+    importances = page.tables["importance-table"].rows if "importance-table" in page.tables else ()
+    known = {
+        **shown,
+        "study": study,
+        "config": study.config,
+        "titles": titles,
+        "heading": f"{' vs '.join(titles)} on {study.data.title}",
+        "is_worst_first": len(page.results.classes) > MOST_IN_ORDER,
+        "has_importance": any(not isinstance(row[2], Remark) for row in importances),
+    }
+    body = environment.get_template("body.html.j2").render(known)
+    body += environment.get_template("glossary.html.j2").render(terms=used_terms(body))
+    whole = environment.get_template("report.html.j2")
+    return whole.render(known, contents=contents(body), body=Markup(with_anchors(body)))

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.numbers import number, percent, si
+from analysis.numbers import number, percent, share, si
 from analysis.report.tables import Column, Remark, Table, hyperparameter_columns, percent_column
 from analysis.results.load import StudyResults
 from analysis.results.study_json import Study
 from analysis.statistics.importance import Importance
-from analysis.statistics.search_progress import best_score, rung_counts, rung_epochs
+from analysis.statistics.search_progress import Rung, best_score, rung_counts, rung_epochs
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import chosen_trials
 
@@ -53,10 +53,14 @@ def rungs_table(results: StudyResults) -> Table:
     epochs = study_rungs(results.study)
     columns = (Column("Network"), *(Column(f"epoch {epoch}") for epoch in epochs))
     rows = [
-        (title, *(f"{rung.stopped} of {rung.reached}" for rung in rung_counts(results.trials_of(arch), epochs)))
+        (title, *(_stopped(rung) for rung in rung_counts(results.trials_of(arch), epochs)))
         for arch, title in results.architectures.items()
     ]
     return Table("rungs-table", "Trials stopped at each rung", columns, rows)
+
+
+def _stopped(rung: Rung) -> str:
+    return share(rung.stopped, rung.reached) if rung.reached else "0 of 0"
 
 
 def importance_table(results: StudyResults, importances: Mapping[str, Importance]) -> Table:
@@ -107,7 +111,7 @@ def trials_table(results: StudyResults) -> Table:
     columns = (
         Column("Trial"),
         *hyperparameter_columns(results.study),
-        Column("status"),
+        Column("ended", write=lambda status: _ENDS.get(status, str(status))),
         Column("epochs", write=whole),
         Column("best epoch", write=whole),
         Column("score", "%", percent_column(results.study)),

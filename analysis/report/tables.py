@@ -4,12 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any
+
+import pandas as pd
 
 from analysis.numbers import DASH, number, p_value, percent, points, si
 from analysis.results.load import StudyResults
 from analysis.results.study_json import Dimension, Range, Study
-from analysis.verdict.summary_json import Interval, Spread, Summary
+from analysis.verdict.summary_json import ComparisonRow, GroupSummary, Interval, Spread, Summary
 from analysis.verdict.wording import side_title
 
 # At least 1,000 test images for a second decimal of a percentage, because fewer do not carry it.
@@ -22,11 +25,24 @@ class Remark(str):
 
 @dataclass(frozen=True)
 class Column:
-    """Describes a column: its title, the unit of its numbers, and the function that writes a value."""
+    """Describes a column.
+
+    Attributes:
+        title: its heading.
+        unit: the unit of its numbers.
+        write: the function that writes a value.
+        over: a heading above it and its neighbours with the same one.
+    """
 
     title: str
     unit: str = ""
     write: Callable[[Any], str] = str
+    over: str = ""
+
+    def full_title(self) -> str:
+        """Return the headings and the unit in one line."""
+        title = f"{self.over}: {self.title}" if self.over else self.title
+        return f"{title} ({self.unit})" if self.unit else title
 
 
 @dataclass(frozen=True)
@@ -55,9 +71,22 @@ class Table:
             for row in self.rows
         ]
 
+    def spans(self) -> list[tuple[str, int]]:
+        """Return each heading above columns with the number of its columns; nothing if there is none."""
+        runs = [(over, len(list(columns))) for over, columns in groupby(column.over for column in self.columns)]
+        return runs if any(over for over, _ in runs) else []
+
+    def frame(self) -> pd.DataFrame:
+        """Return the cells as text on one line each, in a data frame whose rows are named by the first column."""
+        titles = [column.full_title() for column in self.columns]
+        rows = [
+            [" ".join(cell.split("\n")) for cell in cells] + [""] * (len(titles) - len(cells)) for cells in self.cells()
+        ]
+        return pd.DataFrame(rows, columns=titles).set_index(titles[0])
+
 
 def comparisons_table(results: StudyResults, summary: Summary) -> Table:
-    """Return a row a comparison: the difference, its interval, p values, and the share of pairs that A wins."""
+    """Return a row a comparison: the difference, its interval, p values, and the pairs that A wins."""
     columns = (
         Column("A against B"),
         Column("call"),
@@ -65,9 +94,8 @@ def comparisons_table(results: StudyResults, summary: Summary) -> Table:
         Column("95\N{NO-BREAK SPACE}% interval", "points", partial(_interval, write=points)),
         Column("p", write=p_value),
         Column("Holm\N{NO-BREAK SPACE}p", write=p_value),
-        Column("A\N{NO-BREAK SPACE}wins", "% of pairs", partial(percent, digits=0)),
+        Column("A\N{NO-BREAK SPACE}wins", "pairs"),
         Column("seed corr.", write=partial(number, form=".2f")),
-        Column("seeds"),
     )
     rows = [
         (
@@ -77,9 +105,8 @@ def comparisons_table(results: StudyResults, summary: Summary) -> Table:
             row.difference.ci95,
             row.p_value,
             row.holm_p,
-            row.prob_better,
+            _wins(row),
             row.seed_correlation,
-            len(row.seeds),
         )
         for row in summary.comparisons
     ]
@@ -87,12 +114,14 @@ def comparisons_table(results: StudyResults, summary: Summary) -> Table:
 
 
 def quality_table(results: StudyResults, summary: Summary) -> Table:
-    """Return a row a group: accuracy, precision, recall, F1, and the configuration."""
-    write = percent_column(results.study)
+    """Return a row a group: each metric with its deviation over seeds and its interval, and the configuration.
+
+    A tuned configuration that is the baseline has one row with the baseline.
+    """
+    write = partial(_with_interval, write=percent_column(results.study))
     columns = (
         Column("Network"),
-        Column("accuracy", "%", partial(_mean_and_deviation, write=write)),
-        Column("95\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}interval", "%", partial(_interval, write=write)),
+        Column("accuracy", "%", write),
         Column("precision", "%", write),
         Column("recall", "%", write),
         Column("F1", "%", write),
@@ -103,14 +132,13 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
         (
             group.title,
             group.accuracy,
-            group.accuracy.ci95,
-            group.precision.mean,
-            group.recall.mean,
-            group.f1.mean,
+            group.precision,
+            group.recall,
+            group.f1,
             *(group.config.get(name) for name in results.study.search.space),
             len(group.seeds),
         )
-        for group in summary.groups.values()
+        for group in distinct_groups(summary).values()
     ]
     return Table("quality", "Quality of each group", columns, rows)
 
@@ -144,6 +172,12 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
     return Table("cost", "Cost of each network", columns, rows)
 
 
+def distinct_groups(summary: Summary) -> dict[str, GroupSummary]:
+    """Return the groups by name, without the baselines that are also the tuned configuration."""
+    repeated = {group.same_as for group in summary.groups.values()}
+    return {name: group for name, group in summary.groups.items() if name not in repeated}
+
+
 def percent_column(study: Study) -> Callable[[Any], str]:
     """Return the function that writes percentages of the study's test images."""
     return partial(percent, digits=2 if study.data.n_test >= _TWO_DECIMALS_FROM else 1)
@@ -164,8 +198,17 @@ def _writer(dimension: Dimension) -> Callable[[Any], str]:
     return partial(number, form=f",.{decimals}f")
 
 
-def _mean_and_deviation(spread: Spread, write: Callable[[Any], str]) -> str:
-    return write(spread.mean) + ("" if spread.sd is None else f" ± {write(spread.sd)}")
+def _with_interval(spread: Spread, write: Callable[[Any], str]) -> str:
+    """Write mean, deviation and, on a line of its own, the interval. A single seed has only a mean."""
+    if spread.sd is None:
+        return write(spread.mean)
+    return f"{write(spread.mean)} ± {write(spread.sd)}\n{_interval(spread.ci95, write)}"
+
+
+def _wins(row: ComparisonRow) -> str:
+    """Write how many of the pairs A wins, a tie as half: "9 of 10 (90 %)"."""
+    pairs = len(row.seeds)
+    return f"{number(row.prob_better * pairs, '.4g')} of {pairs} ({percent(row.prob_better, 0)} %)"
 
 
 def _interval(limits: Interval, write: Callable[[Any], str]) -> str:

@@ -1,6 +1,6 @@
 """A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class Group:
 
     Attributes:
         name: `<arch>-baseline` or `<arch>-tuned`.
-        title: the name shown to people, such as "AlexNet, tuned".
+        title: the name shown to people, such as "AlexNet (tuned)".
         config: hyperparameters by name, such as `{"lr": 0.001, "dropout": 0.5}`.
         same_as: name of the group whose runs these are, if the two configurations are equal.
     """
@@ -125,10 +125,11 @@ def _load_groups(folder: StudyFolder, study: Study) -> dict[str, Group]:
         for variant, name in zip(VARIANTS, (baseline_name, tuned_name), strict=True):
             if name in finished:
                 runs = tuple(folder.final.read(name, seed) for seed in finished[name])
-                title = f"{network.title}, {variant}"
+                title = f"{network.title} ({variant})"
                 groups[name] = Group(name, title, arch, variant, dict(runs[0].metrics["config"]), runs)
         baseline = groups.get(baseline_name)
         if baseline and tuned_name not in finished and baseline.runs[0].metrics["is_tuned"]:
-            title = f"{network.title}, tuned (the baseline)"
+            title = f"{network.title} (tuned = baseline)"
+            groups[baseline_name] = replace(baseline, title=title)
             groups[tuned_name] = Group(tuned_name, title, arch, "tuned", baseline.config, baseline.runs, baseline_name)
     return groups

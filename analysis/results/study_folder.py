@@ -77,9 +77,9 @@ class StudyFolder:
         begun = list(results_dir.glob("*/study.json")) if results_dir.is_dir() else []
         if not begun:
             raise UnusableStudy(f"there is no study in {results_dir}: start one, or give another --results-dir")
-        return max((cls(file.parent) for file in begun), key=lambda study: (study._worked_on(), study.path.name))
+        return max((cls(file.parent) for file in begun), key=lambda study: (study.worked_on(), study.path.name))
 
-    def _worked_on(self) -> str:
+    def worked_on(self) -> str:
         """Return when the last session began, as an ISO time in UTC."""
         study = self.read_study()
         sessions = study.get("resumed") or [study]

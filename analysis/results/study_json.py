@@ -103,6 +103,7 @@ class Environment(_Part):
     cpus: int
     gpus: list[str]
     memory_gib: Number
+    version: str | None = None
     git_commit: str | None = None
     c_compiler: str | None = None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import pandas as pd
 import torch
@@ -68,6 +69,7 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
         "val_accuracy": best.val_accuracy if best else None,
         "seconds": sum(row.seconds for row in run.history),
         "validation_seconds": sum(row.validation_seconds for row in run.history),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     history = pd.DataFrame([asdict(row) for row in run.history], columns=list(EPOCH_COLUMNS))
     return CompletedRun(plan.group, plan.seed, metrics, history)

@@ -39,6 +39,11 @@ def comparison_table(summary: Summary) -> pd.DataFrame:
     rows = []
     for name, group in summary.groups.items():
         low, high = group.accuracy.ci95
+        limits = {
+            f"{name}_{end}": limit
+            for name, metric in (("precision", group.precision), ("recall", group.recall), ("f1", group.f1))
+            for end, limit in zip(("low", "high"), metric.ci95, strict=True)
+        }
         rows.append(
             {
                 "group": name,
@@ -52,6 +57,7 @@ def comparison_table(summary: Summary) -> pd.DataFrame:
                 "precision": group.precision.mean,
                 "recall": group.recall.mean,
                 "f1": group.f1.mean,
+                **limits,
                 "latency_p50_ms": group.latency_ms.p50,
                 "latency_p90_ms": group.latency_ms.p90,
                 "latency_p99_ms": group.latency_ms.p99,

@@ -190,8 +190,7 @@ def order_at_equal_epochs(results: StudyResults) -> str:
 
 def side_title(results: StudyResults, name: str) -> str:
     """Return the title of a group as one side of a comparison: "AlexNet (tuned)"."""
-    group = results.groups[name]
-    return f"{results.architectures[group.arch]} ({group.variant})"
+    return results.groups[name].title
 
 
 def chosen_trials(results: StudyResults) -> dict[str, str]:

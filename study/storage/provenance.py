@@ -22,6 +22,7 @@ from models.networks.cost import count_macs, count_parameters
 from models.networks.fingerprint import fingerprint
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE, PATIENCE, RECIPE_VERSION, steps_per_epoch
+from study import __version__
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
@@ -72,6 +73,7 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "study.run", *arguments]),
         "environment": {
+            "version": __version__,
             "python": platform.python_version(),
             "git_commit": _git_commit(),
             "c_compiler": _c_compiler(),

@@ -5,7 +5,7 @@ import re
 
 
 def table(page: str, name: str) -> list[list[str]]:
-    """The body of a table of the page, cell by cell."""
+    """Return the body of a table of the page, cell by cell."""
     found = re.search(rf'<table id="{name}"[^>]*>.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
     assert found, f"there is no table {name}"
     rows = re.findall(r"<tr>(.*?)</tr>", found[1], re.DOTALL)
@@ -13,5 +13,6 @@ def table(page: str, name: str) -> list[list[str]]:
 
 
 def words(page: str) -> str:
-    """The page's text, in which white space is one blank."""
-    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)))
+    """Return the page's text, in which white space is one blank."""
+    text = re.sub(r"<(style|script)>.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    return html.unescape(re.sub(r"\s+", " ", text))

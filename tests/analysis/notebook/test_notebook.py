@@ -68,7 +68,7 @@ def test_without_a_name_it_opens_the_newest_study_even_an_unfinished_one(
     check_run(notebook)
     assert "**newer**" in shown(notebook)
     assert "There is no verdict" in shown(notebook)
-    assert "MobileNet-like, tuned: no final run is there." in shown(notebook)
+    assert "MobileNet-like (tuned): no final run is there." in shown(notebook)
 
 
 def test_which_study_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +93,20 @@ def test_the_command_line_refuses_what_is_no_study(tmp_path: Path, capsys: pytes
     before = NOTEBOOK.read_bytes()
     assert main([str(tmp_path)]) == 2
     assert "is not a study" in capsys.readouterr().err
+    assert NOTEBOOK.read_bytes() == before
+
+
+@pytest.mark.parametrize("output", [None, "elsewhere.ipynb"])
+def test_it_is_saved_in_the_report_of_the_study_unless_told_otherwise(
+    output: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("analysis.notebook.__main__.run_notebook", lambda *_: nbformat.v4.new_notebook())
+    monkeypatch.setenv("STUDY", str(write_example(tmp_path / "study", seeds=1, search=False).path))
+    before = NOTEBOOK.read_bytes()
+    assert main(["--output", str(tmp_path / output)] if output else []) == 0
+    path = tmp_path / (output or "study/report/results.ipynb")
+    assert capsys.readouterr().out.strip() == str(path)
+    nbformat.validate(nbformat.read(path, as_version=4))
     assert NOTEBOOK.read_bytes() == before
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures.catalogue import PARTS, study_pictures
+from analysis.figures.catalogue import study_pictures
 from analysis.report.__main__ import main
 from analysis.report.build import build_report
 from analysis.results.errors import UnusableStudy
@@ -36,9 +36,10 @@ def test_names_are_text(tmp_path: Path) -> None:
         tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫"], same_as=["two"], seeds=2, trials=3
     )
     page = build_report(folder).read_text()
-    assert "<script" not in page
+    assert NASTY not in page and page.count("<script") == 1
     assert [row[0] for row in table(page, "cost")] == list(titles.values())
-    assert "$x_1$ & co, tuned (the baseline)" in [row[0] for row in table(page, "quality")]
+    groups = [row[0] for row in table(page, "quality")]
+    assert len(groups) == 5 and groups.count("$x_1$ & co (tuned = baseline)") == 1
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
     assert "No network is better than every other on all planned seeds." in shown
@@ -76,8 +77,8 @@ def test_a_baseline_that_is_tuned_too_is_drawn_as_tuned(tmp_path: Path) -> None:
     results = load_results(write_example(tmp_path / "s", seeds=2, same_as=["mobilenet"]))
     (picture,) = study_pictures(results, summarise(results))["costs"]
     shown = texts(picture.wide)
-    assert {"AlexNet, tuned", "AlexNet, baseline", "MobileNet-like, tuned (the baseline)"} <= set(shown)
-    assert "MobileNet-like, baseline" not in shown
+    assert {"AlexNet (tuned)", "AlexNet (baseline)", "MobileNet-like (tuned = baseline)"} <= set(shown)
+    assert "MobileNet-like (baseline)" not in shown
 
 
 def test_many_classes_of_few_images_are_counted(tmp_path: Path) -> None:
@@ -92,17 +93,18 @@ def test_baselines_alone_are_not_warned_of_calls_that_nobody_makes(tmp_path: Pat
     assert "equivalent" not in limits(alone)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_example(tmp_path / "s", titles={"alexnet": "AlexNet"}, search=False, seeds=1)
     assert main([str(folder.path)]) == 0
     assert capsys.readouterr().out.strip() == str(folder.report / "report.html")
     page = (folder.report / "report.html").read_text()
-    ((title, accuracy, interval, *_),) = table(page, "quality")
-    assert (title, interval) == ("AlexNet, baseline", "\N{EN DASH}")
-    assert re.fullmatch(r"\d+\.\d", accuracy)
+    ((title, accuracy, *_),) = table(page, "quality")
+    assert title == "AlexNet (baseline)"
+    assert re.fullmatch(r"\d+\.\d", accuracy), "one seed has neither a deviation nor an interval"
     assert "Nothing was tuned" in words(page)
     assert "There is no verdict: nothing was tuned." in words(page)
-    assert "The search" not in words(page)
+    assert 'id="search"' not in page
     assert "This study is not complete" not in words(page)
 
 
@@ -123,12 +125,13 @@ def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
     folder.write_trials(trials.replace({"status": {"PRUNED": "STOPPED_EARLY"}}))
     page = build_report(folder).read_text()
     shown = words(page)
-    assert "No rung lies below the cap of 8 epochs." in shown
-    assert "the same patience of 5 epochs. There were no rungs." in shown
-    assert "Pruned trials count with their last score. " not in shown.partition("The search")[0]
+    assert "No rung lies below the cap, so no trial was stopped early to save budget." in shown
+    assert "Early stopping" not in shown and "Early stopping" in words(with_rungs)
+    assert "Pruned trials count with their last score. " not in shown.partition("How the trials ended")[0]
     assert "rungs that could stop it" not in page
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     folder = write_example(
         tmp_path / "s",
@@ -143,8 +146,8 @@ def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     shown = words(build_report(folder).read_text())
     assert "This study is not complete" in shown
     assert "MobileNet-like: 4 of 6 trials of the search are there." in shown
-    assert "MobileNet-like, tuned: no final run is there." in shown
-    assert "AlexNet, tuned: seeds without a final run: 0 and 2." in shown
+    assert "MobileNet-like (tuned): no final run is there." in shown
+    assert "AlexNet (tuned): seeds without a final run: 0 and 2." in shown
     assert "The time of a prediction was not measured." in shown
     assert "There is no verdict: final runs of both tuned networks are needed." in shown
     assert (
@@ -153,8 +156,8 @@ def test_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
     )
 
 
-def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
+@pytest.mark.usefixtures("without_figures")
+def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", seeds=8, n_test=3000, skip=BASELINES)
     page = build_report(folder).read_text()
     best = json.loads((folder.path / "final" / "best.json").read_text())
@@ -177,6 +180,7 @@ def test_a_winner_is_named_with_the_weights_to_ship(tmp_path: Path, monkeypatch:
     assert "final/best.json holds" not in words(build_report(folder).read_text()), "an older run did not keep it"
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", failed=["alexnet"], seeds=2, classes=["cat", "dog"])
     page = build_report(folder).read_text()
@@ -189,12 +193,16 @@ def test_a_network_whose_every_trial_failed(tmp_path: Path) -> None:
     assert "There is no verdict" in words(page)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_study_that_only_began(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s")
     shutil.rmtree(folder.path / "final")
     (folder.path / "trials.csv").unlink()
     (folder.path / "history.csv").unlink()
-    assert "No final run is there yet." in words(build_report(folder).read_text())
+    page = build_report(folder).read_text()
+    assert "AlexNet (tuned): no final run is there." in words(page)
+    assert not {"evidence", "search", "comparisons"} & set(re.findall(r' id="([^"]*)"', page)), "no empty sections"
+    assert "To cite and reuse" in words(page)
 
 
 def test_different_test_images_are_refused(tmp_path: Path) -> None:

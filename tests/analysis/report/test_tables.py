@@ -34,8 +34,8 @@ def test_any_hyperparameters_have_columns_of_their_own(tmp_path: Path) -> None:
     assert [cells[2:4] for cells in table.cells()[:3]] == [["8", "max"], ["16", "mean"], ["32", "max"]]
     assert chosen_trials(changed) == {"alexnet": "alexnet-2"}
     quality = quality_table(changed, summarise(changed))
-    assert [column.title for column in quality.columns[6:9]] == columns
-    assert quality.cells()[0][7:9] == ["32", "max"]
+    assert [column.title for column in quality.columns[5:8]] == columns
+    assert quality.cells()[0][6:8] == ["32", "max"]
     found = {arch: Importance(16, {"lr": 0.5, "pool": 0.25}) for arch in results.architectures}
     assert importance_table(changed, found).cells()[0][2:] == ["50", "\N{EN DASH}", "25"]
     assert searched(study) == [

@@ -1,0 +1,100 @@
+"""The Methods paragraph of a paper about the study, with the study's numbers filled in."""
+
+from analysis.numbers import listed, number
+from analysis.report.digest import searched
+from analysis.report.search_tables import study_rungs
+from analysis.results.load import StudyResults
+from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, MARGIN
+from analysis.verdict.summary_json import Summary
+
+
+def methods(results: StudyResults, summary: Summary) -> str:
+    """Return the paragraph. It says only what the study did."""
+    return " ".join(
+        [
+            *_data(results),
+            *(_search(results) if len(results.trials) else []),
+            *_final_runs(results),
+            *(_statistics(summary) if results.groups else []),
+            *_machine(results),
+        ]
+    )
+
+
+def _data(results: StudyResults) -> list[str]:
+    study = results.study
+    networks = [f"{network.title} ({network.parameters:,} parameters)" for network in study.architectures.values()]
+    verb = "compared" if len(networks) > 1 else "trained"
+    return [
+        f"We {verb} {listed(networks)} on {study.data.title} ({study.data.n_train:,} training and"
+        f" {study.data.n_test:,} test images of {len(study.data.classes)} classes), with fairverdict"
+        f"{f' {study.environment.version}' if study.environment.version else ''} on Ray Tune"
+        f"{_version(results, 'ray')} (Liaw et al., 2018)."
+    ]
+
+
+def _search(results: StudyResults) -> list[str]:
+    study, rungs = results.study, study_rungs(results.study)
+    sampler = (study.search.model_extra or {}).get("sampler")
+    method = " with a Gaussian process" if sampler == "Gaussian process" else ""
+    sentences = [
+        f"Each network had the same budget: {study.config.trials} trials of at most {study.config.max_epochs} epochs.",
+        f"We searched {', '.join(searched(study))}.",
+        "The first trial was the documented baseline; Optuna"
+        f"{_version(results, 'optuna')} (Akiba et al., 2019) proposed the others{method}.",
+    ]
+    if rungs:
+        sentences.append(
+            "Asynchronous successive halving (Li et al., 2020) stopped trials, with the first rung at epoch"
+            f" {rungs[0]} and a reduction factor of {study.search.reduction_factor}."
+        )
+    sentences.append(
+        "A trial's score was its accuracy on the validation images"
+        f" ({number(100 * study.search.validation_fraction, 'g')} % of the training images, stratified) at the epoch of"
+        " its lowest validation loss."
+    )
+    if results.confirmations:
+        trials = {run.group for run in results.confirmations}
+        sentences.append(
+            f"The {len(trials)} best trials were trained again in {len(results.confirmations)} runs on fresh seeds, and"
+            " the highest mean score of each network became its tuned configuration."
+        )
+    return sentences
+
+
+def _final_runs(results: StudyResults) -> list[str]:
+    study = results.study
+    trained = "Each baseline was" if study.config.baseline else "Each tuned configuration and each baseline was"
+    return [
+        f"{trained} trained on {study.config.seeds} fresh seeds with Adam, batches of {study.search.batch_size},"
+        f" at most {study.config.max_epochs} epochs, a patience of {study.search.patience} epochs on the validation"
+        f" loss, and {study.config.precision} arithmetic.",
+        "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
+        "Each final run predicted the test images once, with the weights of its lowest validation loss.",
+    ]
+
+
+def _statistics(summary: Summary) -> list[str]:
+    sentences = [
+        "Intervals are 95 % intervals over seeds and test images, from the two-way layout without replication with"
+        " Satterthwaite's degrees of freedom."
+    ]
+    if summary.comparisons:
+        sentences.append(
+            f"A network was called better if the interval of the difference excluded 0, the difference was at least"
+            f" {100 * MARGIN:g} percentage points, at least {LEAST_SEEDS} seeds were compared, and it won at least"
+            f" {100 * LEAST_PROBABILITY:g} % of the paired runs (Bouthillier et al., 2021)."
+        )
+        sentences.append("The p values of several comparisons were corrected after Holm (1979).")
+    return sentences
+
+
+def _machine(results: StudyResults) -> list[str]:
+    environment = results.study.environment
+    gpus = f" and {listed(environment.gpus)}" if environment.gpus else ""
+    return [f"The study ran on {environment.cpus} CPUs ({environment.processor}){gpus}."]
+
+
+def _version(results: StudyResults, package: str) -> str:
+    version = results.study.environment.packages.get(package)
+    return f" {version}" if version else ""

@@ -1,0 +1,1 @@
+"""The parts of the page that need more than a template: contents, glossary, provenance, classes."""

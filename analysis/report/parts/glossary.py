@@ -1,0 +1,57 @@
+"""The words of the report that not every reader knows, each explained in a sentence."""
+
+import re
+
+from markupsafe import Markup, escape
+
+from analysis.statistics.comparison import MARGIN
+
+TERMS = {
+    "baseline": "The documented configuration of a network. It is the first trial, and has final runs of its own.",
+    "cap": "The largest number of epochs that a run may be trained.",
+    "equivalent": f"The whole interval of the difference lies within {100 * MARGIN:g} points: too little to matter.",
+    "F1": "The harmonic mean of precision and recall. Macro F1 is its mean over classes.",
+    "final run": "A training run on a fresh seed that is judged once on the test images.",
+    "Holm p": "A p value corrected for the several comparisons of a kind (Holm, 1979).",
+    "importance": "The share of the variance of the scores that a hyperparameter explains (fANOVA).",
+    "interval": "The 95 % interval, for fresh seeds and fresh test images.",
+    "macro average": "A mean over classes that gives each class the same weight, however many images it has.",
+    "margin": f"The smallest difference that matters: {100 * MARGIN:g} percentage points of accuracy.",
+    "multiply-accumulates": "Multiplications with an addition that a network computes: a measure of its work.",
+    "nats": "The unit of the loss: the cross-entropy with the natural logarithm.",
+    "p": "The probability of a difference at least this large if the true difference is 0.",
+    "p50": "Half of the predictions take at most this long.",
+    "p90": "90 % of the predictions take at most this long.",
+    "p99": "99 % of the predictions take at most this long.",
+    "Pareto front": "The groups that no other group beats in both accuracy and cost.",
+    "patience": "A run stops after this many epochs without a lower validation loss.",
+    "precision": "The share of the images with a class as the answer that belong to it. Macro: the mean over classes.",
+    "recall": "The share of a class's images that get the class as the answer. Macro: the mean over classes.",
+    "rung": "An epoch at which a trial stops if it is not among the best that reached it.",
+    "score": "A trial's accuracy on the validation images, at the epoch of its lowest validation loss.",
+    "seed": "A number that sets a run's data split, first weights, data order and dropout.",
+    "seed corr.": "The correlation of the accuracies of paired runs. Near 1, pairing removes most of the noise.",
+    "throughput": "Images predicted in a second, many at a time.",
+    "trial": "A run of the search with one configuration.",
+    "tuned": "The configuration that the search found best. It may be the baseline itself.",
+    "wins": "The paired runs in which A is more accurate than B. A tie counts as half a win.",
+}
+# Singular or plural, as a word of its own: "p" is not in "p50", nor "score" in "scored".
+_PATTERNS = {
+    term: re.compile(rf"(?<![\w-]){re.escape(term)}s?(?![\w-])", re.IGNORECASE if term != "F1" else 0) for term in TERMS
+}
+
+
+def explained(text: str) -> Markup:
+    """Return the text as HTML. If it contains a term, it shows the explanation when the pointer rests on it."""
+    found = [term for term in TERMS if _PATTERNS[term].search(text.replace("\N{NO-BREAK SPACE}", " "))]
+    if not found:
+        return Markup(escape(text))
+    return Markup('<abbr title="{}">{}</abbr>').format(TERMS[max(found, key=len)], text)
+
+
+def used_terms(body: str) -> dict[str, str]:
+    """Return the terms that the visible text of the HTML uses, in alphabetical order, with their explanations."""
+    text = Markup(re.sub(r"<svg.*?</svg>|<pre.*?</pre>", "", body, flags=re.DOTALL)).striptags()
+    shown = text.replace("\N{NO-BREAK SPACE}", " ")
+    return {term: TERMS[term] for term in sorted(TERMS, key=str.casefold) if _PATTERNS[term].search(shown)}
