@@ -23,7 +23,7 @@ from models.training.inference import DeviceImages, predict_logits
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "use-the-winner.md"
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_diverged_run_is_shipped_only_if_every_run_diverged(folder: StudyFolde
     assert weights_to_ship(nothing, summary, folder) is None
 
 
-def test_the_readme_says_how_to_predict(
+def test_the_docs_say_how_to_predict(
     folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = load_results(folder)
@@ -109,7 +109,7 @@ def test_the_readme_says_how_to_predict(
     expected = predict_logits(network, batch, torch.arange(5), "fp32").argmax(dim=1).tolist()
     assert len(set(expected)) > 2
 
-    section = README.read_text().partition("## Using the winner")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("## Predict")[2]
     code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
     monkeypatch.chdir(tmp_path)
     for image, label in zip(images, expected, strict=True):
