@@ -67,8 +67,10 @@ def test_an_interrupt_during_the_imports_is_one_line(module: str, number: signal
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.rpartition("|")[2].strip().startswith(f"{module}."):
+            if line.rpartition("|")[2].strip().partition(".")[0] == module:
                 break
+        else:
+            pytest.fail(f"{module} is not imported")
         process.send_signal(number)
         rest = process.stderr.read()
     said = [line for line in rest.splitlines() if not line.startswith("import time:")]
