@@ -26,16 +26,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not set(getattr(item, "fixturenames", ())).intersection(STUDIES))
 
 
-# Files whose tests look at one study or one wheel: one test process runs all of them.
-TOGETHER = ("tests/study/test_whole_study.py", "tests/study/test_documented_networks.py", "tests/test_wheel.py")
+# Files whose tests look at one study or one wheel: one test process runs all tests of a name.
+TOGETHER = {
+    "tests/study/test_whole_study.py": "resumed",
+    "tests/study/test_documented_networks.py": "documented",
+    "tests/study/test_record.py": "documented",
+    "tests/test_wheel.py": "wheel",
+}
 
 
 class Scheduler(LoadScopeScheduling):
-    """Hands out tests one at a time, because some take a minute, and the files of TOGETHER as a whole."""
+    """Hands out tests one at a time, because some take a minute, and the tests of TOGETHER at once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return file if file in TOGETHER else nodeid
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

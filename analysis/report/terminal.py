@@ -11,6 +11,7 @@ from rich.text import Text
 
 from analysis.numbers import percent
 from analysis.report.digest import graded, verdict_digest
+from analysis.report.tables import distinct_groups
 from analysis.verdict.summary_json import Grade, Summary
 
 WIDTH = 80
@@ -19,7 +20,7 @@ MOST_LIMITS = 2
 
 
 def comparison(summary: Summary) -> Table:
-    """Return a row a group, in percent on the test set; the table fits 80 columns."""
+    """Return a row a distinct group, in percent on the test set; the table fits 80 columns."""
     table = Table(
         title="On the test set, in percent: mean and deviation over seeds, 95 % interval",
         box=box.SIMPLE,
@@ -30,7 +31,7 @@ def comparison(summary: Summary) -> Table:
     table.add_column("")
     for heading in ("accuracy", "interval", "precision", "recall", "F1", "ms/image"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for group in summary.groups.values():
+    for group in distinct_groups(summary).values():
         accuracy, latency = group.accuracy, group.latency_ms.p50
         low, high = accuracy.ci95
         table.add_row(

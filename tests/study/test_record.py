@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import optuna
@@ -10,7 +9,10 @@ import pandas as pd
 import pytest
 
 from analysis.results.optuna_database import open_database
-from tests.processes import SMALL, Study, run
+from tests.processes import BUDGET, DOCUMENTED_NETWORKS, Programs
+from tests.study.conftest import Finished
+
+pytestmark = pytest.mark.slow
 
 
 def _logged(folder: Path) -> list[str]:
@@ -19,10 +21,10 @@ def _logged(folder: Path) -> list[str]:
     return [line[20:] for line in lines]
 
 
-def test_every_line_that_was_printed_is_in_the_log(finished: subprocess.CompletedProcess[str], whole: Path) -> None:
-    logged = _logged(whole)
+def test_every_line_that_was_printed_is_in_the_log(documented: Finished) -> None:
+    logged = _logged(documented.folder)
     tables = ("On the test set", "Interval", " ", "─")
-    printed = [line for line in finished.stdout.splitlines() if line.strip() and not line.startswith(tables)]
+    printed = [line for line in documented.done.stdout.splitlines() if line.strip() and not line.startswith(tables)]
     assert len(printed) >= 12
     assert [line for line in printed if line not in logged] == []
     assert logged[0] == "Plan:"
@@ -32,20 +34,20 @@ def test_every_line_that_was_printed_is_in_the_log(finished: subprocess.Complete
     assert not any("INFO" in line for line in logged), "only warnings of Ray"
 
 
-def test_the_stages_are_counted_and_the_time_left_is_told(finished: subprocess.CompletedProcess[str]) -> None:
-    first = next(line for line in finished.stdout.splitlines() if line.startswith("Search ("))
+def test_the_stages_are_counted_and_the_time_left_is_told(documented: Finished) -> None:
+    first = next(line for line in documented.done.stdout.splitlines() if line.startswith("Search ("))
     assert re.match(r"Search \(stage 1 of 4\), \S+ \w+ so far, .+ left, about .+ for the study: AlexNet 0/2", first)
-    assert "Final runs (stage 2 of 4), " in finished.stdout
-    assert "Measuring inference time (stage 3 of 4)" in finished.stdout
+    assert "Final runs (stage 2 of 4), " in documented.done.stdout
+    assert "Measuring inference time (stage 3 of 4)" in documented.done.stdout
 
 
-def test_optuna_says_which_trial_is_which(whole: Path) -> None:
-    trials = pd.read_csv(whole / "trials.csv").set_index("trial_id")
-    title = json.loads((whole / "study.json").read_text())["data"]["title"]
+def test_optuna_says_which_trial_is_which(documented: Finished) -> None:
+    trials = pd.read_csv(documented.folder / "trials.csv").set_index("trial_id")
+    title = json.loads((documented.folder / "study.json").read_text())["data"]["title"]
     for arch, network in (("alexnet", "AlexNet"), ("mobilenet", "MobileNet-like")):
-        study = optuna.load_study(study_name=arch, storage=open_database(whole / "optuna.db"))
+        study = optuna.load_study(study_name=arch, storage=open_database(documented.folder / "optuna.db"))
         assert study.metric_names == ["validation accuracy"]
-        assert study.user_attrs == {"network": network, "data set": title, "study": "whole"}
+        assert study.user_attrs == {"network": network, "data set": title, "study": "documented"}
         for trial in study.trials:
             row = trials.loc[f"{arch}-{trial.number}"]
             assert trial.user_attrs == {
@@ -57,19 +59,20 @@ def test_optuna_says_which_trial_is_which(whole: Path) -> None:
             }
 
 
-def test_a_resumed_study_appends_to_its_log(whole: Path, workplace: Path) -> None:
-    """More seeds of a finished study: its plan and its forecast name what is left."""
-    before = _logged(whole)
-    study = Study(["--resume", "--name", "whole", "--seeds", "3", "--dry-run"], whole.parents[1])
-    done = study.finish()
+def test_a_dry_run_of_a_resumed_study_names_what_is_left(documented: Finished, programs: Programs) -> None:
+    before = _logged(documented.folder)
+    arguments = ["--resume", "--name", "documented", "--seeds", "3", "--dry-run"]
+    done = programs.run_study(arguments, documented.folder.parents[1], DOCUMENTED_NETWORKS)
     assert done.returncode == 0, done.stderr
     assert "3 seeds of each network" in done.stdout
-    assert _logged(whole) == before, "a dry run writes nothing"
+    assert _logged(documented.folder) == before
 
 
-def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_prints_the_plan_and_creates_nothing(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    done = run([*SMALL, "--name", "dry", "--dry-run"], tmp_path)
+    done = programs.run_study([*BUDGET, "--name", "dry", "--dry-run"], tmp_path, DOCUMENTED_NETWORKS)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         *("Plan:", "networks", "data", "search", "final", "machine", "at", "precision", "results", "time"),
