@@ -18,7 +18,7 @@ if os.environ.get(PRECISION) == "fp32":
     models.precision.has_fast_bf16 = lambda device: False
 
 # Fixtures that run whole studies.
-STUDIES = ("documented", "undisturbed", "resumed", "programs")
+STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -113,7 +113,8 @@ def test_summary_holds_every_group(whole: Path) -> None:
     for arch in ARCHS:
         assert summary["budget"][arch]["trials"] == 2
         assert summary["budget"][arch]["epochs"] == (history["arch"] == arch).sum()
-    assert {path.suffix for path in (whole / "report").iterdir()} == {".html", ".json", ".csv", ".png", ".svg"}
+    kinds = {".html", ".json", ".csv", ".md", ".tex", ".txt", ".bib", ".svg", ".png", ".pdf"}
+    assert {path.suffix for path in (whole / "report").iterdir()} == kinds
 
 
 def test_study_json_says_how_it_came_about(whole: Path) -> None:

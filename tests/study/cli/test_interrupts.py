@@ -5,11 +5,14 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from itertools import chain
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.pace import within
+from tests.processes import HANGS_AFTER, Program, Programs
 
 ROOT = Path(__file__).parents[3]
 STOPPING = "stopping; Ctrl-C again stops at once\n"
@@ -28,51 +31,49 @@ with Interrupts(lambda: "parting") as interrupts:
 """
 
 
-def _start(program: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
+def _start(programs: Programs, program: str, cwd: Path = ROOT) -> Program:
     """Start a program and wait until it says that it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
-    return process
+    started = programs.start("-c", program, cwd=cwd)
+    assert started.stdout.readline() == "ready\n", started.stderr.read()
+    return started
+
+
+def _busy(programs: Programs) -> Program:
+    """Start BUSY and wait until its main thread is in compiled code."""
+    program = _start(programs, BUSY)
+    process = psutil.Process(program.process.pid)
+    ready = process.cpu_times().user
+    program.wait_for(lambda: process.cpu_times().user > ready + 0.2)
+    return program
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_a_process_that_has_not_seen_the_first(second: signal.Signals) -> None:
-    process = _start(BUSY)
-    assert process.stderr is not None
-    time.sleep(0.2)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.stderr.readline() == STOPPING, "although the main thread is busy"
-    process.send_signal(second)
-    out, err = process.communicate(timeout=120)
-    assert time.monotonic() - begun < 5
-    assert (process.returncode, out, err) == (130, "", "parting\n")
+def test_a_second_signal_ends_a_process_that_has_not_seen_the_first(programs: Programs, second: signal.Signals) -> None:
+    program = _busy(programs)
+    with within(5):
+        program.process.send_signal(signal.SIGINT)
+        assert program.stderr.readline() == STOPPING, "although the main thread is busy"
+        program.process.send_signal(second)
+        done = program.finish()
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "parting\n")
 
 
-def test_nobody_who_reads_the_line_is_needed() -> None:
-    process = _start(BUSY)
-    assert process.stdout is not None and process.stderr is not None
-    with process.stdout:
-        process.stderr.close()
-        for _ in range(2):
-            time.sleep(0.2)
-            process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) == 130
+def test_nobody_who_reads_the_line_is_needed(programs: Programs) -> None:
+    program = _busy(programs)
+    program.stderr.close()
+    process = psutil.Process(program.process.pid)
+    program.process.send_signal(signal.SIGINT)
+    first = process.cpu_times().user
+    program.wait_for(lambda: process.cpu_times().user > first + 0.2)  # two signals at once may arrive as one
+    program.process.send_signal(signal.SIGINT)
+    assert program.process.wait(HANGS_AFTER) == 130
 
 
-def test_the_first_signal_is_an_exception() -> None:
-    process = _start(BUSY.replace("60_000_000", "1_000_000"))
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, out, err) == (0, "in order\n", STOPPING)
+def test_the_first_signal_is_an_exception(programs: Programs) -> None:
+    program = _start(programs, BUSY.replace("60_000_000", "1_000_000"))
+    program.process.send_signal(signal.SIGINT)
+    done = program.finish()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", STOPPING)
 
 
 LIVE = """
@@ -81,12 +82,13 @@ from rich.console import Console
 from rich.live import Live
 from study.cli.interrupts import Interrupts
 
-with Interrupts(lambda: "parting") as interrupts, Live("first\\nlast", console=Console(), refresh_per_second=20):
+with Interrupts(lambda: "parting") as interrupts:
     interrupts.listen()
-    try:
-        time.sleep(60)
-    except KeyboardInterrupt:
-        time.sleep(0.5)
+    with Live("first\\nlast", console=Console(), refresh_per_second=20):
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            time.sleep(0.5)
 """
 
 
@@ -95,11 +97,10 @@ def test_the_answer_stands_above_a_live_table() -> None:
     process = subprocess.Popen([sys.executable, "-c", LIVE], cwd=ROOT, stdout=terminal, stderr=terminal)
     os.close(terminal)
     shown = ""
-    while "last" not in shown:
+    while shown.count("last") < 3:
         shown += os.read(reader, 1000).decode()
-    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(HANGS_AFTER) == 0
     while True:
         try:
             shown += os.read(reader, 1000).decode()
@@ -132,7 +133,7 @@ def interrupted_twice():
     for _ in range(2):
         try:
             print("ready", flush=True)
-            time.sleep(60)
+            time.sleep(600)
         except KeyboardInterrupt:
             print("caught", flush=True)
 
@@ -150,18 +151,18 @@ interrupted_twice()
 """
 
 
-@pytest.mark.parametrize("program", [EMBEDDED, EMBEDDED + STUDY], ids=["errors", "a study"])
-def test_a_process_that_goes_on_has_its_signals_back(program: str, tmp_path: Path) -> None:
-    process = _start(program, tmp_path)
-    assert process.stdout is not None
+@pytest.mark.parametrize(
+    "program", [EMBEDDED, pytest.param(EMBEDDED + STUDY, marks=pytest.mark.slow)], ids=["errors", "a study"]
+)
+def test_a_process_that_goes_on_has_its_signals_back(programs: Programs, program: str, tmp_path: Path) -> None:
+    started = _start(programs, program, tmp_path)
     said = []
-    for line in chain(["ready\n"], process.stdout):
+    for line in chain(["ready\n"], started.stdout):
         if line == "ready\n":
-            time.sleep(0.1)
-            process.send_signal(signal.SIGINT)
+            started.process.send_signal(signal.SIGINT)
         said.append(line)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    done = started.finish()
+    assert done.returncode == 0, done.stderr
     assert said.count("caught\n") == 2 + 2 * (STUDY in program)
 
 
@@ -174,7 +175,7 @@ def use():
     with Interrupts(lambda: "parting") as interrupts:
         interrupts.listen()
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 
 thread = threading.Thread(target=use, daemon=True)
 thread.start()
@@ -185,11 +186,11 @@ except KeyboardInterrupt:
 """
 
 
-def test_in_another_thread_the_signals_stay_as_they_are() -> None:
-    process = _start(IN_A_THREAD)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (out, err) == ("caught\n", "")
+def test_in_another_thread_the_signals_stay_as_they_are(programs: Programs) -> None:
+    program = _start(programs, IN_A_THREAD)
+    program.process.send_signal(signal.SIGINT)
+    done = program.finish()
+    assert (done.stdout, done.stderr) == ("caught\n", "")
 
 
 INTERACTIVE = """
@@ -204,19 +205,17 @@ with Interrupts(lambda: "parting") as interrupts:
             interrupts.listen()
         try:
             print("ready", flush=True)
-            time.sleep(60)
+            time.sleep(600)
         except KeyboardInterrupt:
             print("caught", flush=True)
 """
 
 
-def test_an_interactive_session_is_never_ended() -> None:
-    process = _start(INTERACTIVE)
-    assert process.stdout is not None
+def test_an_interactive_session_is_never_ended(programs: Programs) -> None:
+    program = _start(programs, INTERACTIVE)
     for _ in range(3):
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "caught\n"
-        process.stdout.readline()
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, STOPPING)
+        program.process.send_signal(signal.SIGINT)
+        assert program.stdout.readline() == "caught\n"
+        program.stdout.readline()
+    done = program.finish()
+    assert (done.returncode, done.stderr) == (0, STOPPING)
