@@ -26,12 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not set(getattr(item, "fixturenames", ())).intersection(STUDIES))
 
 
-# Files whose tests look at one study or one wheel: one test process runs all tests of a name.
+# Files whose tests look at one study, report or wheel: one test process runs all tests of a name.
 TOGETHER = {
     "tests/study/test_whole_study.py": "resumed",
     "tests/study/test_documented_networks.py": "documented",
     "tests/study/test_record.py": "documented",
     "tests/test_wheel.py": "wheel",
+    "tests/analysis/report/test_report.py": "report",
 }
 
 

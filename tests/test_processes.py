@@ -59,7 +59,7 @@ FAILS = "    assert False\n"
     ("test", "ending"),
     [
         pytest.param(DEAF, FAILS, id="fails"),
-        pytest.param(DEAF, HANGS, id="hangs"),
+        pytest.param(DEAF, HANGS, id="hangs", marks=pytest.mark.slow),
         pytest.param(STUDY, FAILS, id="a study fails", marks=pytest.mark.slow),
     ],
 )

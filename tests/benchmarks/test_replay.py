@@ -259,6 +259,7 @@ def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.C
     assert len({(task.arch, task.lr, task.dropout) for task in tasks}) == 98
 
 
+@pytest.mark.slow
 def test_a_live_curve_is_trained_as_it_is_asked_for() -> None:
     data = curves.load(None, 150, 50)
     live = curves.Live(data, "mobilenet", 3)

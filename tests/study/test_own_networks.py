@@ -13,6 +13,7 @@ from analysis.results.optuna_database import open_database
 from tests.processes import SMALL, Programs
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_predict_is_refused(programs: Programs, tmp_path: Path) -> None:
     done = programs.run_study([*SMALL, "--archs", "misshapen", "--name", "refused"], tmp_path)
     assert done.returncode == 2

@@ -145,6 +145,7 @@ def test_page_says_what_it_must(page: str) -> None:
     assert "This study is not complete" not in shown
 
 
+@pytest.mark.slow
 def test_page_says_who_went_on_with_the_study(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "example", seeds=2, search=False)
     study = folder.read_study()
@@ -199,6 +200,7 @@ def test_every_figure_is_also_a_file(folder: StudyFolder, page: str) -> None:
     assert {"confusion-alexnet-tuned", "samples-right"} <= figures
 
 
+@pytest.mark.slow
 def test_rebuilt_or_moved_it_is_the_same(folder: StudyFolder, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(folder.path, moved)

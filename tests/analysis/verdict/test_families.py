@@ -54,6 +54,7 @@ def test_one_pair_is_not_corrected(tmp_path: Path) -> None:
     assert (row.call, row.reason) == ("equivalent", None)
 
 
+@pytest.mark.slow
 def test_six_networks_are_seldom_called_equivalent_wrongly(tmp_path: Path) -> None:
     """A never errs, and five networks differ from it by just over the margin, each on a few hard images of its own."""
     rng, n_images = np.random.default_rng(0), 1000

@@ -306,6 +306,7 @@ def test_killed_at_any_event_the_search_ends_as_it_would_have(tmp_path: Path, cu
         assert (tmp_path / "journal.jsonl").read_bytes() == whole, f"killed after {count} events"
 
 
+@pytest.mark.slow
 def test_killed_where_a_model_proposes(tmp_path: Path) -> None:
     """Once a trial has ended suggestions depend on all earlier results."""
     config = make_config(trials=7, max_epochs=3)

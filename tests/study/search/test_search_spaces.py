@@ -118,6 +118,7 @@ def _curve(trial: Trial, number: int) -> EpochResult:
     return epoch(number, 1 / number, _score(**trial.values) + 0.01 * number)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     config = make_config(trials=20, max_epochs=4, archs=("alexnet",))
