@@ -171,15 +171,19 @@ import threading
 import time
 from study.cli.interrupts import Interrupts
 
+listening = threading.Event()
+
 def use():
     with Interrupts(lambda: "parting") as interrupts:
         interrupts.listen()
-        print("ready", flush=True)
+        listening.set()
         time.sleep(600)
 
 thread = threading.Thread(target=use, daemon=True)
 thread.start()
+listening.wait()
 try:
+    print("ready", flush=True)
     thread.join()
 except KeyboardInterrupt:
     print("caught")
