@@ -23,7 +23,7 @@ lint: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
-PYTEST := $(BIN)/python -m pytest --numprocesses=2
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
 
 test: lint
 	@$(PYTEST) -m "not slow"

@@ -6,7 +6,7 @@ from models.networks.layers import Features, conv_bn_relu
 
 
 class AlexNet(nn.Module):
-    """Has five 3x3 convolutions, three 2x2 pools and three linear layers; 6,387,658 parameters for 10 classes.
+    """Has four 3x3 convolutions, three 2x2 pools and three linear layers; 6,387,658 parameters for 10 classes.
 
     Differences from the paper: 3x3 kernels throughout, batch normalisation in place of local response
     normalisation, and smaller fully connected layers, because images have 32x32 pixels.

@@ -115,7 +115,8 @@ def test_sigterm_while_ray_starts_ends_in_order(programs: Programs, tmp_path: Pa
     study = programs.study([*SMALL, "--name", "early"], tmp_path)
     study.wait_for(lambda: study.workers("gcs_server"))  # which Ray starts first
     said, go_on = interrupt(study)
-    assert (said, go_on) == ("stopping; Ctrl-C again stops at once\ninterrupted before the study began\n", "")
+    assert said.endswith("stopping; Ctrl-C again stops at once\ninterrupted before the study began\n")
+    assert go_on == ""
     assert not (tmp_path / "results").exists()
 
 
