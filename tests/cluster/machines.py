@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.processes import HANGS_AFTER
+
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 GATEWAY = "10.77.0.254"
 TOKEN = "0123456789abcdef" * 4
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + HANGS_AFTER
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+            raise TimeoutError(f"it hangs before: {what}")
         time.sleep(0.2)
 
 
@@ -90,10 +92,10 @@ class Machine:
         """
         command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--mount", "bash", "-c", boot]
         self._outer = subprocess.Popen(command)
-        wait_until(lambda: _namespace(self._outer.pid) != _namespace(os.getpid()), 10, "a network of its own")
+        wait_until(lambda: _namespace(self._outer.pid) != _namespace(os.getpid()), "a network of its own")
         _run(f"ip link add {self._cable} type veth peer name eth0 netns {self._outer.pid}")
         _run(f"ip link set {self._cable} master nv0 up")
-        wait_until((self.files / ".booted").exists, 20, f"{self.ip} boots")
+        wait_until((self.files / ".booted").exists, f"{self.ip} boots")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
         self._init = int(children[0])
 
@@ -114,7 +116,9 @@ class Machine:
         self._started.append(process)
         return process
 
-    def run(self, command: Sequence[str], timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: Sequence[str], timeout: float = HANGS_AFTER, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command in the home to its end."""
         return subprocess.run(
             self._inside(command, environment), capture_output=True, text=True, timeout=timeout, check=False

@@ -27,7 +27,7 @@ class S3:
     def __enter__(self) -> "S3":
         command = [sys.executable, "-W", "ignore", "-m", "tests.cluster.s3_server", GATEWAY, str(PORT)]
         self._server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self._answers, 60, "moto answers")
+        wait_until(self._answers, "moto answers")
         self._keys = {"aws_access_key_id": "setup", "aws_secret_access_key": "setup"}
         self._client("s3").create_bucket(Bucket=BUCKET)
         versioning = {"Status": "Enabled"}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.cluster.machines import BIN, ROOT, Machine, Network, wait_until
+from tests.processes import HANGS_AFTER
 
 FILE = "cluster.local.yaml"
 STUDY = ["--dataset", "digits", "--archs", "mobilenet", "--trials", "2", "--max-epochs", "3", "--train-size", "300"]
@@ -28,7 +29,7 @@ def machines(network: Network) -> Iterator[tuple[Machine, Machine, Machine]]:
         machine.write_token(None)
         (machine.files / "env").symlink_to(BIN.parent)
     for machine in (head, worker):
-        wait_until(lambda machine=machine: "listening" in (machine.files / "sshd.log").read_text(), 20, "sshd listens")
+        wait_until(lambda machine=machine: "listening" in (machine.files / "sshd.log").read_text(), "sshd listens")
     config = yaml.safe_load((ROOT / FILE).read_text())
     config["provider"] |= {"head_ip": head.ip, "worker_ips": [worker.ip]}
     config["auth"] |= {"ssh_user": "root"}
@@ -44,7 +45,7 @@ def ray_processes(machine: Machine) -> list[str]:
     return [line for line in machine.processes() if "ray" in line.split("/")[-1] or "ray::" in line or "/ray/" in line]
 
 
-def call(laptop: Machine, *command: str, timeout: float = 300) -> str:
+def call(laptop: Machine, *command: str, timeout: float = HANGS_AFTER) -> str:
     """What a command on the laptop prints; it must succeed."""
     done = laptop.run(command, timeout=timeout, RAY_AUTH_MODE="token")
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -96,11 +97,11 @@ def test_a_study_from_a_laptop(machines: tuple[Machine, Machine, Machine], netwo
     assert study["environment"]["git_commit"].startswith(commit.stdout.strip())
 
     call(laptop, "ray", "down", "-y", FILE)
-    wait_until(lambda: not ray_processes(head) and not ray_processes(worker), 120, "Ray ends on every machine")
+    wait_until(lambda: not ray_processes(head) and not ray_processes(worker), "Ray ends on every machine")
 
 
 def _the_worker_joins(head: Machine) -> None:
     def joined() -> bool:
         return "2 local.cluster.node" in head.run(["ray", "status"], RAY_AUTH_MODE="token").stdout
 
-    wait_until(joined, 240, "the worker joins")
+    wait_until(joined, "the worker joins")

@@ -12,6 +12,7 @@ import torch
 
 from tests.cluster.machines import Machine, wait_until
 from tests.cluster.storage import S3
+from tests.processes import HANGS_AFTER
 
 MAX_EPOCHS = 5
 # The small network on all the digits: epochs of a second or two, checkpoints of a few hundred kilobytes.
@@ -64,25 +65,25 @@ class Study:
                 counts[event["trial_id"]] = counts.get(event["trial_id"], 0) + 1
         return counts
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 400) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         def there() -> bool:
             assert self.driver.poll() is None, self.log.read_text()
             return condition()
 
-        wait_until(there, seconds, what)
+        wait_until(there, what)
 
     def kill_driver(self) -> None:
         """SIGKILL, for which nothing can prepare."""
         pids = self._head.run(["pgrep", "-f", f"study.run.*{self._name}"]).stdout.split()
         assert pids
         self._head.run(["kill", "-9", *pids])
-        self.driver.wait(timeout=30)
+        self.driver.wait(HANGS_AFTER)
 
-    def finish(self, seconds: float = 900) -> None:
+    def finish(self) -> None:
         try:
-            assert self.driver.wait(timeout=seconds) == 0, self.log.read_text()
+            assert self.driver.wait(HANGS_AFTER) == 0, self.log.read_text()
         except subprocess.TimeoutExpired:
-            pytest.fail(f"the study did not end in {seconds:.0f} s:\n{self.log.read_text()}")
+            pytest.fail(f"the study hangs:\n{self.log.read_text()}")
 
     def check(self, s3: S3) -> pd.DataFrame:
         """What holds of every finished study, however often something died; returns its trials."""
@@ -165,7 +166,7 @@ def test_a_bucket_that_is_away_and_a_driver_that_is_killed(
     study.wait_until(lambda: sum(study.epochs().values()) >= 4, "more epochs")
     study.kill_driver()
     before = study.epochs()
-    wait_until(lambda: not training(head) and not training(node), 60, "its workers end with it")
+    wait_until(lambda: not training(head) and not training(node), "its workers end with it")
     study.start(*RESUME, study.folder.name)
     study.finish()
     trials = study.check(s3).set_index("trial_id")
