@@ -14,7 +14,6 @@ from typing import Any
 import optuna
 import ray
 import torch
-from rich.console import Console
 from rich.text import Text
 
 from analysis.results.load import load_results
@@ -31,7 +30,6 @@ from analysis.retraining.plans import (
 from models.data import Dataset
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
-from study.cli.endings import say_error
 from study.cli.interrupts import Interrupts
 from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request
@@ -40,6 +38,7 @@ from study.cluster.session import ray_session
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
 from study.listeners.progress import Progress
+from study.listeners.screen import Screen
 from study.planning import announce, announce_cluster, trains_on_cpus_here
 from study.runs.ray_runs import RayRuns
 from study.search.search import Search
@@ -75,7 +74,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
             stack.enter_context(held(request.folder.path))
             for line in mend(request.folder):
                 screen.warn(line)
-            if _is_finished(request):
+            if _is_finished(request, screen):
                 return _name_report(request.folder, screen)
         if trains_on_cpus_here(request.config):
             announce(request, progress)
@@ -175,17 +174,17 @@ def _resolve_precision(config: StudyConfig, resources: Resources) -> str:
     return str(ray.get(probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial).remote()))
 
 
-def _is_finished(request: Request) -> bool:
+def _is_finished(request: Request, screen: Screen) -> bool:
     folder, config = request.folder, request.config
     search = None if config.baseline else open_search(folder, config)
     if search is not None:
         ledger = search.ledger
         if ledger.damage:
-            say_error(ledger.damage)
+            screen.warn(ledger.damage)
         if not search.is_done():
             return False
         if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
-            say_error(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
+            screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
             return False
     confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
     plans = [*confirmations, *_final_plans(folder, config, search)]
@@ -200,17 +199,17 @@ def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None
     return plan_final_runs(outcomes_of(search, config), config.seeds, folder.confirm.read_all())
 
 
-def _name_report(folder: StudyFolder, console: Console) -> int:
+def _name_report(folder: StudyFolder, screen: Screen) -> int:
     """Say where the report of a finished study is. If the study holds more than its report shows, build it anew."""
     from analysis.report.build import is_current  # here, for the reason given in _conclude
 
     if not is_current(folder) or not folder.final.metrics():
-        return _conclude(folder, console, ())
-    _say(console, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
+        return _conclude(folder, screen, ())
+    _say(screen, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
     return 0
 
 
-def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRun]) -> int:
+def _conclude(folder: StudyFolder, screen: Screen, failures: Sequence[FailedRun]) -> int:
     """Build the report and say where it is. Return 1 if a run failed or no run succeeded."""
     # Here, because Matplotlib and SciPy would delay the study's first step.
     from analysis.report.build import build_report
@@ -218,18 +217,18 @@ def _conclude(folder: StudyFolder, console: Console, failures: Sequence[FailedRu
     from analysis.verdict.summary import summarise
 
     for failure in failures:
-        say_error(f"the run {failure.plan.name} failed: {failure.reason}")
+        screen.warn(f"the run {failure.plan.name} failed: {failure.reason}")
     report = build_report(folder)
     results = load_results(folder)
     summary = summarise(results)
     for arch, title in results.architectures.items():
         if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
-            say_error(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
-    console.print(comparison(summary))
+            screen.warn(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
+    screen.print(comparison(summary))
     for line in closing(summary, report, folder.optuna if folder.optuna.exists() else None):
-        _say(console, line)
+        _say(screen, line)
     return 1 if failures or not summary.groups else 0
 
 
-def _say(console: Console, line: str | Text) -> None:
-    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+def _say(screen: Screen, line: str | Text) -> None:
+    screen.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -52,7 +52,7 @@ class RunsRecorder:
             variant = f"trial {plan.variant}" if confirms else plan.variant
             score = "mean val. accuracy" if confirms else "mean test accuracy"
             row = Row(
-                f"{ARCHITECTURES[plan.arch].title}, {variant}",
+                f"{ARCHITECTURES[plan.arch].title} ({variant})",
                 planned=0,
                 states=dict.fromkeys(_STATES, 0),
                 score=score,

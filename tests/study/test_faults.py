@@ -50,7 +50,7 @@ def interrupt(study: Program) -> tuple[str, str]:
     """Send SIGTERM to the driver, which ends within twenty seconds and leaves nothing of the study behind.
 
     Returns:
-        What it had printed, and the command that it says the study goes on with.
+        The printed text, and the command that continues the study according to this text.
     """
     with within(20):
         study.process.send_signal(signal.SIGTERM)

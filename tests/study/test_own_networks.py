@@ -68,7 +68,7 @@ def test_a_study_of_which_nothing_came_has_failed(programs: Programs, tmp_path: 
 def test_what_falls_below_a_rung_is_stopped_there(
     programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 400 images an epoch has three steps, so that the first rung lies at epoch 20. It goes without a C compiler."""
+    """An epoch of 400 images has three steps, so the first rung lies at epoch 20. There is no C compiler."""
     without_compiler = tmp_path / "programs"
     without_compiler.mkdir()
     for folder in map(Path, os.environ["PATH"].split(os.pathsep)):

@@ -1,4 +1,4 @@
-"""What a real study leaves for people who watch: its log and optuna.db. And a dry run, which leaves nothing."""
+"""Tests the log and optuna.db of a real study, and that a dry run leaves nothing."""
 
 import json
 import re

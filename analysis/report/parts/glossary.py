@@ -16,7 +16,7 @@ TERMS = {
     "importance": "The share of the variance of the scores that a hyperparameter explains (fANOVA).",
     "interval": "The 95 % interval, for fresh seeds and fresh test images.",
     "macro average": "A mean over classes that gives each class the same weight, however many images it has.",
-    "margin": f"The smallest difference that matters: {100 * MARGIN:g} percentage points of accuracy.",
+    "margin": f"A smaller difference does not matter: {100 * MARGIN:g} percentage points of accuracy.",
     "multiply-accumulates": "Multiplications with an addition that a network computes: a measure of its work.",
     "nats": "The unit of the loss: the cross-entropy with the natural logarithm.",
     "p": "The probability of a difference at least this large if the true difference is 0.",

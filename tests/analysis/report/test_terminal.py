@@ -32,7 +32,7 @@ HALF = Spread(mean=0.5, sd=0.1, ci95=(0.4, 0.6), values=[0.5])
 def test_no_name_is_cut_where_every_number_is_wide() -> None:
     accuracy = Spread(mean=0.518, sd=0.133, ci95=(0.381, 0.652), values=[])
     latency = Latency(p50=12.34, p90=None, p99=None)
-    titles = ["AlexNet, baseline", "MobileNet-like, baseline"]
+    titles = ["AlexNet (baseline)", "MobileNet-like (baseline)"]
     printed = io.StringIO()
     groups = {
         title: GroupSummary.model_construct(

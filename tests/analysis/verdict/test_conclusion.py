@@ -1,4 +1,4 @@
-"""What every reader sees first, for each way in which a study may end."""
+"""Tests the sentences at the top of a report, for each way in which a study may end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

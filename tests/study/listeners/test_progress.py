@@ -144,7 +144,7 @@ def _unit(arch: str, epoch: int, seconds: float, max_epochs: int = 10) -> Unit:
 
 
 def test_time_left_counts_what_the_running_have_done(clock: Clock) -> None:
-    """Of 4 of 20 s each 2 are done and 2 half done, after 30 s at a pace of 2."""
+    """Four runs take 20 s each. After 30 s at a pace of 2, two runs are done and two are half done."""
     shown = Shown()
     with Progress(shown.screen) as progress:
         progress.begin("Search", [Row("A", 4), Row("B", 2)])

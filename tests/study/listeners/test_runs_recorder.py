@@ -100,7 +100,7 @@ def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.Str
     folder.final.write(_made(plans[0], accuracy=0.8))
     with Progress(Screen(file=screen, width=200)) as progress:
         recorder = RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder), images=900)
-        begun = "Final runs: MobileNet-like, baseline 1/3 (1 complete), mean test accuracy 80.0%, 2 epochs"
+        begun = "Final runs: MobileNet-like (baseline) 1/3 (1 complete), mean test accuracy 80.0%, 2 epochs"
         assert _last_line(screen) == begun
         for number in (1, 2, 3):
             recorder.on_epoch(plans[1], epoch(number))

@@ -24,7 +24,7 @@ def test_lengths_of_trials_and_runs(lengths: Lengths, trial: tuple[float, float]
 
 
 def test_the_range_of_a_study() -> None:
-    """Of epochs of 10 s: trials of 18.25 to 50, and runs of 12 to 50, two at a time and up to 1.5 times slower."""
+    """An epoch takes 10 s. Trials have 18.25 to 50 epochs, runs 12 to 50. Two at a time are up to 1.5 times slower."""
     works = {"a": Work(10.0, trials=4, confirmations=2, finals=6)}
     found = estimate(works, FULL, concurrency=2, slowdown=1.5)
     assert found.low == pytest.approx((4 * 182.5 + 8 * 120) / 2 + OVERHEAD_SECONDS[0])
