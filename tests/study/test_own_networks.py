@@ -60,6 +60,7 @@ def test_a_study_of_which_nothing_came_has_failed(programs: Programs, tmp_path: 
         assert "finished" not in done.stdout
     assert "the trial greedy-0 failed: out of memory: lower --concurrency" in begun.stderr
     assert "tried to allocate 4000000000000000 bytes" in (tmp_path / "results/nothing/tune/journal.jsonl").read_text()
+    assert "Greedy has no result" in (tmp_path / "results" / "nothing" / "study.log").read_text()
     page = (tmp_path / "results" / "nothing" / "report" / "report.html").read_text()
     assert "1 of 1 (100 %) of Greedy failed and gave no score" in page
 
