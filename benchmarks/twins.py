@@ -65,7 +65,7 @@ def _search(seed: int, config: StudyConfig, dataset: Dataset) -> Mapping[str, Tr
             config,
             dict.fromkeys(TWINS, baseline),
             Ledger(Path(directory) / "journal.jsonl"),
-            steps_per_epoch=steps_per_epoch(len(dataset.train)),
+            steps_per_epoch=steps_per_epoch(len(dataset.train), config.batch_size),
         )
         while (trial := search.next_trial()) is not None:
             seeds = RunSeeds.of(seed, "search", trial.arch, trial.number)

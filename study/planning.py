@@ -81,6 +81,7 @@ def _announce(
         resolve(precision, torch.device("cpu")),
         config.kernels,
         resources.threads,
+        config.batch_size,
         keep,
         measure,
         is_elsewhere,

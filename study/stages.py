@@ -27,6 +27,7 @@ from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.search_space import rungs_from
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class Stages:
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     """Open the search of a study that was begun, brought up to its journal."""
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
-    steps = steps_per_epoch(folder.read_study()["data"]["n_train"])
-    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
+    steps = steps_per_epoch(folder.read_study()["data"]["n_train"], config.batch_size)
+    return Search(config, baselines, Ledger(folder.journal), rungs_from(config.grace_period), steps_per_epoch=steps)
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:

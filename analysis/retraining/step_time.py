@@ -12,12 +12,12 @@ from models.precision import Precision, training_device
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
 from models.training.proof import Setting
-from models.training.recipe import BATCH_SIZE, TrainingConfig
+from models.training.recipe import TrainingConfig
 
 # At most 0.4 s and 6 passes a network, because the user waits. The first pass warms up if there is time for a second.
 SECONDS = 0.4
 _PASSES = 6
-# Images of a step on a CPU: a quarter of a batch takes a quarter of its time, to about a tenth.
+# At most this many images of a step on a CPU: a quarter of a batch takes a quarter of its time, to about a tenth.
 CPU_IMAGES = 32
 # A GPU trains full batches. It captures a step after three, and the passes that follow show its real speed.
 _GPU_STEPS = 8
@@ -28,7 +28,7 @@ class StepTime:
     """Holds the speed of one network.
 
     Attributes:
-        step_seconds: one optimizer step on BATCH_SIZE images.
+        step_seconds: one optimizer step on a full batch.
         image_seconds: predicting one image of a large batch.
     """
 
@@ -37,18 +37,19 @@ class StepTime:
 
 
 def measure_step(
-    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int
+    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int, batch_size: int
 ) -> StepTime:
     """Train a network on a few random images and time the fastest pass. It takes one to three seconds on a CPU.
 
     Args:
         threads: torch's threads on the CPU.
+        batch_size: images of a full batch, at least 1.
 
     Returns:
         The times of a run that has its share of the machine to itself.
     """
     device, threads_before = training_device(), torch.get_num_threads()
-    size, steps = (BATCH_SIZE, _GPU_STEPS) if device.type == "cuda" else (CPU_IMAGES, 1)
+    size, steps = (batch_size, _GPU_STEPS) if device.type == "cuda" else (min(batch_size, CPU_IMAGES), 1)
     everything = np.arange(size * steps)
     images = np.random.default_rng(0).integers(0, 256, (len(everything), *IMAGE_SHAPE), np.uint8)
     data = TrainingData.from_split(
@@ -71,4 +72,4 @@ def measure_step(
     passes = list(zip(run.history, shares, strict=True))
     training = min(row.seconds * share for row, share in passes) / len(everything)
     predicting = min(row.validation_seconds * share for row, share in passes) / len(everything)
-    return StepTime(training * BATCH_SIZE, predicting)
+    return StepTime(training * batch_size, predicting)

@@ -13,6 +13,7 @@ RECIPE_VERSION = 1
 
 BATCH_SIZE = 128
 PATIENCE = 5
+# For batches of BATCH_SIZE images.
 BASELINE_LEARNING_RATE = 1e-3
 # The hyperparameters that the training loop reads.
 HYPERPARAMETERS = ("lr", "dropout")
@@ -53,11 +54,17 @@ class TrainingConfig:
         return {**self.values, **rest}
 
 
-def baseline_recipe(dropout: float, max_epochs: int, patience: int = PATIENCE) -> TrainingConfig:
-    """Return the documented recipe of a network, given its documented dropout."""
-    return TrainingConfig({"lr": BASELINE_LEARNING_RATE, "dropout": dropout}, max_epochs, patience)
+def baseline_recipe(
+    dropout: float, max_epochs: int, patience: int = PATIENCE, batch_size: int = BATCH_SIZE
+) -> TrainingConfig:
+    """Return the documented recipe of a network, given its documented dropout.
+
+    The learning rate of other batch sizes follows the square-root rule for Adam (Malladi et al., 2022).
+    """
+    lr = BASELINE_LEARNING_RATE * math.sqrt(batch_size / BATCH_SIZE)
+    return TrainingConfig({"lr": lr, "dropout": dropout}, max_epochs, patience, batch_size)
 
 
-def steps_per_epoch(n_train: int) -> int:
+def steps_per_epoch(n_train: int, batch_size: int) -> int:
     """Return the optimizer steps of an epoch of the search, given the number of training images before the split."""
-    return math.ceil((n_train - round(VALIDATION_FRACTION * n_train)) / BATCH_SIZE)
+    return math.ceil((n_train - round(VALIDATION_FRACTION * n_train)) / batch_size)

@@ -22,7 +22,17 @@ from study.settings.config import CHOICES, PRESETS, StudyConfig, check
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
     "what to study": ("dataset", "data_dir", "train_size", "archs", "baseline", "seed"),
-    "budget": ("preset", "trials", "max_epochs", "seeds", "confirm"),
+    "budget": (
+        "preset",
+        "trials",
+        "max_epochs",
+        "patience",
+        "grace_period",
+        "batch_size",
+        "first_lrs",
+        "seeds",
+        "confirm",
+    ),
     "machine": (
         "precision",
         "kernels",
@@ -120,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     for group, names in {**groups, made: sorted(others)}.items():
         for name in names:
             default = getattr(Options, name)
-            text = helps[name] + ("" if default in (None, False) else f" (default: {_typed(default)})")
+            text = helps[name] + ("" if default in (None, False, ()) else f" (default: {_typed(default)})")
             shape: dict[str, Any] = {"action": "store_true"}
             if kinds[name] is not bool:
                 shape = {"metavar": _metavar(name, kinds[name]), "nargs": "*" if isinstance(default, tuple) else None}
@@ -168,7 +178,7 @@ def _helps() -> dict[str, str]:
 def _metavar(name: str, kind: Any) -> str:
     if name in CHOICES:
         return f"{{{','.join(CHOICES[name])}}}"
-    return "NETWORK" if name == "archs" else _METAVARS.get(_plain(kind), name.upper())
+    return {"archs": "NETWORK", "first_lrs": "X"}.get(name) or _METAVARS.get(_plain(kind), name.upper())
 
 
 def _plain(kind: Any) -> Any:
@@ -182,8 +192,11 @@ def _may_be_none(kind: Any) -> bool:
 
 def _read(name: str, kind: Any, value: Any) -> Any:
     """Return the value of a setting from its words. The word none takes a setting back, but may be a study's name."""
+    if isinstance(value, list):
+        (item, *_) = get_args(kind)
+        return tuple(_read(name, item, word) for word in value)
     if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
+        return value
     if _may_be_none(kind) and value == "none" and name != "name":
         return None
     plain = _plain(kind)
@@ -202,7 +215,7 @@ def _refuse(word: str) -> NoReturn:
 
 
 def _typed(value: Any) -> str:
-    return " ".join(value) if isinstance(value, tuple) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _is_text(argument: str) -> bool:

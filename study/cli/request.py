@@ -75,8 +75,12 @@ def _check_networks(config: StudyConfig) -> None:
             if not SEARCH_SPACE.holds(name, value):
                 raise BadInput(
                     f"--archs: the baseline {name} of {arch!r} is {value}, outside the range of the search"
-                    f" ({SEARCH_SPACE.to_json()[name]}): change it where the network is registered"
+                    f" ({SEARCH_SPACE.to_json()[name]}): choose another --batch-size, or change the baseline where the"
+                    " network is registered"
                 )
+    for lr in config.first_lrs:
+        if not SEARCH_SPACE.holds("lr", lr):
+            raise BadInput(f"--first-lrs: {lr} is outside the range of the search ({SEARCH_SPACE.to_json()['lr']})")
 
 
 def _check_path(flag: str, path: Path | None) -> None:
@@ -143,7 +147,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
 def _typed(value: Any) -> str:
     """Return a setting as it is typed on the command line."""
     if isinstance(value, tuple):
-        return " ".join(value)
+        return " ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
 
 

@@ -27,6 +27,7 @@ def step_times(
     precision: Precision,
     kernels: Setting,
     threads: int,
+    batch_size: int,
     keep: bool,
     measure: Callable[..., StepTime] = measure_step,
     is_elsewhere: bool = False,
@@ -36,6 +37,7 @@ def step_times(
     Args:
         architectures: the networks by name.
         threads: torch's threads in a run.
+        batch_size: images of a step.
         keep: False leaves no trace in the cache.
         measure: called as `measure_step` is.
         is_elsewhere: True if other machines train, for which the cache has nothing.
@@ -47,9 +49,9 @@ def step_times(
     known, found = {} if is_elsewhere else _read(cache), {}
     for name, architecture in architectures.items():
         try:
-            key = _key(architecture, n_classes, precision, kernels, threads)
+            key = _key(architecture, n_classes, precision, kernels, threads, batch_size)
             if key not in known:
-                known[key] = asdict(measure(architecture, n_classes, precision, kernels, threads))
+                known[key] = asdict(measure(architecture, n_classes, precision, kernels, threads, batch_size))
             found[name] = StepTime(**known[key])
         except Exception as error:  # a network is the user's code and may raise anything
             line = (str(error).splitlines() or [""])[0]
@@ -72,7 +74,9 @@ def _read(cache: Path) -> dict[str, Any]:
     return known if is_whole else {}
 
 
-def _key(architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int) -> str:
+def _key(
+    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int, batch_size: int
+) -> str:
     """Name a measurement by all that its result depends on."""
     device = training_device()
     if device.type == "cuda":
@@ -80,5 +84,5 @@ def _key(architecture: Architecture, n_classes: int, precision: Precision, kerne
     else:
         machine = f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {cpu_count()} cores"
     network = hashlib.sha256(json.dumps(fingerprint(architecture, n_classes), sort_keys=True).encode()).hexdigest()
-    settings = f"{precision}, kernels {kernels}, {threads} threads, torch {torch.__version__}"
+    settings = f"{precision}, kernels {kernels}, {threads} threads, batches of {batch_size}, torch {torch.__version__}"
     return f"{machine}; {architecture.name} {network[:16]}; {settings}"

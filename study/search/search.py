@@ -154,9 +154,13 @@ class Search:
         return [trial for trial, _ in ranked]
 
     def _ask(self, arch: str, number: int) -> Trial:
-        if number > 0:
+        first_lrs = self._config.first_lrs
+        if number > len(first_lrs):
             return self.ledger.ask(arch, number, self.samplers[arch].suggest(number))
-        trial = self.ledger.ask(arch, number, dict(self._baselines[arch].values))
+        values = dict(self._baselines[arch].values)
+        if number > 0:
+            values["lr"] = first_lrs[number - 1]
+        trial = self.ledger.ask(arch, number, values)
         self.samplers[arch].begin(trial)
         return trial
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
-from models.training.recipe import TrainingConfig, Value, baseline_recipe
+from models.training.recipe import BATCH_SIZE, PATIENCE, TrainingConfig, Value, baseline_recipe
 from study.errors import BadInput, unknown
 
 # A run asks for at least 0.001 of a processor or a GPU, because Ray counts no finer share.
@@ -25,7 +25,7 @@ class StudyConfig:
 
     preset: Literal["full", "laptop", "quick"] = "full"
     """full (CIFAR-10 and the defaults below), laptop (CIFAR-10, 5000 images, 8 trials, 12 epochs, 5 seeds) or quick
-    (digits, 900 images, 6 trials, 6 epochs, 5 seeds, --confirm 0)"""
+    (digits, 250 images, 2 trials, 32 epochs, 5 seeds, batches of 16)"""
     dataset: str = "cifar10"
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
@@ -34,6 +34,15 @@ class StudyConfig:
     """Configurations tried for each network."""
     max_epochs: int = 50
     """Cap on the epochs of every training run."""
+    patience: int = PATIENCE
+    """A run stops after this many epochs without a lower validation loss."""
+    batch_size: int = BATCH_SIZE
+    """Images a step; the baselines' learning rate grows with its square root."""
+    first_lrs: tuple[float, ...] = ()
+    """Learning rates that every network tries right after its baseline, with the baseline's dropout, as far as its
+    trials reach."""
+    grace_period: int | None = None
+    """Epochs before a trial may be stopped for its accuracy (none: 8, fewer under a low cap, more for few images)."""
     seeds: int = 10
     """Final runs of each configuration; fewer than 5 cannot show a difference."""
     confirm: int = 3
@@ -63,26 +72,29 @@ class StudyConfig:
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""
-        return TrainingConfig(values, self.max_epochs)
+        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size)
 
     def baseline_training(self, arch: str) -> TrainingConfig:
-        """Return the documented baseline of a network, with this study's cap on epochs."""
+        """Return the documented baseline of a network, with this study's cap on epochs, patience and batch size."""
         # Here, because the command line is read before torch is imported.
         from models.networks.registry import ARCHITECTURES
 
-        return baseline_recipe(ARCHITECTURES[arch].baseline_dropout, self.max_epochs)
+        return baseline_recipe(ARCHITECTURES[arch].baseline_dropout, self.max_epochs, self.patience, self.batch_size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as study.json holds them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"data_dir": None if self.data_dir is None else str(self.data_dir), "archs": list(self.archs)}
+        data_dir = None if self.data_dir is None else str(self.data_dir)
+        return values | {"data_dir": data_dir, "archs": list(self.archs), "first_lrs": list(self.first_lrs)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "StudyConfig":
         """Return the settings that study.json holds. Raises BadInput if one is missing, unknown or of another type."""
         try:
             data_dir, archs = values["data_dir"], tuple(values["archs"])
-            config = cls(**{**values, "data_dir": None if data_dir is None else Path(data_dir), "archs": archs})
+            data_dir = None if data_dir is None else Path(data_dir)
+            first_lrs = tuple(values.get("first_lrs", ()))  # no study of an older version has any
+            config = cls(**{**values, "data_dir": data_dir, "archs": archs, "first_lrs": first_lrs})
             for name, kind in get_type_hints(cls).items():
                 is_plain = isinstance(kind, type | UnionType)
                 if is_plain and not isinstance(value := getattr(config, name), kind):
@@ -95,7 +107,19 @@ class StudyConfig:
 PRESETS = {
     "full": StudyConfig(),
     "laptop": StudyConfig(preset="laptop", trials=8, max_epochs=12, seeds=5, train_size=5000),
-    "quick": StudyConfig(preset="quick", dataset="digits", trials=6, max_epochs=6, seeds=5, train_size=900, confirm=0),
+    "quick": StudyConfig(
+        preset="quick",
+        dataset="digits",
+        trials=2,
+        max_epochs=32,
+        patience=4,
+        batch_size=16,
+        first_lrs=(3e-3,),
+        grace_period=10,
+        seeds=5,
+        confirm=0,
+        train_size=250,
+    ),
 }
 
 # The words that a setting may have.
@@ -116,14 +140,20 @@ def check(config: StudyConfig) -> None:
     for flag, value, least in (
         ("--trials", config.trials, 1),
         ("--max-epochs", config.max_epochs, 1),
+        ("--patience", config.patience, 1),
+        ("--batch-size", config.batch_size, 1),
         ("--seeds", config.seeds, 1),
         ("--train-size", config.train_size, 1),
+        ("--grace-period", config.grace_period, 1),
         ("--concurrency", config.concurrency, 1),
         ("--seed", config.seed, 0),
         ("--confirm", config.confirm, 0),
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
+    for lr in config.first_lrs:
+        if not (math.isfinite(lr) and lr > 0):
+            raise BadInput(f"--first-lrs must be positive, not {lr}")
     if config.max_epochs > MOST_EPOCHS:
         raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
     if config.cpus_per_trial is not None and not _is_share(config.cpus_per_trial):

@@ -21,11 +21,11 @@ from models.data import VALIDATION_FRACTION, Dataset
 from models.networks.cost import count_macs, count_parameters
 from models.networks.fingerprint import fingerprint
 from models.networks.registry import ARCHITECTURES
-from models.training.recipe import BATCH_SIZE, PATIENCE, RECIPE_VERSION, steps_per_epoch
+from models.training.recipe import RECIPE_VERSION, steps_per_epoch
 from study import __version__
 from study.errors import BadInput
 from study.settings.config import StudyConfig
-from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
+from study.settings.search_space import SEARCH_SPACE, STARTUP_TRIALS, rungs_from
 
 # Raise it by 1 when studies begun before cannot go on: other files, or other images in a split.
 FORMAT = 2
@@ -94,17 +94,18 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
     Args:
         n_train: training images before the split.
     """
+    rungs = rungs_from(config.grace_period)
     return {
         "space": SEARCH_SPACE.to_json(),
-        "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train)),
-        "reduction_factor": RUNGS.reduction_factor,
-        "tolerance": RUNGS.tolerance,
+        "grace_period": rungs.first(config.max_epochs, steps_per_epoch(n_train, config.batch_size)),
+        "reduction_factor": rungs.reduction_factor,
+        "tolerance": rungs.tolerance,
         "sampler": "Gaussian process",
         "sampler_version": SAMPLER_VERSION,
         "recipe_version": RECIPE_VERSION,
         "startup_trials": STARTUP_TRIALS,
-        "patience": PATIENCE,
-        "batch_size": BATCH_SIZE,
+        "patience": config.patience,
+        "batch_size": config.batch_size,
         "validation_fraction": VALIDATION_FRACTION,
     }
 

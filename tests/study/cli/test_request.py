@@ -45,6 +45,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
     [
         (["--trials", "5"], "was begun with --trials 32, not 5"),
         (["--max-epochs", "9"], "was begun with --max-epochs 50, not 9"),
+        (["--batch-size", "64"], "was begun with --batch-size 128, not 64"),
+        (["--first-lrs", "1e-2", "2e-4"], "was begun with --first-lrs none, not 0.01 0.0002"),
         (["--train-size", "200"], "was begun with --train-size 150, not 200"),
         (["--seed", "1"], "was begun with --seed 0, not 1"),
         (["--confirm", "0"], "was begun with --confirm 3, not 0"),
@@ -321,6 +323,21 @@ def test_a_network_that_cannot_be_searched_is_refused(
         monkeypatch.setitem(ARCHITECTURES, arch, replace(ARCHITECTURES[arch], baseline_dropout=dropout))
     with pytest.raises(BadInput, match=message):
         read_request(["--dataset", "digits", "--archs", arch])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--batch-size", "1"],
+            r"the baseline lr of 'alexnet' is 8\.8.*e-05, outside the range .* another --batch-size",
+        ),
+        (["--first-lrs", "0.5"], "--first-lrs: 0.5 is outside the range of the search"),
+    ],
+)
+def test_a_learning_rate_outside_the_search_space_is_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        read_request(["--dataset", "digits", *arguments])
 
 
 def test_a_search_space_that_training_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,10 @@ EARLY = Rungs(grace_period=2, grace_share=1.0, reduction_factor=3, tolerance=0.0
 STARTUP = 100
 
 
-def make_config(trials: int = 4, max_epochs: int = 9, archs: tuple[str, ...] = ARCHS) -> StudyConfig:
-    return StudyConfig(trials=trials, max_epochs=max_epochs, archs=archs)
+def make_config(
+    trials: int = 4, max_epochs: int = 9, archs: tuple[str, ...] = ARCHS, first_lrs: tuple[float, ...] = ()
+) -> StudyConfig:
+    return StudyConfig(trials=trials, max_epochs=max_epochs, archs=archs, first_lrs=first_lrs)
 
 
 def open_search(

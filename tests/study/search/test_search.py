@@ -56,6 +56,20 @@ def test_trial_0_is_the_documented_baseline(tmp_path: Path) -> None:
         assert others[0].values != others[1].values
 
 
+def test_the_learning_rates_given_first_follow_the_baseline_of_every_network_as_far_as_its_trials_reach(
+    tmp_path: Path,
+) -> None:
+    search = open_search(tmp_path, make_config(trials=4, first_lrs=(3e-3, 2e-4)))
+    play(search, varied)
+    for arch, dropout in (("alexnet", 0.5), ("mobilenet", 0.0)):
+        *given, last = [trial.values for trial in search.ledger.trials(arch)]
+        assert given == [{"lr": lr, "dropout": dropout} for lr in (1e-3, 3e-3, 2e-4)]
+        assert last["lr"] not in (1e-3, 3e-3, 2e-4)
+    few = open_search(tmp_path / "few", make_config(trials=2, first_lrs=(3e-3, 2e-4)))
+    play(few, varied)
+    assert [trial.values["lr"] for trial in few.ledger.trials("alexnet")] == [1e-3, 3e-3]
+
+
 def test_one_at_a_time_the_architectures_take_turns_however_long_they_take(tmp_path: Path) -> None:
     def slow_mobilenet(trial: Trial, number: int) -> EpochResult:
         return replace(epoch(number, 1 / number, 0.5), seconds=9.0 if trial.arch == "mobilenet" else 1.0)

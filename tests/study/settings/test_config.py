@@ -11,7 +11,7 @@ from models.networks.registry import ARCHITECTURES
 from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
 from study.settings.config import PRESETS, StudyConfig, check
-from study.settings.search_space import RUNGS, SEARCH_SPACE
+from study.settings.search_space import RUNGS, SEARCH_SPACE, rungs_from
 
 
 def test_the_documented_presets() -> None:
@@ -51,7 +51,7 @@ def test_the_documented_search() -> None:
     ],
 )
 def test_no_rung_lies_before_so_many_optimizer_steps(n_train: int, cap: int, expected: int) -> None:
-    assert RUNGS.first(cap, steps_per_epoch(n_train)) == expected
+    assert RUNGS.first(cap, steps_per_epoch(n_train, 128)) == expected
 
 
 @pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])
@@ -59,6 +59,16 @@ def test_the_documented_baseline(arch: str, dropout: float) -> None:
     expected = TrainingConfig({"lr": 1e-3, "dropout": dropout}, max_epochs=50, patience=5, batch_size=128)
     assert StudyConfig().baseline_training(arch) == expected
     assert replace(StudyConfig(), max_epochs=7).baseline_training(arch) == replace(expected, max_epochs=7)
+
+
+def test_the_baseline_of_smaller_batches_learns_slower_by_the_root_rule() -> None:
+    recipe = StudyConfig(batch_size=32, patience=7, max_epochs=9).baseline_training("alexnet")
+    assert recipe == TrainingConfig({"lr": 5e-4, "dropout": 0.5}, max_epochs=9, patience=7, batch_size=32)
+
+
+def test_a_given_grace_period_is_the_first_rung_whatever_the_cap_and_the_steps() -> None:
+    assert [rungs_from(10).first(cap, steps) for cap, steps in ((32, 15), (12, 1), (6, 15))] == [10, 10, 6]
+    assert rungs_from(None) == RUNGS
 
 
 @pytest.mark.parametrize("arch", list(ARCHITECTURES))
@@ -103,6 +113,11 @@ def test_what_is_no_configuration(values: Any) -> None:
         ({"precision": "fp16"}, "there is no precision 'fp16': did you mean bf16"),
         ({"kernels": "on"}, "there is no choice of kernels 'on': choose from auto, off"),
         ({"archs": ()}, "--archs needs at least one"),
+        ({"batch_size": 0}, "--batch-size must be at least 1, not 0"),
+        ({"patience": 0}, "--patience must be at least 1, not 0"),
+        ({"grace_period": 0}, "--grace-period must be at least 1, not 0"),
+        ({"first_lrs": (1e-3, 0.0)}, "--first-lrs must be positive, not 0.0"),
+        ({"first_lrs": (float("inf"),)}, "--first-lrs must be positive, not inf"),
         ({"archs": ("alexnet", "mobilenet", "alexnet")}, "names a network twice"),
     ],
 )
