@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from study.cli.endings import ending_of, parting, say_error
 from study.cli.interrupts import Interrupts
+from study.shadows import check_nothing_hides_packages
 
 if TYPE_CHECKING:
     from study.cli.request import Request
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log: StudyLog | None = None
     with Interrupts(lambda: parting(request)) as interrupts:
         try:
+            check_nothing_hides_packages()
+
             from study.cli.command_line import parse
 
             options = parse(arguments)

@@ -25,6 +25,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"cluster", "data"},
         {"storage"},
         {"settings"},
+        {"shadows"},
         {"errors"},
     ],
     "analysis": [
@@ -34,7 +35,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"verdict", "retraining"},
         {"statistics"},
         {"results"},
-        {"numbers"},
+        {"numbers", "paths"},
     ],
     "models": [{"training"}, {"networks"}, {"kernels"}, {"data", "randomness", "precision"}],
 }

@@ -1,6 +1,7 @@
 """Reads and writes optuna.db: the searches of a study in Optuna's format, in one SQLite file."""
 
 import copy
+import re
 import sqlite3
 import time
 import warnings
@@ -9,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -30,7 +32,13 @@ def open_database(path: Path) -> optuna.storages.RDBStorage:
     """
     from sqlalchemy.pool import NullPool  # imported here because a study's first step does not need SQLAlchemy
 
-    return optuna.storages.RDBStorage(f"sqlite:///{path}", {"poolclass": NullPool})
+    # SQLite takes every path. In a URL some characters have a meaning, and their quoting depends on SQLAlchemy.
+    return optuna.storages.RDBStorage("sqlite://", {"creator": lambda: sqlite3.connect(path), "poolclass": NullPool})
+
+
+def database_url(path: Path) -> str:
+    """Return the URL by which optuna-dashboard opens the file. Characters that have a meaning in it are quoted."""
+    return "sqlite:///" + re.sub(r"[%?{}]", lambda found: quote(found[0]), str(path.absolute()))
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Search:
 
 
 class OptunaDatabase:
-    """Keeps one file up to date with the searches of a study, so that `optuna-dashboard sqlite:///path` can watch.
+    """Keeps one file up to date with the searches of a study, so that optuna-dashboard can watch.
 
     Optuna takes some milliseconds to write a trial, and can remove none. So the trials before the first that runs are
     kept in a database in memory. An update adds the other trials, copies the pages into the file, and takes them out

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.paths import user_path
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from models.networks.registry import ARCHITECTURES
@@ -162,7 +163,7 @@ def _absolute(config: StudyConfig) -> StudyConfig:
     data_dir = None if config.data_dir is None else config.data_dir.absolute()
     storage = config.storage
     if storage is not None and "://" not in storage:
-        storage = str(Path(storage).absolute())
+        storage = str(user_path(storage).absolute())
     return replace(config, data_dir=data_dir, storage=storage)
 
 

@@ -1,0 +1,9 @@
+"""Paths as users type them."""
+
+import os.path
+from pathlib import Path
+
+
+def user_path(typed: str) -> Path:
+    """Return the path that a user typed, with a `~` at its start expanded: a shell leaves it in `--flag=~/folder`."""
+    return Path(os.path.expanduser(typed))
