@@ -3,7 +3,6 @@
 import copy
 import re
 import sqlite3
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -75,13 +74,8 @@ class OptunaDatabase:
         self._storage: optuna.storages.RDBStorage | None = None
         self._kept: dict[str, int] = {}
 
-    def update(self, searches: Sequence[Search]) -> float:
-        """Write the searches as they stand now.
-
-        Returns:
-            The seconds of processor time for the trials that are written again the next time. The other trials cost the
-            same, however often there is an update.
-        """
+    def update(self, searches: Sequence[Search]) -> None:
+        """Write the searches as they stand now."""
         storage, memory = self._open()
         for search in searches:
             if search.name not in self._kept:
@@ -97,13 +91,11 @@ class OptunaDatabase:
                 begun += 1
             self._add(search.name, search.trials[self._kept[search.name] : begun])
             self._kept[search.name] = begun
-        begun_again = time.thread_time()
         kept = memory.serialize()
         for search in searches:
             self._add(search.name, search.trials[self._kept[search.name] :])
         self._copy(memory)
         memory.deserialize(kept)
-        return time.thread_time() - begun_again
 
     def _open(self) -> tuple[optuna.storages.RDBStorage, sqlite3.Connection]:
         if self._storage is None or self._memory is None:
