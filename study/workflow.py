@@ -66,7 +66,8 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
     with ExitStack() as stack:
         stack.enter_context(screen.study_log.warnings_of_python())
         if request.is_resumed and not request.is_named:
-            progress.say(f"Going on with {request.folder.path}: the study worked on last here")
+            when = request.folder.worked_on()
+            progress.say(f"Going on with {request.folder.path}: its last session began last ({when})")
         if is_dry:
             announce(request, progress, is_dry=True)
             return 0

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.search.ledger import Ledger
-from study.search.trial import Trial
 from tests.builders import epoch
 from tests.study.search.played import ARCHS, make_config, open_search, play, varied
 
