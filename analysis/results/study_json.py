@@ -154,8 +154,8 @@ def read_study(folder: StudyFolder) -> Study:
     except ValidationError as error:
         path = folder.path / "study.json"
         raise DamagedFile(
-            f"{path} is not the description of a study: {_fault(error)}. It is by {writer(folder.read_study())}; use that"
-            " version, or put the file back"
+            f"{path} is not the description of a study: {_fault(error)}. It is by {writer(folder.read_study())}; use"
+            " that version, or put the file back"
         ) from error
 
 
