@@ -75,10 +75,10 @@ def test_the_report_ends_in_one_line(content: str, tmp_path: Path, capsys: pytes
 
 
 def test_the_version_that_wrote_a_study_is_named(study: dict[str, Any], tmp_path: Path) -> None:
-    del study["search"]["patience"]
-    study["environment"] |= {"version": "0.0.9", "git_commit": "1234567890abcdef"}
+    environment = study["environment"] | {"version": "0.0.9", "git_commit": "1234567890abcdef"}
+    search = {name: value for name, value in study["search"].items() if name != "patience"}
     folder = StudyFolder(tmp_path)
-    folder.write_study(study)
+    folder.write_study(study | {"environment": environment, "search": search})
     with pytest.raises(
         DamagedFile, match=r"patience is missing\. It is by fairverdict 0\.0\.9 \(commit 1234567890ab\);"
     ):
