@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from study.cli.endings import ending_of, parting, say_error
 from study.cli.interrupts import Interrupts
-from study.shadows import check_nothing_hides_packages
+from study.settings.shadows import check_nothing_hides_packages
 
 if TYPE_CHECKING:
     from study.cli.request import Request

@@ -46,6 +46,7 @@ from study.settings.config import StudyConfig
 from study.stages import Stages, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
 from study.storage.claim import held, mend
+from study.storage.leftovers import folder_of
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import describe_networks
 from study.storage.reachable import check_shared
@@ -154,7 +155,7 @@ def _do(
 def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
     """Keep checkpoints in the study's folder, or in a storage that several studies may share."""
     if config.storage:
-        return CheckpointStore(config.storage, within=f"{folder.path.name}-{folder.read_study()['id'][:8]}")
+        return CheckpointStore(config.storage, within=folder_of(folder.read_study(), config.storage))
     return CheckpointStore(str(folder.checkpoints.absolute()))
 
 

@@ -14,7 +14,7 @@ PACKAGES = ("models", "analysis", "study", "benchmarks")
 FLOORS: dict[str, list[set[str]]] = {
     "study": [
         {"__main__"},
-        {"run"},
+        {"run", "list"},
         {"workflow"},
         {"planning"},
         {"stages"},
@@ -25,7 +25,6 @@ FLOORS: dict[str, list[set[str]]] = {
         {"cluster", "data"},
         {"storage"},
         {"settings"},
-        {"shadows"},
         {"errors"},
     ],
     "analysis": [

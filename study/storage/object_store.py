@@ -54,6 +54,15 @@ class ObjectStore:
         """Deletes every object and their folder. Raises StorageFailed if it cannot."""
         self._patiently("removed", self.path(""), self._clear)
 
+    def files(self) -> list[fs.FileInfo]:
+        """Returns every object, at any depth; none if there is no such place. Raises StorageFailed."""
+        return self._patiently("listed", self.path(""), lambda: self._entries(fs.FileType.File, recursive=True))
+
+    def folders(self) -> list[str]:
+        """Returns the names of the folders, sorted. Raises StorageFailed."""
+        found = self._patiently("listed", self.path(""), lambda: self._entries(fs.FileType.Directory, recursive=False))
+        return sorted(entry.base_name for entry in found)
+
     def write_probe(self, name: str) -> None:
         """Writes an empty object. Raises OSError at once if it cannot, without trying again."""
         self._write(name)
@@ -87,6 +96,10 @@ class ObjectStore:
     def _delete(self, name: str) -> None:
         if self.has(name):
             self._filesystem.delete_file(self.path(name))
+
+    def _entries(self, kind: fs.FileType, *, recursive: bool) -> list[fs.FileInfo]:
+        within = fs.FileSelector(self.path(""), allow_not_found=True, recursive=recursive)
+        return [entry for entry in self._filesystem.get_file_info(within) if entry.type == kind]
 
     def _clear(self) -> None:
         if self._filesystem.get_file_info(self.path("")).type == fs.FileType.Directory:

@@ -22,7 +22,7 @@ def check_nothing_hides_packages() -> None:
         here = Path.cwd()
     except FileNotFoundError:
         raise BadInput("the current folder was removed: go to another folder") from None
-    if here == Path(__file__).resolve().parents[1]:
+    if here == Path(__file__).resolve().parents[2]:
         return
     for name in _PACKAGES:
         for path in (here / f"{name}.py", here / name / "__init__.py"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUN = ("-m", "study.run")
 # As the command `fairverdict` starts: the current folder is not on Python's path, but it is on the path of the workers.
 COMMAND = ("-P", "-m", "study.cli.commands", "run")
