@@ -37,5 +37,5 @@ def check_nothing_hides_modules() -> None:
 def _modules_in_use() -> set[str]:
     """Return the modules of Python's library that were imported from files. No file hides the other ones."""
     names = sys.stdlib_module_names & sys.modules.keys() - set(sys.builtin_module_names)
-    specs = {name: sys.modules[name].__spec__ for name in names}
+    specs = {name: getattr(sys.modules[name], "__spec__", None) for name in names}
     return {name for name, spec in specs.items() if spec is not None and spec.origin not in ("frozen", "built-in")}

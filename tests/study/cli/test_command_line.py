@@ -137,4 +137,4 @@ def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.Mon
     options = parse(["--results-dir=~/studies", "--data-dir", "~/images", "--name", "~"])
     assert (options.results_dir, options.data_dir) == (tmp_path / "studies", tmp_path / "images")
     assert options.name == "~"
-    assert parse(["--results-dir", "./~"]).results_dir == Path("~")
+    assert parse(["--results-dir", "./~"]).results_dir == Path.cwd() / "~"
