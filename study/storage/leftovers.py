@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from study.errors import BadInput
+from study.storage.checkpoints import is_checkpoint
 from study.storage.object_store import ObjectStore
 
 # A study's folder has its id as its name. Older versions had the study's name and the start of its id.
 _FOLDER = re.compile(r"[0-9a-f]{32}|.+-[0-9a-f]{8}")
-_CHECKPOINT = re.compile(r".+\.pt(\.tmp)?")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def folder_of(study: Mapping[str, Any], storage: str) -> str:
 def unclaimed(studies: Iterable[Mapping[str, Any]], storage: str) -> list[Leftover]:
     """Return the folders of checkpoints in a storage that belong to none of these studies, by name.
 
-    A folder counts only if its name is like a study's and all its files are like checkpoints.
+    A folder counts only if its name is like a study's and all its files begin as checkpoints do.
 
     Raises:
         StorageFailed: if the storage does not answer.
@@ -61,9 +61,11 @@ def unclaimed(studies: Iterable[Mapping[str, Any]], storage: str) -> list[Leftov
     for name in ObjectStore(storage).folders():
         if name in claimed or not _FOLDER.fullmatch(name):
             continue
-        files = ObjectStore(storage, name).files()
-        if files and all(_CHECKPOINT.fullmatch(file.base_name) for file in files):
-            size, newest = sum(file.size for file in files), max(file.mtime for file in files)
+        store = ObjectStore(storage, name)
+        files = store.files()
+        # A killed writer on a local disk leaves the last kind, which may be empty.
+        if files and all(is_checkpoint(store, file) or file.endswith(".pt.tmp") for file in files):
+            size, newest = sum(file.size for file in files.values()), max(file.mtime for file in files.values())
             found.append(Leftover(name, len(files), size, newest))
     return found
 

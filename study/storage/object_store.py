@@ -42,9 +42,9 @@ class ObjectStore:
         """Replaces the object of this name, a relative path. Raises StorageFailed if it cannot."""
         self._patiently("written", self.path(name), lambda: self._write(name, *parts))
 
-    def read(self, name: str) -> bytes | None:
-        """Returns the object of this name; None if there is none. Raises StorageFailed if it cannot be read."""
-        return self._patiently("read", self.path(name), lambda: self._read(name))
+    def read(self, name: str, size: int | None = None) -> bytes | None:
+        """Returns the object of this name, or its first bytes; None if there is none. Raises StorageFailed."""
+        return self._patiently("read", self.path(name), lambda: self._read(name, size))
 
     def delete(self, name: str) -> None:
         """Deletes the object of this name, if there is one. Raises StorageFailed if it cannot."""
@@ -54,9 +54,10 @@ class ObjectStore:
         """Deletes every object and their folder. Raises StorageFailed if it cannot."""
         self._patiently("removed", self.path(""), self._clear)
 
-    def files(self) -> list[fs.FileInfo]:
-        """Returns every object, at any depth; none if there is no such place. Raises StorageFailed."""
-        return self._patiently("listed", self.path(""), lambda: self._entries(fs.FileType.File, recursive=True))
+    def files(self) -> dict[str, fs.FileInfo]:
+        """Returns every object by its name, at any depth; none if there is no such place. Raises StorageFailed."""
+        found = self._patiently("listed", self.path(""), lambda: self._entries(fs.FileType.File, recursive=True))
+        return {entry.path.removeprefix(f"{self.path('')}/"): entry for entry in found}
 
     def folders(self) -> list[str]:
         """Returns the names of the folders, sorted. Raises StorageFailed."""
@@ -86,10 +87,10 @@ class ObjectStore:
         if self._is_local:
             self._filesystem.move(target, path)
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, size: int | None) -> bytes | None:
         try:
             with self._filesystem.open_input_stream(self.path(name)) as file:
-                return bytes(file.read())
+                return bytes(file.read(size))
         except FileNotFoundError:
             return None
 

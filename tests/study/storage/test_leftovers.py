@@ -40,6 +40,9 @@ def test_only_checkpoints_that_no_study_claims_are_left_over(tmp_path: Path) -> 
     (tmp_path / "photos-20240101").mkdir()
     (tmp_path / "photos-20240101" / "beach.jpg").touch()
     (tmp_path / "file.pt").touch()
+    (tmp_path / "gone-12345678" / "alexnet-0.pt.tmp").touch()
+    _keep(tmp_path, "model-12345678")
+    (tmp_path / "model-12345678" / "weights.pt").write_bytes(b"PK of another program")
     found = unclaimed([STUDY], str(tmp_path))
     assert [leftover.name for leftover in found] == [OTHER, "gone-12345678"]
     assert found[0].files == 1 and found[0].size == (tmp_path / OTHER / "final/alexnet-tuned/seed-0.pt").stat().st_size
