@@ -25,7 +25,7 @@ def check_nothing_hides_modules() -> None:
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise BadInput("the current folder was removed: go to another folder") from None
+        raise BadInput("the current folder was removed: change into a folder that exists") from None
     if here == Path(__file__).resolve().parents[2]:
         return
     for name in sorted(_PACKAGES | _modules_in_use()):
