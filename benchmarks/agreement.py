@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from analysis.paths import user_path
 from benchmarks.plain import plain_network
 from models.data import TrainingData, stratified_split, stratified_subset
 from models.networks.registry import ARCHITECTURES, Architecture
@@ -68,11 +68,11 @@ def train_with_project(architecture: Architecture, data: TrainingData, epochs: i
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
+    parser.add_argument("--data-dir", type=user_path, help="folder of images; scikit-learn's digits if not given")
     parser.add_argument("--train-size", type=int, default=10_000, help="training images, counted before the split")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     dataset = datasets.load("folder" if options.data_dir else "digits", options.data_dir)

@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import optimize, stats
 
+from analysis.paths import user_path
 from analysis.results.files import without_nan
 from analysis.statistics.comparison import compare
 from analysis.statistics.two_way_layout import proportion_interval
@@ -229,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, help="simulated studies a cell (default: 4,000 or 16,000)")
     parser.add_argument("--quick", action="store_true", help="a short form: 40 studies a cell, 3 and 5 seeds")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     parser.add_argument("--real", action="store_true", help="run real studies of one network under two names")
     options = parser.parse_args(arguments)
     if options.real:

@@ -16,7 +16,6 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from analysis.paths import user_path
 from benchmarks.curves import load
 from models.data import TrainingData
 from models.networks.registry import ARCHITECTURES
@@ -99,11 +99,11 @@ def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: in
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
+    parser.add_argument("--data-dir", type=user_path, help="folder of images; scikit-learn's digits if not given")
     parser.add_argument("--train-images", type=int, help="1,000 if not given, on a GPU 45,000")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="few images, not warmed up")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
         options.train_images, options.rounds = 200, 0

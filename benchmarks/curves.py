@@ -25,6 +25,7 @@ import torch
 from scipy.stats import qmc
 from sklearn.model_selection import train_test_split
 
+from analysis.paths import user_path
 from analysis.results.files import write_text
 from benchmarks.replay import Curve
 from models.data import Split, TrainingData, stratified_subset
@@ -121,8 +122,8 @@ def load(data_dir: Path | None, train_images: int, validation_images: int) -> Tr
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
-    parser.add_argument("--output", type=Path, required=True, help="the table, as CSV")
+    parser.add_argument("--data-dir", type=user_path, help="folder of images; scikit-learn's digits if not given")
+    parser.add_argument("--output", type=user_path, required=True, help="the table, as CSV")
     parser.add_argument("--configurations", type=int, default=48, help="of each network, besides its baseline")
     parser.add_argument("--train-images", type=int, default=1_800)
     parser.add_argument("--validation-images", type=int, default=1_000)

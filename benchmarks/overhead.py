@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from analysis.paths import user_path
 from analysis.results.study_folder import StudyFolder
 from study.errors import StudyFailed
 from study.search.ledger import Ledger
@@ -105,9 +106,9 @@ def _stages(folder: StudyFolder, start: float, first_step: float, end: float) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder of images; scikit-learn's digits if not given")
+    parser.add_argument("--data-dir", type=user_path, help="folder of images; scikit-learn's digits if not given")
     parser.add_argument("--quick", action="store_true", help="a study of seconds")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
         study = QUICK_STUDY.split()

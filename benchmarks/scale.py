@@ -35,6 +35,7 @@ from ray.cluster_utils import Cluster
 from rich.console import Console
 from rich.table import Table
 
+from analysis.paths import user_path
 from analysis.results.study_folder import StudyFolder
 from benchmarks.replayed_training import WAIT_FOR, replay
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split
@@ -136,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", metavar="N", help="sizes, each at least 2 and even")
     parser.add_argument("--quick", action="store_true", help="a short form: 6 trials")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.row:

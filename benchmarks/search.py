@@ -41,6 +41,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from analysis.paths import user_path
 from analysis.results.files import without_nan
 from benchmarks import curves
 from benchmarks.replay import Played, Recorded, Source, play
@@ -121,8 +122,8 @@ def _median(name: str, values: Sequence[float]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--curves", type=Path, default=RECORDED, help="table of recorded learning curves, as CSV")
-    parser.add_argument("--data-dir", type=Path, help="folder of images to train on instead")
+    parser.add_argument("--curves", type=user_path, default=RECORDED, help="table of recorded learning curves, as CSV")
+    parser.add_argument("--data-dir", type=user_path, help="folder of images to train on instead")
     parser.add_argument(
         "--train-images",
         type=int,
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=32, help="trials of each network")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time on the simulated clock")
     parser.add_argument("--quick", action="store_true", help="4 repetitions of 8 trials")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
         options.repetitions, options.trials = 4, 8

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.paths import user_path
+
 STUDY = ["--dataset", "digits", "--train-size", "200", "--trials", "4", "--max-epochs", "6", "--seeds", "3"]
 # One trial at a time makes the search repeatable.
 STUDY = [*STUDY, "--confirm", "1", "--concurrency", "1"]
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as directory:

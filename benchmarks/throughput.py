@@ -39,6 +39,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from analysis.paths import user_path
 from benchmarks.limits import DEVICE, ON_GPU, seconds_at_limit
 from benchmarks.plain import plain_network
 from models.data import LabelledImages, Split, TrainingData
@@ -207,13 +208,13 @@ def _folder(data_dir: Path | None) -> Iterator[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--data-dir", type=Path, help="its train/ holds a folder of 32x32 images a class, of 10 classes"
+        "--data-dir", type=user_path, help="its train/ holds a folder of 32x32 images a class, of 10 classes"
     )
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of an epoch, at most; a round is an epoch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--quick", action="store_true", help="2 steps, not warmed up")
-    parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
         options.steps, options.rounds = 2, 0

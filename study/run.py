@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from study.cli.endings import ending_of, parting, say_error
 from study.cli.interrupts import Interrupts
+from study.errors import BadInput
+from study.settings.shadows import check_nothing_hides_modules
 
 if TYPE_CHECKING:
     from study.cli.request import Request
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log: StudyLog | None = None
     with Interrupts(lambda: parting(request)) as interrupts:
         try:
+            check_nothing_hides_modules()
+
             from study.cli.command_line import parse
 
             options = parse(arguments)
@@ -45,11 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from study.cli.request import read_request
                 from study.workflow import carry_out
 
+                check_nothing_hides_modules()
                 interrupts.listen()
                 request = read_request(arguments)
                 return carry_out(request, interrupts, progress, is_dry=options.dry_run)
         except (Exception, KeyboardInterrupt) as error:
-            ending = ending_of(error, request)
+            ending = _ending_of_import(error) or ending_of(error, request)
             if ending is None:
                 raise
             line, status = ending
@@ -60,6 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             if log is not None:
                 log.close()
+
+
+def _ending_of_import(error: BaseException) -> tuple[str, int] | None:
+    """Return the last line and the exit status if a file of the current folder may have broken an import."""
+    if not isinstance(error, ImportError | AttributeError | NameError | TypeError):
+        return None
+    try:
+        check_nothing_hides_modules()
+    except BadInput as named:
+        return ending_of(named, None)
+    return None
 
 
 if __name__ == "__main__":

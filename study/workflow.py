@@ -46,6 +46,7 @@ from study.settings.config import StudyConfig
 from study.stages import Stages, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
 from study.storage.claim import held, mend
+from study.storage.leftovers import folder_of
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import describe_networks
 from study.storage.reachable import check_shared
@@ -66,7 +67,8 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
     with ExitStack() as stack:
         stack.enter_context(screen.study_log.warnings_of_python())
         if request.is_resumed and not request.is_named:
-            progress.say(f"Going on with {request.folder.path}: the study worked on last here")
+            when = request.folder.worked_on()
+            progress.say(f"Going on with {request.folder.path}: its last session began last ({when})")
         if is_dry:
             announce(request, progress, is_dry=True)
             return 0
@@ -153,7 +155,7 @@ def _do(
 def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
     """Keep checkpoints in the study's folder, or in a storage that several studies may share."""
     if config.storage:
-        return CheckpointStore(config.storage, within=f"{folder.path.name}-{folder.read_study()['id'][:8]}")
+        return CheckpointStore(config.storage, within=folder_of(folder.read_study(), config.storage))
     return CheckpointStore(str(folder.checkpoints.absolute()))
 
 

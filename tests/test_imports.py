@@ -14,7 +14,7 @@ PACKAGES = ("models", "analysis", "study", "benchmarks")
 FLOORS: dict[str, list[set[str]]] = {
     "study": [
         {"__main__"},
-        {"run"},
+        {"run", "list"},
         {"workflow"},
         {"planning"},
         {"stages"},
@@ -34,7 +34,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"verdict", "retraining"},
         {"statistics"},
         {"results"},
-        {"numbers"},
+        {"numbers", "paths"},
     ],
     "models": [{"training"}, {"networks"}, {"kernels"}, {"data", "randomness", "precision"}],
 }

@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from analysis.notebook.tables import open_study
+from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 from analysis.results.files import DamagedFile, write_text
 from analysis.results.study_folder import StudyFolder
@@ -47,9 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m analysis.notebook", description="Run the notebook of results on a study."
     )
-    parser.add_argument("study", metavar="STUDY", nargs="?", type=Path, help="its folder (default: the newest study)")
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="where to save it (default: report/results.ipynb of the study)"
+        "study", metavar="STUDY", nargs="?", type=user_path, help="its folder (default: the newest study)"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", type=user_path, help="where to save it (default: report/results.ipynb of the study)"
     )
     options = parser.parse_args(arguments)
     try:

@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from analysis.figures.catalogue import Picture
 from analysis.figures.drawing.files import render
 from analysis.numbers import listed, percent
+from analysis.paths import user_path
 from analysis.report.tables import Column, Table, hyperparameter_columns
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_folder import StudyFolder
@@ -42,7 +43,7 @@ def open_study() -> StudyFolder:
         UnusableStudy: if STUDY names no study.
     """
     if named := os.environ.get("STUDY"):
-        return StudyFolder.open(Path(named))
+        return StudyFolder.open(user_path(named))
     for results_dir in (Path("results"), ROOT / "results"):
         if any(results_dir.glob("*/study.json")):
             return StudyFolder.newest(results_dir)

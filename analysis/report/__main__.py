@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 
 if TYPE_CHECKING:
@@ -17,10 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Rebuild the report of a study.")
     parser.add_argument(
-        "folder", metavar="DIR", nargs="?", type=Path, help="the folder of the study (default: the newest study)"
+        "folder", metavar="DIR", nargs="?", type=user_path, help="the folder of the study (default: the newest study)"
     )
     parser.add_argument(
-        "--results-dir", metavar="DIR", type=Path, default=Path("results"), help="where studies are (default: results)"
+        "--results-dir",
+        metavar="DIR",
+        type=user_path,
+        default=Path("results"),
+        help="where studies are (default: results)",
     )
     parser.add_argument("--open", action="store_true", help="open the report in the browser")
     options = parser.parse_args(arguments)

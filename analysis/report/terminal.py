@@ -12,6 +12,7 @@ from rich.text import Text
 from analysis.numbers import percent
 from analysis.report.digest import graded, verdict_digest
 from analysis.report.tables import distinct_groups
+from analysis.results.optuna_database import database_url
 from analysis.verdict.summary_json import Grade, Summary
 
 WIDTH = 80
@@ -64,7 +65,7 @@ def closing(summary: Summary, report: Path, database: Path | None) -> list[Text]
     if verdict.call:
         lines.insert(0, Text(verdict.title, style="bold"))
     if database is not None:
-        url = shlex.quote(f"sqlite:///{database.absolute()}")
+        url = shlex.quote(database_url(database))
         lines.append(Text.assemble("Search in a browser: optuna-dashboard ", (url, _link(database))))
     return [*lines, Text.assemble("Report: ", (str(report.absolute()), _link(report)))]
 

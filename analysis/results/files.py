@@ -172,7 +172,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        table = pd.read_csv(path)
+        # Opened here, because pandas would take a `~` at the start of the path for the user's home.
+        with path.open("rb") as file:
+            table = pd.read_csv(file)
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as a table: {error}") from error
     if missing := set(columns) - set(table.columns):

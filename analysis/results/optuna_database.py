@@ -1,14 +1,15 @@
 """Reads and writes optuna.db: the searches of a study in Optuna's format, in one SQLite file."""
 
 import copy
+import re
 import sqlite3
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -30,7 +31,13 @@ def open_database(path: Path) -> optuna.storages.RDBStorage:
     """
     from sqlalchemy.pool import NullPool  # imported here because a study's first step does not need SQLAlchemy
 
-    return optuna.storages.RDBStorage(f"sqlite:///{path}", {"poolclass": NullPool})
+    # SQLite takes every path. In a URL some characters have a meaning, and their quoting depends on SQLAlchemy.
+    return optuna.storages.RDBStorage("sqlite://", {"creator": lambda: sqlite3.connect(path), "poolclass": NullPool})
+
+
+def database_url(path: Path) -> str:
+    """Return the URL by which optuna-dashboard opens the file. Characters that have a meaning in it are quoted."""
+    return "sqlite:///" + re.sub(r"[%?{}]", lambda found: quote(found[0]), str(path.absolute()))
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Search:
 
 
 class OptunaDatabase:
-    """Keeps one file up to date with the searches of a study, so that `optuna-dashboard sqlite:///path` can watch.
+    """Keeps one file up to date with the searches of a study, so that optuna-dashboard can watch.
 
     Optuna takes some milliseconds to write a trial, and can remove none. So the trials before the first that runs are
     kept in a database in memory. An update adds the other trials, copies the pages into the file, and takes them out
@@ -67,13 +74,8 @@ class OptunaDatabase:
         self._storage: optuna.storages.RDBStorage | None = None
         self._kept: dict[str, int] = {}
 
-    def update(self, searches: Sequence[Search]) -> float:
-        """Write the searches as they stand now.
-
-        Returns:
-            The seconds of processor time for the trials that are written again the next time. The other trials cost the
-            same, however often there is an update.
-        """
+    def update(self, searches: Sequence[Search]) -> None:
+        """Write the searches as they stand now."""
         storage, memory = self._open()
         for search in searches:
             if search.name not in self._kept:
@@ -89,13 +91,11 @@ class OptunaDatabase:
                 begun += 1
             self._add(search.name, search.trials[self._kept[search.name] : begun])
             self._kept[search.name] = begun
-        begun_again = time.thread_time()
         kept = memory.serialize()
         for search in searches:
             self._add(search.name, search.trials[self._kept[search.name] :])
         self._copy(memory)
         memory.deserialize(kept)
-        return time.thread_time() - begun_again
 
     def _open(self) -> tuple[optuna.storages.RDBStorage, sqlite3.Connection]:
         if self._storage is None or self._memory is None:

@@ -82,8 +82,10 @@ class StudyFolder:
     def worked_on(self) -> str:
         """Return when the last session began, as an ISO time in UTC."""
         study = self.read_study()
-        sessions = study.get("resumed") or [study]
-        return str(sessions[-1].get("created", ""))
+        match study.get("resumed"):
+            case [*_, dict(last)]:
+                return str(last.get("created", ""))
+        return str(study.get("created", ""))
 
     # The study as a whole.
 

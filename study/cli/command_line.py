@@ -15,6 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn, get_args, get_type_hints
 
+from analysis.paths import user_path
 from study import __version__
 from study.errors import BadInput, unknown
 from study.settings.config import CHOICES, PRESETS, StudyConfig, check
@@ -201,6 +202,8 @@ def _read(name: str, kind: Any, value: Any) -> Any:
         return None
     plain = _plain(kind)
     try:
+        if plain is Path:
+            return user_path(value)
         return plain(value) if plain in _METAVARS else value
     except ValueError:
         raise BadInput(f"{flag(name)} must be {_EXPECTED[plain]}, not {value!r}") from None

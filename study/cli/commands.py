@@ -11,6 +11,7 @@ from study.errors import say_error, unknown
 COMMANDS = {
     "run": ("study.run", "tune networks with the same budget, retrain the best over seeds, and compare them"),
     "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
+    "list": ("study.list.__main__", "list the studies, and the checkpoints in a storage that none of them claims"),
     "completion": ("study.cli.completion", "print a script that completes this command in bash or zsh"),
 }
 

@@ -4,7 +4,6 @@ import errno
 import shlex
 from typing import TYPE_CHECKING
 
-from analysis.results.errors import UnusableStudy
 from study.cli.interrupts import INTERRUPTED
 from study.errors import BadInput, StudyFailed
 from study.errors import say_error as say_error
@@ -18,8 +17,12 @@ _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACC
 
 def ending_of(error: BaseException, request: "Request | None") -> tuple[str, int] | None:
     """Return the last line and the exit status for an error, or None if the error is a fault of the program."""
+    if isinstance(error, BadInput):
+        return f"error: {error}", 2
+    from analysis.results.errors import UnusableStudy  # here, because a file of the user's may hide `analysis`
+
     match error:
-        case BadInput() | UnusableStudy():
+        case UnusableStudy():
             return f"error: {error}", 2
         case KeyboardInterrupt():
             return parting(request), INTERRUPTED

@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.paths import user_path
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
+from analysis.results.study_json import writer
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import HYPERPARAMETERS
 from study.cli.command_line import Options, parse
@@ -23,6 +25,7 @@ from study.storage.provenance import FORMAT, search_settings
 # These settings may differ when a study goes on: they change how many seeds there are, how fast a run is, or where the
 # data lie. The fingerprint of the data must be the same.
 _FREE_ON_RESUME = {"seeds", "concurrency", "address", "data_dir"}
+_OTHER_VERSION = "go on with that version, or begin anew"
 
 
 @dataclass(frozen=True)
@@ -113,21 +116,21 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     study = folder.read_study()
     if study.get("format") != FORMAT:
         raise BadInput(
-            f"{folder.path} is of format {study.get('format')!r}; this version reads format {FORMAT}: go on with the"
-            " version that began it, or begin anew"
+            f"{folder.path} is of format {study.get('format')!r} by {writer(study)}; this version reads format"
+            f" {FORMAT}: {_OTHER_VERSION}"
         )
     try:
         stored = StudyConfig.from_json(study.get("config", {}))
     except BadInput as error:
-        raise BadInput(f"{folder.path}: {error}") from error
+        raise BadInput(f"{folder.path / 'study.json'} is by {writer(study)}: {error}; {_OTHER_VERSION}") from error
     trials = None if folder.journal.exists() else folder.read_trials()
     if trials is not None and len(trials):
         raise BadInput(f"{folder.journal} is missing and {len(trials)} trials with it: put it back, or begin anew")
     for setting, now in search_settings(stored, _n_train(folder, study)).items():
         if (before := study.get("search", {}).get(setting)) != now:
             raise BadInput(
-                f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}):"
-                " go on with that version, or begin anew"
+                f"{folder.path} was begun by a version that searches otherwise ({setting} {before}, not {now}),"
+                f" {writer(study)}: {_OTHER_VERSION}"
             )
     asked = _absolute(parse(arguments, base=stored).config())
     if asked.precision == "auto":  # the machine chose when the study began
@@ -166,7 +169,7 @@ def _absolute(config: StudyConfig) -> StudyConfig:
     data_dir = None if config.data_dir is None else config.data_dir.absolute()
     storage = config.storage
     if storage is not None and "://" not in storage:
-        storage = str(Path(storage).absolute())
+        storage = str(user_path(storage).absolute())
     return replace(config, data_dir=data_dir, storage=storage)
 
 

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Mapping
+from datetime import datetime
 
 from optuna.trial import FrozenTrial
 
@@ -15,11 +16,11 @@ from study.search.search import Search
 from study.search.trial import Status, Trial
 from study.settings.config import StudyConfig
 
-# The tables and the database are written at most this often, and what an update repeats takes at most this share of the
-# driver's time.
+# The tables are written at most this often, and take at most this share of the driver's time.
 TABLES_EVERY_SECONDS = 5.0
-DATABASE_EVERY_SECONDS = 45.0
 SHARE_OF_TIME = 0.005
+# The database is written at most this often: it is promised to be at most a minute old.
+DATABASE_EVERY_SECONDS = 45.0
 METRIC = "validation accuracy"
 # A terminal has a column for each of these from the start, so that columns do not move.
 _STATES = ("running", "complete", "stopped early", "pruned")
@@ -61,7 +62,8 @@ class SearchRecorder:
         self._images = images
         self._running: dict[str, Trial] = {}
         self._next_tables = float("-inf")
-        self._next_database = time.monotonic() + DATABASE_EVERY_SECONDS
+        self._next_database = float("-inf")
+        self._are_tables_behind = self._is_database_behind = False
         self._database = optuna_database.OptunaDatabase(folder.optuna)
 
     def begin(self, search: Search) -> None:
@@ -69,14 +71,18 @@ class SearchRecorder:
         self._progress.begin("Search", self._rows(search.ledger))
 
     def on_change(self, search: Search) -> None:
-        """Show the change; write the files now and then, because they take longer the more there is."""
+        """Show the change. `on_step` writes it into the files."""
         for trial_id, trial in list(self._running.items()):
             if trial.status is not None:
                 self._progress.end(self._unit(self._running.pop(trial_id)))
         self._progress.update(self._rows(search.ledger))
-        if time.monotonic() >= self._next_tables:
+        self._are_tables_behind = self._is_database_behind = True
+
+    def on_step(self, search: Search) -> None:
+        """Write what has changed, now and then, because the files take longer the more there is."""
+        if self._are_tables_behind and time.monotonic() >= self._next_tables:
             self._write_tables(search.ledger)
-        if time.monotonic() >= self._next_database:
+        if self._is_database_behind and time.monotonic() >= self._next_database:
             self._write_database(search)
 
     def finish(self, search: Search) -> None:
@@ -93,12 +99,14 @@ class SearchRecorder:
         begun = time.monotonic()
         self._folder.write_trials(ledger.trials_table())
         self._folder.write_history(ledger.history_table())
+        self._are_tables_behind = False
         seconds = time.monotonic() - begun
         self._next_tables = time.monotonic() + max(TABLES_EVERY_SECONDS, seconds / SHARE_OF_TIME)
 
     def _write_database(self, search: Search) -> None:
-        seconds = self._database.update([self._search(search, arch) for arch in self._titles])
-        self._next_database = time.monotonic() + max(DATABASE_EVERY_SECONDS, seconds / SHARE_OF_TIME)
+        self._next_database = time.monotonic() + DATABASE_EVERY_SECONDS
+        self._database.update([self._search(search, arch) for arch in self._titles])
+        self._is_database_behind = False
 
     def _search(self, search: Search, arch: str) -> optuna_database.Search:
         """Return a network's search as optuna.db holds it."""
@@ -150,8 +158,12 @@ class SearchRecorder:
 
 
 def _described(told: FrozenTrial, trial: Trial) -> FrozenTrial:
-    """Return Optuna's trial with what it was not told: the scores of a running trial, and attributes for people."""
+    """Return Optuna's trial with what it was not told: the scores of a running trial, and attributes for people.
+
+    Its times are the times in the journal, because Optuna was told of it anew when the study went on.
+    """
     described = copy.copy(told)
+    described.datetime_start, described.datetime_complete = _local(trial.began), _local(trial.ended)
     if trial.status is None:
         described.intermediate_values = dict(enumerate(trial.scores(), start=1))
     best = trial.best
@@ -167,3 +179,8 @@ def _described(told: FrozenTrial, trial: Trial) -> FrozenTrial:
 
 def _state(status: Status | None) -> str:
     return "running" if status is None else status.lower().replace("_", " ")
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    """Return a time as Optuna keeps it: of this machine's zone, without naming the zone."""
+    return None if moment is None else moment.astimezone().replace(tzinfo=None)

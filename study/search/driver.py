@@ -30,6 +30,9 @@ class SearchListener(Protocol):
     def on_change(self, search: Search) -> None:
         """Take note: an epoch was reported, or a trial began or ended. The search's ledger holds which."""
 
+    def on_step(self, search: Search) -> None:
+        """Take note that time passes, whether or not something changed. Called at least about once a second."""
+
 
 def run_search(
     search: Search,
@@ -77,6 +80,7 @@ def run_search(
             name=f"search-{datetime.now():%Y%m%d-%H%M%S}",
             storage_path=str(state),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[_Steps(search, listener)],
             verbose=0,
         ),
     )
@@ -154,3 +158,15 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         if trial.error_file is not None:
             error = Path(trial.error_file).read_text().rpartition("Failure # ")[2]
             self._search.ledger.note_error(_trial_id(trial), f"{explain(error)}\n{error}")
+
+
+class _Steps(_Unpickled, tune.Callback):
+    """Tells the listener of each step of Tune's loop, which waits for an event for a tenth of a second."""
+
+    def __init__(self, search: Search, listener: SearchListener) -> None:
+        super().__init__()
+        self._search = search
+        self._listener = listener
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._listener.on_step(self._search)

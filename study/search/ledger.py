@@ -9,6 +9,7 @@ goes on from there. If its configuration is missing, it counts as not yet asked 
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -89,7 +90,7 @@ class Ledger:
 
     def ask(self, arch: str, number: int, values: dict[str, Value]) -> Trial:
         """Note that a trial begins, and return it."""
-        self._record({"event": "ask", "arch": arch, "number": number, "values": values})
+        self._record({"event": "ask", "arch": arch, "number": number, "values": values, "time": _now()})
         return self._trials[f"{arch}-{number}"]
 
     def report(self, trial_id: str, result: EpochResult) -> bool:
@@ -113,7 +114,7 @@ class Ledger:
     def end(self, trial_id: str, status: Status) -> None:
         """Note how a trial ended."""
         epochs = len(self._trials[trial_id].history)
-        self._record({"event": "end", "trial_id": trial_id, "status": status, "epochs": epochs})
+        self._record({"event": "end", "trial_id": trial_id, "status": status, "epochs": epochs, "time": _now()})
 
     def trials_table(self) -> pd.DataFrame:
         """Return a row for each trial that has ended, as trials.csv has it, by network and number."""
@@ -162,7 +163,7 @@ class Ledger:
         match event:
             case {"event": "ask", "arch": str(arch), "number": int(number), **rest}:
                 # Older journals have the hyperparameters beside the number.
-                trial = Trial(arch, number, dict(rest.get("values", rest)))
+                trial = Trial(arch, number, dict(rest.get("values", rest)), began=_time(rest))
                 if trial.trial_id in self._trials:
                     raise ValueError(f"{trial.trial_id} was asked for before")
                 self._trials[trial.trial_id] = trial
@@ -188,6 +189,7 @@ class Ledger:
                 is_whole = rest["epochs"] == len(trial.history) if "epochs" in rest else trial_id not in self._doubtful
                 if not is_whole:
                     raise ValueError(f"{trial_id} has ended, but epochs of it are missing")
+                trial.ended = _time(rest)
                 trial.status = status
                 del self._running[trial_id]
                 self._ended.setdefault(trial.arch, Tally()).add(trial)
@@ -214,3 +216,13 @@ class Ledger:
             return None
         again = ", ".join([*self._unasked, *self._running]) or "none"
         return f"{self._journal.path} is damaged: {damage}; trials that are trained again or go on: {again}"
+
+
+def _now() -> str:
+    """Return the time on the clock as the journal keeps it: ISO 8601 in UTC, with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _time(event: dict[str, Any]) -> datetime | None:
+    """Return the time of an event; None if an older version wrote it. Raises ValueError or TypeError if it is none."""
+    return datetime.fromisoformat(event["time"]) if "time" in event else None

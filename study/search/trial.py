@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from models.training.history import EpochResult, best_epoch
@@ -18,6 +19,8 @@ class Trial:
         number: counts from 0 within its network; 0 is the documented baseline.
         values: the configuration, a value for each hyperparameter.
         status: None while it runs.
+        began: when it was asked for; None if the journal is of a version that did not keep it.
+        ended: when it ended; None also while it runs.
         error: why its last failed attempt failed, if one did.
     """
 
@@ -25,6 +28,8 @@ class Trial:
     number: int
     values: dict[str, Value]
     status: Status | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
     error: str | None = None
     history: list[EpochResult] = field(default_factory=list)
 

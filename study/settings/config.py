@@ -14,6 +14,8 @@ from study.errors import BadInput, unknown
 LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
+# How the versions that lacked a setting trained. Their studies go on in the same way.
+_FORMERLY = {"kernels": "auto"}
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,19 @@ class StudyConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "StudyConfig":
-        """Return the settings that study.json holds. Raises BadInput if one is missing, unknown or of another type."""
+        """Return the settings that study.json holds.
+
+        Raises:
+            BadInput: if one is missing, unknown or of another type. A default could start training that nobody asked
+                for.
+        """
         try:
+            values = _FORMERLY | values
+            names = {field.name for field in fields(cls)}
+            if lacking := names - values.keys():
+                raise BadInput(f"its settings lack {', '.join(sorted(lacking))}")
+            if others := values.keys() - names:
+                raise BadInput(f"this version does not know its setting {', '.join(sorted(others))}")
             data_dir, archs = values["data_dir"], tuple(values["archs"])
             data_dir = None if data_dir is None else Path(data_dir)
             first_lrs = tuple(values.get("first_lrs", ()))  # no study of an older version has any
@@ -101,7 +114,7 @@ class StudyConfig:
                     raise TypeError(f"{name} is {value!r}")
             return config
         except (KeyError, TypeError) as error:
-            raise BadInput(f"study.json holds no configuration of this version: {error}; begin anew") from error
+            raise BadInput(f"its settings cannot be read ({error})") from error
 
 
 PRESETS = {

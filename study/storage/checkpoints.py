@@ -55,6 +55,12 @@ class CheckpointStore:
         self._objects.clear()
 
 
+def is_checkpoint(store: ObjectStore, name: str) -> bool:
+    """Return whether an object begins as a checkpoint does. Raises StorageFailed."""
+    start = store.read(name, len(_MAGIC))
+    return start is not None and start.startswith((_MAGIC, _FORMER_MAGIC))
+
+
 def _name(run: str) -> str:
     return f"{run}.pt"
 

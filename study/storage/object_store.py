@@ -42,9 +42,9 @@ class ObjectStore:
         """Replaces the object of this name, a relative path. Raises StorageFailed if it cannot."""
         self._patiently("written", self.path(name), lambda: self._write(name, *parts))
 
-    def read(self, name: str) -> bytes | None:
-        """Returns the object of this name; None if there is none. Raises StorageFailed if it cannot be read."""
-        return self._patiently("read", self.path(name), lambda: self._read(name))
+    def read(self, name: str, size: int | None = None) -> bytes | None:
+        """Returns the object of this name, or its first bytes; None if there is none. Raises StorageFailed."""
+        return self._patiently("read", self.path(name), lambda: self._read(name, size))
 
     def delete(self, name: str) -> None:
         """Deletes the object of this name, if there is one. Raises StorageFailed if it cannot."""
@@ -53,6 +53,16 @@ class ObjectStore:
     def clear(self) -> None:
         """Deletes every object and their folder. Raises StorageFailed if it cannot."""
         self._patiently("removed", self.path(""), self._clear)
+
+    def files(self) -> dict[str, fs.FileInfo]:
+        """Returns every object by its name, at any depth; none if there is no such place. Raises StorageFailed."""
+        found = self._patiently("listed", self.path(""), lambda: self._entries(fs.FileType.File, recursive=True))
+        return {entry.path.removeprefix(f"{self.path('')}/"): entry for entry in found}
+
+    def folders(self) -> list[str]:
+        """Returns the names of the folders, sorted. Raises StorageFailed."""
+        found = self._patiently("listed", self.path(""), lambda: self._entries(fs.FileType.Directory, recursive=False))
+        return sorted(entry.base_name for entry in found)
 
     def write_probe(self, name: str) -> None:
         """Writes an empty object. Raises OSError at once if it cannot, without trying again."""
@@ -77,16 +87,20 @@ class ObjectStore:
         if self._is_local:
             self._filesystem.move(target, path)
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, size: int | None) -> bytes | None:
         try:
             with self._filesystem.open_input_stream(self.path(name)) as file:
-                return bytes(file.read())
+                return bytes(file.read(size))
         except FileNotFoundError:
             return None
 
     def _delete(self, name: str) -> None:
         if self.has(name):
             self._filesystem.delete_file(self.path(name))
+
+    def _entries(self, kind: fs.FileType, *, recursive: bool) -> list[fs.FileInfo]:
+        within = fs.FileSelector(self.path(""), allow_not_found=True, recursive=recursive)
+        return [entry for entry in self._filesystem.get_file_info(within) if entry.type == kind]
 
     def _clear(self) -> None:
         if self._filesystem.get_file_info(self.path("")).type == fs.FileType.Directory:

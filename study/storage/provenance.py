@@ -1,5 +1,6 @@
 """The provenance of a study's numbers, as study.json keeps it."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -31,6 +32,7 @@ from study.settings.search_space import SEARCH_SPACE, STARTUP_TRIALS, rungs_from
 FORMAT = 2
 # Raise it by 1 when the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
 SAMPLER_VERSION = 2
+_ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
 
 
@@ -75,7 +77,7 @@ def describe_session(arguments: Sequence[str]) -> dict[str, Any]:
         "environment": {
             "version": __version__,
             "python": platform.python_version(),
-            "git_commit": _git_commit(),
+            "git_commit": git_commit(_ROOT),
             "c_compiler": _c_compiler(),
             "packages": {package: version(package) for package in _PACKAGES},
             "platform": platform.platform(),
@@ -137,14 +139,29 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
     }
 
 
-def _git_commit() -> str | None:
-    """Return the checkout's commit, with "-dirty" if it was changed. None outside a checkout or without git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+def git_commit(root: Path) -> str | None:
+    """Return the commit of this project's own checkout, with "-dirty" if it was changed.
+
+    Args:
+        root: the folder of the packages. Another repository may lie around it, or hold it untracked.
+
+    Returns:
+        None outside a checkout or without git.
+    """
+    # Git sets such variables in its hooks, where they name the repository of the hook.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        is_own = git("rev-parse", "--show-prefix", "--is-inside-work-tree") == "true"
+        if not is_own or not git("ls-files", str(Path(__file__).relative_to(_ROOT))):
+            return None
+        return git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*") or None
     except FileNotFoundError:
         return None
-    return done.stdout.strip() or None
 
 
 def _c_compiler() -> str | None:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.results.optuna_database import OptunaDatabase, Search, open_database
+from analysis.results.optuna_database import OptunaDatabase, Search, database_url, open_database
 
 SPACE = {"lr": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)}
 
@@ -70,3 +70,14 @@ def test_a_damaged_file_is_replaced(content: bytes, tmp_path: Path) -> None:
     OptunaDatabase(path).update([_search(_trial(COMPLETE, 0.5))])
     assert _states(path) == [COMPLETE]
     assert [entry.name for entry in tmp_path.iterdir()] == ["optuna.db"]
+
+
+@pytest.mark.parametrize("name", ["a b", "100%20", "50%", "why?", "no#1", "{a}", "größe-字", "it's"])
+def test_a_folder_of_any_name_holds_a_database_that_opens(name: str, tmp_path: Path) -> None:
+    """By the path, as the report does, and by the URL, as optuna-dashboard does."""
+    path = tmp_path / name / "optuna.db"
+    path.parent.mkdir()
+    OptunaDatabase(path).update([_search(_trial(COMPLETE, 0.5))])
+    assert _states(path) == [COMPLETE]
+    assert optuna.load_study(study_name="alexnet", storage=database_url(path)).best_value == 0.5
+    assert [entry.name for entry in tmp_path.rglob("*")] == [name, "optuna.db"]

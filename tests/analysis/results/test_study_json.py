@@ -74,6 +74,17 @@ def test_the_report_ends_in_one_line(content: str, tmp_path: Path, capsys: pytes
     assert error.startswith(f"error: {tmp_path / 'study.json'} is not") and error.count("\n") == 1
 
 
+def test_the_version_that_wrote_a_study_is_named(study: dict[str, Any], tmp_path: Path) -> None:
+    environment = study["environment"] | {"version": "0.0.9", "git_commit": "1234567890abcdef"}
+    search = {name: value for name, value in study["search"].items() if name != "patience"}
+    folder = StudyFolder(tmp_path)
+    folder.write_study(study | {"environment": environment, "search": search})
+    with pytest.raises(
+        DamagedFile, match=r"patience is missing\. It is by fairverdict 0\.0\.9 \(commit 1234567890ab\);"
+    ):
+        read_study(folder)
+
+
 def test_wrong_types_are_named(study: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text(json.dumps(study | {"data": study["data"] | {"classes": "abc"}}))
     with pytest.raises(DamagedFile, match=r"data\.classes is not what it should be"):

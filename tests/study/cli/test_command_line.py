@@ -145,3 +145,11 @@ def test_every_example_of_the_help_can_be_read(capsys: pytest.CaptureFixture[str
     assert len(examples) >= 5
     for example in examples:
         parse(example.partition("study.run")[2].partition("   ")[0].split())
+
+
+def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse(["--results-dir=~/studies", "--data-dir", "~/images", "--name", "~"])
+    assert (options.results_dir, options.data_dir) == (tmp_path / "studies", tmp_path / "images")
+    assert options.name == "~"
+    assert parse(["--results-dir", "./~"]).results_dir == Path.cwd() / "~"

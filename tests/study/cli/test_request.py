@@ -212,9 +212,37 @@ def test_another_network_of_the_same_name_is_refused(
 
 
 def test_another_format_is_refused(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    folder.write_study(folder.read_study() | {"format": 99})
+    folder.write_study(folder.read_study() | {"format": 99, "environment": {"version": "9.9"}})
     assert main(RESUME) == 2
-    assert "begun is of format 99; this version reads format 2" in capsys.readouterr().err
+    line = "begun is of format 99 by fairverdict 9.9; this version reads format 2: go on with that version, or begin"
+    assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "writer", "named"),
+    [
+        (
+            "confirm",
+            {"version": "0.0.9", "git_commit": "12345678901234567890"},
+            "fairverdict 0.0.9 (commit 123456789012)",
+        ),
+        ("trials", {}, "an unnumbered version of fairverdict"),
+        ("batch_size_of_tomorrow", {"version": "2.0"}, "fairverdict 2.0"),
+    ],
+)
+def test_no_setting_of_another_version_is_guessed(
+    setting: str, writer: dict[str, str], named: str, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A default for the confirmation runs would start training in a study that is finished."""
+    study = folder.read_study()
+    config = {name: value for name, value in study["config"].items() if name != setting}
+    config |= {} if setting in study["config"] else {setting: 256}
+    folder.write_study(study | {"config": config, "resumed": [{"environment": writer}]})
+    assert main(RESUME) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    fault = "its settings lack" if setting in study["config"] else "this version does not know its setting"
+    place = folder.path / "study.json"
+    assert line == f"error: {place} is by {named}: {fault} {setting}; go on with that version, or begin anew"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +316,8 @@ def test_without_a_name_the_study_worked_on_last_goes_on_and_is_named(
     with held(folder.path):
         assert main(["--resume"]) == 2
     printed = capsys.readouterr()
-    assert printed.out == "Going on with results/begun: the study worked on last here\n"
+    line = f"Going on with results/begun: its last session began last ({session['created']})\n"
+    assert printed.out == line
     assert "another process is at work on the study results/begun" in printed.err
 
 

@@ -3,6 +3,7 @@
 import io
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -13,10 +14,60 @@ from analysis.results.study_folder import StudyFolder
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
 from study.listeners.search_recorder import SearchRecorder
+from study.search.journal import Journal
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
 from tests.builders import epoch
+
+
+def _trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="alexnet", storage=open_database(folder.optuna)).trials
+
+
+def _record(folder: StudyFolder, search: Search) -> None:
+    config = StudyConfig(trials=2, max_epochs=9, archs=("alexnet",))
+    with Progress(Screen(file=io.StringIO())) as progress:
+        SearchRecorder(folder, progress, {"alexnet": "AlexNet"}, config, "digits", images=80).flush(search)
+
+
+def test_a_resumed_search_keeps_the_times_of_its_trials(tmp_path: Path) -> None:
+    config, folder = StudyConfig(trials=2, max_epochs=1, archs=("alexnet",)), StudyFolder(tmp_path)
+
+    def opened() -> Search:
+        return Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(folder.journal))
+
+    search, before = opened(), datetime.now()
+    for _ in range(2):
+        trial = search.next_trial()
+        assert trial is not None
+    time.sleep(0.05)
+    search.report("alexnet-0", epoch(1, 0.9, 0.25))
+    search.end("alexnet-0")
+    after = datetime.now()
+    _record(folder, search)
+    first, second = _trials(folder)
+    assert first.datetime_start is not None and first.datetime_complete is not None
+    rounding = timedelta(milliseconds=1)  # the journal keeps milliseconds
+    assert before - rounding <= first.datetime_start and first.datetime_complete <= after
+    assert first.duration is not None and first.duration >= timedelta(seconds=0.05)
+    assert second.datetime_start is not None and second.datetime_complete is None
+    folder.optuna.unlink()
+    _record(folder, opened())
+    again = [(trial.datetime_start, trial.datetime_complete) for trial in _trials(folder)]
+    assert again == [(trial.datetime_start, trial.datetime_complete) for trial in (first, second)]
+
+
+def test_a_journal_of_an_older_version_has_no_times(tmp_path: Path) -> None:
+    """The times of the export would be wrong ones."""
+    config, folder = StudyConfig(trials=2, max_epochs=1, archs=("alexnet",)), StudyFolder(tmp_path)
+    journal = Journal(folder.journal)
+    journal.append({"event": "ask", "arch": "alexnet", "number": 0, "lr": 1e-3, "dropout": 0.5})
+    journal.append({"event": "epoch", "trial_id": "alexnet-0", **vars(epoch(1, 0.9, 0.25))})
+    journal.append({"event": "end", "trial_id": "alexnet-0", "status": "COMPLETE"})
+    _record(folder, Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(folder.journal)))
+    (trial,) = _trials(folder)
+    assert (trial.value, trial.datetime_start, trial.datetime_complete) == (0.25, None, None)
 
 
 def test_the_database_of_a_running_search_is_at_most_a_minute_old(
@@ -31,12 +82,17 @@ def test_the_database_of_a_running_search_is_at_most_a_minute_old(
         recorder.begin(search)
         first = search.next_trial()
         assert first is not None
-        search.report(first.trial_id, replace(epoch(1, 0.9, 0.25), seconds=2.0))
         recorder.on_change(search)
-        assert not folder.optuna.exists()
-        now += 60
-        search.report(first.trial_id, replace(epoch(2, 0.8, 0.5), seconds=3.0))
+        recorder.on_step(search)
+        assert [trial.state.name for trial in _trials(folder)] == ["RUNNING"], "it is there from the first trial on"
+        now += 20
+        for number, loss, accuracy, seconds in ((1, 0.9, 0.25, 2.0), (2, 0.8, 0.5, 3.0)):
+            search.report(first.trial_id, replace(epoch(number, loss, accuracy), seconds=seconds))
         recorder.on_change(search)
+        recorder.on_step(search)
+        assert _trials(folder)[0].intermediate_values == {}
+        now += 40  # and nothing is reported meanwhile
+        recorder.on_step(search)
     study = optuna.load_study(study_name="alexnet", storage=open_database(folder.optuna))
     assert study.metric_names == ["validation accuracy"]
     assert study.user_attrs == {"network": "AlexNet", "data set": "digits", "study": tmp_path.name}

@@ -70,11 +70,15 @@ def test_a_network_without_a_step_time_has_no_estimate() -> None:
 
 
 def test_the_plan_is_printed_before_torch_and_ray_are_imported(tmp_path: Path) -> None:
+    stubs, cwd = tmp_path / "stubs", tmp_path / "cwd"
+    cwd.mkdir()
+    stubs.mkdir()
     for module in ("torch", "ray"):
-        (tmp_path / f"{module}.py").write_text("raise SystemExit('the slow imports begin')\n")
+        (stubs / f"{module}.py").write_text("raise SystemExit('the slow imports begin')\n")
+    path = f"import sys; sys.path[:0] = [{str(stubs)!r}, {str(ROOT)!r}]"
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r})\nfrom study.run import main\nmain([])"],
-        cwd=tmp_path,
+        [sys.executable, "-c", f"{path}\nfrom study.run import main\nmain([])"],
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.search.ledger import Ledger
-from study.search.trial import Trial
 from tests.builders import epoch
 from tests.study.search.played import ARCHS, make_config, open_search, play, varied
 
@@ -132,4 +131,4 @@ def test_damage_near_the_start_keeps_the_trials_behind_it(tmp_path: Path, damage
     found = Ledger(journal)
     assert found.damage is not None and found.damage.endswith("go on: alexnet-0")
     assert [trial.status for trial in found.trials()] == [None, *["PRUNED"] * 19]
-    assert found.trials()[0] == Trial("alexnet", 0, {"lr": 1e-3, "dropout": 0.0})
+    assert (found.trials()[0].values, found.trials()[0].history) == ({"lr": 1e-3, "dropout": 0.0}, [])

@@ -170,8 +170,8 @@ def test_a_line_that_does_not_belong_is_named_and_dropped(journal: Path, line: b
 def test_one_changed_digit_costs_the_rest_of_one_trial(journal: Path) -> None:
     _filled(journal)
     content = journal.read_bytes()
-    assert content.count(b"0.75") == 1
-    journal.write_bytes(content.replace(b"0.75", b"0.25"))
+    assert content.count(b'"val_loss": 0.75') == 1
+    journal.write_bytes(content.replace(b'"val_loss": 0.75', b'"val_loss": 0.25'))
     ledger = Ledger(journal)
     assert "lines 8, 9 dropped" in (ledger.damage or "")
     assert [row.epoch for row in ledger.trial("alexnet-0").history] == [1, 2]

@@ -89,10 +89,18 @@ def test_a_configuration_from_before_the_kernels_flag_uses_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"archs": []}, None, {**StudyConfig().to_json(), "new": 1}, {**StudyConfig().to_json(), "archs": 3}]
+    ("values", "message"),
+    [
+        ({}, "its settings lack address, archs, baseline, "),
+        ({name: value for name, value in StudyConfig().to_json().items() if name != "confirm"}, "lack confirm$"),
+        ({**StudyConfig().to_json(), "new": 1}, "this version does not know its setting new"),
+        ({**StudyConfig().to_json(), "archs": 3}, "its settings cannot be read"),
+        ({**StudyConfig().to_json(), "trials": "many"}, r"its settings cannot be read \(trials is 'many'\)"),
+        (None, "its settings cannot be read"),
+    ],
 )
-def test_what_is_no_configuration(values: Any) -> None:
-    with pytest.raises(BadInput, match="no configuration of this version"):
+def test_what_is_no_configuration(values: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         StudyConfig.from_json(values)
 
 

@@ -1,0 +1,1 @@
+"""The command that lists studies, and the checkpoints that no study claims."""

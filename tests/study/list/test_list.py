@@ -1,0 +1,61 @@
+"""The command that lists studies, and what a storage holds for none of them."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.results.study_folder import StudyFolder
+from study.list.__main__ import main
+from study.storage.checkpoints import CheckpointStore
+
+MINE, LEFT = "a" * 32, "b" * 32
+
+
+@pytest.fixture(autouse=True)
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a storage with the checkpoints of a study, and of one that is gone."""
+    monkeypatch.chdir(tmp_path)
+    for name, identity, created in (("later", MINE, "2026-01-02"), ("first", "c" * 32, "2026-01-01")):
+        StudyFolder(Path("results") / name).write_study({"name": name, "id": identity, "created": created})
+    for folder in (MINE, LEFT):
+        CheckpointStore(str(tmp_path / "shared"), within=folder).save("alexnet-0", {"n": 1})
+    return tmp_path / "shared"
+
+
+def test_studies_are_listed_by_their_last_sessions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert out == "results/first  last session 2026-01-01\nresults/later  last session 2026-01-02\n"
+    assert main(["--results-dir", "nowhere"]) == 0
+    assert capsys.readouterr().out == "There is no study in nowhere\n"
+
+
+def test_checkpoints_that_no_study_claims_are_named_and_removed(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--storage", "shared"]) == 0
+    *_, heading, line, advice = capsys.readouterr().out.splitlines()
+    assert heading == f"No study in results claims these checkpoints in {storage}:"
+    assert line.startswith(f"{LEFT}  1 file, 0.0 MB, newest 2") and MINE not in line
+    command = f"python -m study.list --results-dir results --storage {storage} --remove {LEFT}"
+    assert advice == f"If no study elsewhere needs them, remove them: {command}"
+    assert main(command.split()[3:]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Removed {LEFT} from {storage}"
+    assert [path.name for path in storage.iterdir()] == [MINE]
+    assert main(["--storage", "shared"]) == 0
+    assert f"Every folder of checkpoints in {storage} belongs to a study" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [MINE, "nothing", "..", ""])
+def test_what_a_study_claims_is_not_removed(name: str, storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--storage", "shared", "--remove", LEFT, name]) == 2
+    assert f"error: --remove: {name} is not a folder of checkpoints" in capsys.readouterr().err
+    assert sorted(path.name for path in storage.iterdir()) == [MINE, LEFT]
+
+
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--storage", "nothing://here"]) == 2
+    assert "error: --storage: 'nothing://here' is neither" in capsys.readouterr().err
+    (Path("results") / "first" / "study.json").write_text("{")
+    assert main(["--storage", "shared", "--remove", LEFT]) == 1, "it may be this study's"
+    assert "study.json is not readable" in capsys.readouterr().err
