@@ -15,7 +15,7 @@ LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
 # How the versions that lacked a setting trained. Their studies go on in the same way.
-_FORMERLY = {"kernels": "auto"}
+_FORMERLY = {"kernels": "auto", "patience": 5, "batch_size": 128, "first_lrs": [], "grace_period": None}
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,8 @@ class StudyConfig:
                 raise BadInput(f"its settings lack {', '.join(sorted(lacking))}")
             if others := values.keys() - names:
                 raise BadInput(f"this version does not know its setting {', '.join(sorted(others))}")
-            data_dir, archs = values["data_dir"], tuple(values["archs"])
-            data_dir = None if data_dir is None else Path(data_dir)
-            first_lrs = tuple(values.get("first_lrs", ()))  # no study of an older version has any
+            data_dir = None if values["data_dir"] is None else Path(values["data_dir"])
+            archs, first_lrs = tuple(values["archs"]), tuple(values["first_lrs"])
             config = cls(**{**values, "data_dir": data_dir, "archs": archs, "first_lrs": first_lrs})
             for name, kind in get_type_hints(cls).items():
                 is_plain = isinstance(kind, type | UnionType)
