@@ -15,7 +15,7 @@ LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
 # How the versions that lacked a setting trained. Their studies go on in the same way.
-_FORMERLY = {"kernels": "auto", "patience": 5, "batch_size": 128, "first_lrs": [], "grace_period": None}
+_FORMERLY: dict[str, Any] = {"kernels": "auto", "patience": 5, "batch_size": 128, "first_lrs": [], "grace_period": None}
 
 
 @dataclass(frozen=True)
