@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.figures.catalogue import Picture, study_pictures
-from analysis.figures.drawing.files import KINDS, inline_svg, render
+from analysis.figures.drawing.files import inline_svg, render, render_all
+from analysis.figures.drawing.renderer import KINDS
 from analysis.report import digest, search_tables, tables
 from analysis.report.exports import csv_files, documents
 from analysis.report.exports.methods import methods
@@ -45,7 +46,7 @@ def build_report(folder: StudyFolder) -> Path:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles of garbage. Figures make so many objects that it takes a fifth of a report's time."""
+    """Pause the search for cycles of garbage. Figures make many objects, and it takes a fifth of a report's time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -149,14 +150,14 @@ def _refuse_different_test_sets(results: StudyResults) -> None:
 
 def _save(directory: Path, picture: Picture) -> ShownPicture:
     """Write a figure as files, and return its form on the page."""
-    files = render(picture.wide)
+    files = render_all(picture.wide)
     for kind, content in files.items():
         write_bytes(directory / f"{picture.name}.{kind}", content)
     narrow = picture.narrow
     return ShownPicture(
         name=picture.name,
         wide=inline_svg(files["svg"], picture.name, picture.alt),
-        narrow=inline_svg(render(narrow, ["svg"])["svg"], f"{picture.name}-narrow", picture.alt) if narrow else None,
+        narrow=inline_svg(render(narrow, "svg"), f"{picture.name}-narrow", picture.alt) if narrow else None,
     )
 
 

@@ -20,7 +20,7 @@ from analysis.results.files import (
     write_json,
     write_npz,
 )
-from analysis.results.run_folders import EPOCH_COLUMNS, ConfirmationRuns, FinalRuns, RunFolders
+from analysis.results.run_folders import EPOCH_COLUMNS, OPTIONAL_EPOCH_COLUMNS, ConfirmationRuns, FinalRuns, RunFolders
 
 TRIAL_COLUMNS = (
     "trial_id",
@@ -140,7 +140,7 @@ class StudyFolder:
 
     def read_history(self) -> pd.DataFrame | None:
         """Reads the epochs of the search; None if there was no search. Raises DamagedFile."""
-        return read_csv(self.path / "history.csv", HISTORY_COLUMNS)
+        return read_csv(self.path / "history.csv", HISTORY_COLUMNS, OPTIONAL_EPOCH_COLUMNS)
 
     def holds_tables(self, trials: pd.DataFrame, history: pd.DataFrame) -> bool:
         """Whether trials.csv and history.csv hold exactly the bytes of these tables."""

@@ -9,7 +9,9 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing.renderer import KINDS, Kind, draw
+from analysis.figures.drawing.renderer import KINDS as KINDS
+from analysis.figures.drawing.renderer import Kind as Kind
+from analysis.figures.drawing.renderer import draw
 from analysis.figures.drawing.style import FAINT, GRID, INK, PAPER, RIGHT, STYLE, WRONG, printable
 
 # Colours that the style sheet of a page may replace on a dark background, by the name of their CSS variable.
@@ -42,8 +44,13 @@ def hover(artist: Artist, *titles: str) -> None:
     artist.set_gid(_HOVER + _NEXT.join(printable(title) for title in titles))
 
 
-def render(figure: Figure, kinds: Iterable[Kind] = KINDS, dpi: int = 300) -> dict[Kind, bytes]:
-    """Return the figure as files. The same figure gives the same bytes.
+def render(figure: Figure, kind: Kind, dpi: int = 300) -> bytes:
+    """Return the figure as a file of one kind, as `render_all` does."""
+    return render_all(figure, [kind], dpi)[kind]
+
+
+def render_all(figure: Figure, kinds: Iterable[Kind] = KINDS, dpi: int = 300) -> dict[Kind, bytes]:
+    """Return the figure as files of several kinds. The same figure gives the same bytes.
 
     The first call lays the figure out. Later calls keep that layout.
 

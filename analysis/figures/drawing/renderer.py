@@ -6,15 +6,17 @@ transforms, which are the same for all kinds.
 
 import io
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.backend_bases import FigureCanvasBase, GraphicsContextBase, RendererBase
+from matplotlib.backend_bases import FigureCanvasBase, RendererBase
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.backends.backend_pdf import GraphicsContextPdf, PdfFile, RendererPdf
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Affine2D, TransformedBbox, TransformedPath
 from PIL import Image
 
@@ -34,7 +36,8 @@ def draw(figure: Figure, kinds: Iterable[Kind], dpi: int) -> dict[Kind, bytes]:
     figure.set_dpi(72)
     outputs = {kind: _OUTPUTS[kind](figure, dpi) for kind in kinds}
     everywhere = _Everywhere(figure, dpi, [output for output, _ in outputs.values()])
-    renderer = MixedModeRenderer(figure, *figure.get_size_inches(), dpi, everywhere)
+    width, height = figure.get_size_inches()
+    renderer: Any = MixedModeRenderer(figure, width, height, dpi, everywhere)
     _Canvas(figure, renderer)
     figure.draw(renderer)
     FigureCanvasBase(figure)  # lets go of the renderers
@@ -50,6 +53,12 @@ class _Canvas(FigureCanvasBase):
 
     def get_renderer(self) -> Any:
         return self._renderer
+
+
+@lru_cache(4096)
+def _text_size(text: str, font: FontProperties, is_math: bool) -> tuple[float, float, float]:
+    """Return width, height and descent in points. Numbers beside ticks are the same in many figures."""
+    return RendererBase().get_text_width_height_descent(text, font, is_math)
 
 
 class _Everywhere(RendererBase):
@@ -76,6 +85,9 @@ class _Everywhere(RendererBase):
 
     def option_scale_image(self) -> bool:
         return True
+
+    def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> tuple[float, float, float]:
+        return _text_size(s, prop, ismath)
 
     def open_group(self, s: str, gid: str | None = None) -> None:
         for renderer in self._renderers:
@@ -112,35 +124,35 @@ class _Pixels(RendererBase):
         self._scale = dpi / 72
         self._larger = Affine2D().scale(self._scale)
 
-    def draw_path(self, gc: Any, path: Any, transform: Any, rgbFace: Any = None) -> None:  # noqa: N803
+    def draw_path(self, gc: Any, path: Any, transform: Any, rgbFace: Any = None) -> None:
         self.agg.draw_path(self._enlarged(gc), path, transform + self._larger, rgbFace)
 
-    def draw_markers(  # type: ignore[override]
+    def draw_markers(
         self, gc: Any, marker_path: Any, marker_trans: Any, path: Any, trans: Any, face: Any = None
     ) -> None:
         larger = self._larger
         self.agg.draw_markers(self._enlarged(gc), marker_path, marker_trans + larger, path, trans + larger, face)
 
-    def draw_text(self, gc: Any, x: float, y: float, *arguments: Any, **named: Any) -> None:  # type: ignore[override]
+    def draw_text(self, gc: Any, x: float, y: float, *arguments: Any, **named: Any) -> None:
         self.agg.draw_text(self._enlarged(gc), x * self._scale, y * self._scale, *arguments, **named)
 
     def draw_image(self, gc: Any, x: float, y: float, im: Any, transform: Any = None) -> None:
         left, bottom = round(x * self._scale), round(y * self._scale)
         if transform is not None:
             # The picture has its own pixels. Each becomes a rectangle of whole dots.
-            corners = transform.transform([(0, 0), (1, 1)]) + (x, y)
+            corners = transform.transform([(0, 0), (1, 1)]) + np.array([x, y])
             (left, first), (right, last) = (self._scale * corners).round().astype(int).tolist()
             size, bottom = (right - left, abs(last - first)), min(first, last)
             im = np.asarray(Image.fromarray(im).resize(size, Image.Resampling.NEAREST))[:: 1 if last > first else -1]
         self.agg.draw_image(self._enlarged(gc), left, bottom, im)
 
-    def _enlarged(self, gc: GraphicsContextBase) -> GraphicsContextBase:
-        own = self.agg.new_gc()
+    def _enlarged(self, gc: Any) -> Any:
+        own: Any = self.agg.new_gc()
         own.copy_properties(gc)
         if (box := gc.get_clip_rectangle()) is not None:
             own.set_clip_rectangle(TransformedBbox(box, self._larger))
         path, transform = gc.get_clip_path()
-        if path is not None and transform is not None:
+        if path is not None:
             own.set_clip_path(TransformedPath(path, transform + self._larger))
         return own
 
