@@ -143,7 +143,7 @@ class _Pixels(RendererBase):
             corners = transform.transform([(0, 0), (1, 1)]) + np.array([x, y])
             (left, first), (right, last) = (self._scale * corners).round().astype(int).tolist()
             size, bottom = (right - left, abs(last - first)), min(first, last)
-            im = np.asarray(Image.fromarray(im).resize(size, Image.Resampling.NEAREST))[:: 1 if last > first else -1]
+            im = np.array(Image.fromarray(im).resize(size, Image.Resampling.NEAREST))[:: 1 if last > first else -1]
         self.agg.draw_image(self._enlarged(gc), left, bottom, im)
 
     def _enlarged(self, gc: Any) -> Any:

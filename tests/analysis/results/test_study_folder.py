@@ -120,6 +120,9 @@ def test_a_run_of_an_older_version_has_no_training_accuracy(tmp_path: Path) -> N
     assert history is not None
     assert list(history.columns) == list(HISTORY_COLUMNS)
     assert history["train_accuracy"].isna().all()
+    trials = pd.DataFrame(columns=TRIAL_COLUMNS)
+    StudyFolder(tmp_path).write_trials(trials)
+    assert StudyFolder(tmp_path).holds_tables(trials, history), "nothing of it is made again"
 
 
 def test_a_final_run_comes_back(tmp_path: Path) -> None:
