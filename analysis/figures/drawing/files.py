@@ -9,9 +9,7 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing.renderer import KINDS as KINDS
-from analysis.figures.drawing.renderer import Kind as Kind
-from analysis.figures.drawing.renderer import draw
+from analysis.figures.drawing.renderer import KINDS, Kind, draw
 from analysis.figures.drawing.style import FAINT, GRID, INK, PAPER, RIGHT, STYLE, WRONG, printable
 
 # Colours that the style sheet of a page may replace on a dark background, by the name of their CSS variable.

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.figures.drawing.files import KINDS, THEME, Kind, hover, inline_svg, render, render_all
+from analysis.figures.drawing.files import THEME, hover, inline_svg, render, render_all
+from analysis.figures.drawing.renderer import KINDS, Kind
 from analysis.figures.drawing.style import INK, STYLE
 
 STARTS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
