@@ -1,5 +1,6 @@
 """The report of a study that is not finished, or not of two networks and ten classes."""
 
+import gc
 import json
 import re
 import shutil
@@ -44,6 +45,8 @@ def test_names_are_text(tmp_path: Path) -> None:
     shown = words(page)
     assert "No network is better than every other on all planned seeds." in shown
     assert "\U00013000: the machine that wrote this report has no font" in shown, "a hieroglyph"
+    assert "measured on the training images during the epoch, with dropout on" in shown
+    assert gc.isenabled(), "drawing only pauses the collection of garbage"
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
     assert "$x_1$ & co: the search found nothing better than the documented baseline." in shown
