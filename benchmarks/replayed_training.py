@@ -49,4 +49,5 @@ def _result(lr: float, dropout: float, epoch: int, rng: np.random.Generator) -> 
         "val_accuracy": accuracy,
         "seconds": 0.0,
         "validation_seconds": 0.0,
+        "train_accuracy": accuracy,
     }

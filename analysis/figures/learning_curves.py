@@ -20,23 +20,29 @@ from analysis.figures.search import trial_title
 
 @mpl.rc_context(STYLE)
 def final_curves(histories: Mapping[str, Sequence[pd.DataFrame]], places: Sequence[int], columns: int = 2) -> Figure:
-    """Draw loss and validation accuracy of final runs against epoch: a row with axes of its own for each group.
+    """Draw loss and accuracy of final runs against epoch: a row with axes of its own for each group.
 
     A seed is a faint line. A strong line is the mean of the runs still training, if these are at least half.
 
     Args:
-        histories: for each group's title a table a seed: epoch, train_loss, val_loss, val_accuracy in [0, 1].
+        histories: for each group's title a table a seed: epoch, train_loss, val_loss, and in [0, 1] val_accuracy and
+            train_accuracy. A study of an older version has no train_accuracy.
         places: the place of each group's network in the order of the study.
         columns: 2 for a page, 1 for a phone.
     """
     figure, axes = panels(2 * len(histories), columns, height=2.1)
+    nothing = pd.Series(dtype=float)
     for index, (title, tables) in enumerate(histories.items()):
         loss, accuracy = axes[2 * index], axes[2 * index + 1]
         colour, _ = look(places[index])
         _runs(loss, tables, "train_loss", 1, colour, DASHED)
         _runs(loss, tables, "val_loss", 1, colour, "-")
+        measured = [table for table in tables if table.get("train_accuracy", nothing).notna().any()]
+        if measured:
+            _runs(accuracy, measured, "train_accuracy", 100, colour, DASHED)
         _runs(accuracy, tables, "val_accuracy", 100, colour, "-")
-        for ax, unit in ((loss, "cross-entropy (nats)"), (accuracy, "validation accuracy (%)")):
+        of_accuracy = "accuracy (%)" if measured else "validation accuracy (%)"
+        for ax, unit in ((loss, "cross-entropy (nats)"), (accuracy, of_accuracy)):
             ax.set_title(label(title, 30))
             epoch_axis(ax, unit)
         share_limits([loss], log=True)

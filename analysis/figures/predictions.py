@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -102,18 +101,18 @@ def sample_predictions(
     """
     across, lines = 2 * columns, 2 * len(said) + bool(files)
     # Inches: an image, its title, and a line of text below it.
-    image_size, title_size, line_size = 1.3, 0.25, 11.5 / 72
-    rows, row_height = max(1, -(-len(images) // across)), image_size + title_size + line_size * lines + 0.15
-    figure = Figure(figsize=(width(columns), rows * row_height))
+    size, title_height, line_height = 1.3, 0.25, 11.5 / 72
+    row_height = size + title_height + line_height * lines + 0.15
+    figure = Figure(figsize=(width(columns), row_height * max(1, -(-len(images) // across))))
     figure.set_layout_engine("none")
+    # One panel whose coordinates are inches from the upper left corner: a panel for each image takes longer to draw.
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
     for index, (image, truth) in enumerate(zip(images, truths, strict=True)):
-        left = (index % across + 0.5) / across - image_size / width(columns) / 2
-        top = 1 - (index // across + title_size / row_height) / rows
-        size = image_size / width(columns), image_size / row_height / rows
-        ax = figure.add_axes((left, top - size[1], *size))
-        ax.set_axis_off()
-        ax.imshow(image, interpolation="none")
-        ax.set_title(label(truth, 20), loc="center", pad=4)
+        centre, top = (index % across + 0.5) * width(columns) / across, index // across * row_height + title_height
+        extent = (centre - size / 2, centre + size / 2, top + size, top)
+        ax.imshow(image, interpolation="none", aspect="auto", extent=extent)
+        ax.text(centre, top - 4 / 72, label(truth, 20), ha="center", fontsize=9, fontweight="bold")
         below: list[tuple[str, str]] = [(label(files[index].rsplit("/")[-1], 22), FAINT)] if files else []
         for title, answers in said.items():
             name, probability = answers[index]
@@ -123,11 +122,11 @@ def sample_predictions(
                 (f"{label(name, 16)}, {100 * probability:.0f} %", colour),
             ]
         for line, (text, colour) in enumerate(below):
-            style: dict[str, Any] = {"ha": "center", "va": "top", "color": colour}
-            at = (0.5, 0), (0, -3 - 11.5 * line)
-            shown = ax.annotate(text, *at, "axes fraction", "offset points", **style)
+            y = top + size + 3 / 72 + line_height * line
+            shown = ax.text(centre, y, text, ha="center", va="top", color=colour)
             if files and not line:
                 hover(shown, files[index])
+    ax.set(xlim=(0, figure.get_figwidth()), ylim=(figure.get_figheight(), 0))
     return figure
 
 

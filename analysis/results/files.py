@@ -167,8 +167,12 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False).encode()
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
-    """Reads a table; None if there is no file. Raises DamagedFile if it is not a table or lacks one of the columns."""
+def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame | None:
+    """Reads a table; None if there is no file. An optional column that is missing has no values.
+
+    Raises:
+        DamagedFile: if it is not a table, or if it lacks one of the other columns.
+    """
     if not path.exists():
         return None
     try:
@@ -177,9 +181,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
             table = pd.read_csv(file)
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as a table: {error}") from error
-    if missing := set(columns) - set(table.columns):
+    if missing := set(columns) - set(table.columns) - set(optional):
         raise DamagedFile(f"{path} lacks the columns {', '.join(sorted(missing))}")
-    return table
+    return table.assign(**{name: np.nan for name in optional if name not in table.columns})
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:

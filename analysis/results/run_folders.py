@@ -25,7 +25,9 @@ from analysis.results.files import (
     write_safetensors,
 )
 
-EPOCH_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
+# Older versions did not count the answers on training images.
+OPTIONAL_EPOCH_COLUMNS = ("train_accuracy",)
+EPOCH_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds", *OPTIONAL_EPOCH_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class RunFolders:
 
     def _history(self, path: Path) -> pd.DataFrame:
         verify(path / "history.csv")
-        history = read_csv(path / "history.csv", EPOCH_COLUMNS)
+        history = read_csv(path / "history.csv", EPOCH_COLUMNS, OPTIONAL_EPOCH_COLUMNS)
         assert history is not None
         return history
 

@@ -20,7 +20,7 @@ from analysis.results.files import (
     write_json,
     write_npz,
 )
-from analysis.results.run_folders import EPOCH_COLUMNS, ConfirmationRuns, FinalRuns, RunFolders
+from analysis.results.run_folders import EPOCH_COLUMNS, OPTIONAL_EPOCH_COLUMNS, ConfirmationRuns, FinalRuns, RunFolders
 
 TRIAL_COLUMNS = (
     "trial_id",
@@ -137,16 +137,19 @@ class StudyFolder:
         return read_csv(self.path / "trials.csv", TRIAL_COLUMNS)
 
     def write_history(self, history: pd.DataFrame) -> None:
-        """Writes history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports."""
-        write_csv(self.path / "history.csv", history[list(HISTORY_COLUMNS)])
+        """Write history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports.
+
+        An optional column without values is left out, as in a study of an older version.
+        """
+        write_csv(self.path / "history.csv", _without_empty(history[list(HISTORY_COLUMNS)]))
 
     def read_history(self) -> pd.DataFrame | None:
         """Reads the epochs of the search; None if there was no search. Raises DamagedFile."""
-        return read_csv(self.path / "history.csv", HISTORY_COLUMNS)
+        return read_csv(self.path / "history.csv", HISTORY_COLUMNS, OPTIONAL_EPOCH_COLUMNS)
 
     def holds_tables(self, trials: pd.DataFrame, history: pd.DataFrame) -> bool:
         """Whether trials.csv and history.csv hold exactly the bytes of these tables."""
-        kept = ((self.path / "trials.csv", trials), (self.path / "history.csv", history))
+        kept = ((self.path / "trials.csv", trials), (self.path / "history.csv", _without_empty(history)))
         return all(path.is_file() and path.read_bytes() == csv_bytes(table) for path, table in kept)
 
     # The runs after the search.
@@ -208,3 +211,8 @@ class StudyFolder:
     @property
     def samples(self) -> Path:
         return self.path / "final" / "samples.npz"
+
+
+def _without_empty(history: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of epochs without the optional columns that have no values."""
+    return history.drop(columns=[name for name in OPTIONAL_EPOCH_COLUMNS if history[name].isna().all()])

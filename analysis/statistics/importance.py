@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.results.optuna_database import open_database
@@ -65,6 +64,9 @@ def importance(study: optuna.Study) -> Importance:
         return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} trials with a score")
     if len({trial.value for trial in trials}) == 1:
         return Importance(len(trials), reason="all trials have the same score")
+    # Imported here because it imports scikit-learn, which takes a second.
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
     with _quiet():
         scored = optuna.create_study(direction=study.direction)
     scored.add_trials(trials)

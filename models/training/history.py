@@ -22,6 +22,8 @@ class EpochResult:
         val_accuracy: fraction in [0, 1].
         seconds: duration of the training pass.
         validation_seconds: duration of the validation pass; 0 if it was not measured.
+        train_accuracy: fraction in [0, 1] of the training images, each counted in its step of the epoch, so with
+            dropout on; None in a result of an older version.
     """
 
     epoch: int
@@ -30,6 +32,7 @@ class EpochResult:
     val_accuracy: float
     seconds: float
     validation_seconds: float = 0.0
+    train_accuracy: float | None = None
 
     @property
     def is_finite(self) -> bool:
@@ -37,7 +40,7 @@ class EpochResult:
         return math.isfinite(self.train_loss) and math.isfinite(self.val_loss)
 
     def is_same_as(self, other: "EpochResult") -> bool:
-        """Return whether everything but the seconds is equal, to the bit."""
+        """Return whether the losses and the validation accuracy are equal, to the bit."""
         mine, theirs = ((row.epoch, row.train_loss, row.val_loss, row.val_accuracy) for row in (self, other))
         return np.array_equal(mine, theirs, equal_nan=True)
 

@@ -85,11 +85,11 @@ class TrainingRun:
             raise RuntimeError(f"the run has ended: {self.outcome}")
         epoch = len(self.history) + 1
         start = time.perf_counter()
-        train_loss = self._train_pass(epoch)
+        train_loss, train_accuracy = self._train_pass(epoch)
         seconds = time.perf_counter() - start
         val_loss, val_accuracy = self._validate()
         validation_seconds = time.perf_counter() - start - seconds
-        result = EpochResult(epoch, train_loss, val_loss, val_accuracy, seconds, validation_seconds)
+        result = EpochResult(epoch, train_loss, val_loss, val_accuracy, seconds, validation_seconds, train_accuracy)
         self.history.append(result)
         if self._is_at_best():
             self._best_weights = self._weights()
@@ -147,15 +147,18 @@ class TrainingRun:
     def _is_at_best(self) -> bool:
         return bool(self.history) and best_epoch(self.history) is self.history[-1]
 
-    def _train_pass(self, epoch: int) -> float:
+    def _train_pass(self, epoch: int) -> tuple[float, float]:
         self._model.train()
         order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
         batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
         self._step.loss_sum.zero_()
+        self._step.correct.zero_()
         with seeded(integer(stream(self._seeds.dropout, epoch), bits=64), self._device), side_stream(self._device):
             for batch in batches:
                 self._step(batch)
-            return self._step.loss_sum.item() / len(order)
+            # One read of both, because each read waits for the GPU.
+            loss, correct = torch.stack((self._step.loss_sum, self._step.correct)).tolist()
+            return loss / len(order), correct / len(order)
 
     def _validate(self) -> tuple[float, float]:
         logits = predict_logits(self._model, self._images, self._validation, self.precision)

@@ -45,6 +45,8 @@ class TrainingStep:
     Attributes:
         loss_sum: sum of the losses of all images since it was last zeroed, in nats; a scalar on the device. Reading it
             waits for the GPU.
+        correct: number of images answered correctly since it was last zeroed, with dropout on and the weights before
+            each step; as `loss_sum`.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TrainingStep:
         may_capture: bool,
     ) -> None:
         self.loss_sum = torch.zeros((), device=images.device)
+        self.correct = torch.zeros((), device=images.device)
         self._model = model
         self._optimizer = optimizer
         self._images = images
@@ -97,14 +100,16 @@ class TrainingStep:
         self._optimizer.zero_grad(set_to_none=True)
         if self._weights:
             self._weights.start()
+        labels = self._labels[batch]
         with autocast(self._precision, self._images.device):
             logits = (self._weights or self._model)(self._images[batch])
-            loss = F.cross_entropy(logits, self._labels[batch])
+            loss = F.cross_entropy(logits, labels)
         loss.backward()
         if self._weights:
             self._weights.finish()
         self._optimizer.step()
         self.loss_sum.add_(loss.detach(), alpha=len(batch))
+        self.correct.add_((logits.argmax(dim=1) == labels).sum())
 
 
 @contextmanager

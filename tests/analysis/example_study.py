@@ -162,7 +162,7 @@ def _history(rng: np.random.Generator, epochs: int, skill: float) -> pd.DataFram
     epoch = np.arange(1, epochs + 1)
     loss = 0.05 + 1.5 * np.exp(-0.4 * skill * epoch) + 0.02 * rng.random(epochs)
     accuracy = np.clip(1 - 0.35 * loss, 0, 1)
-    columns = (epoch, 0.8 * loss, loss, accuracy, np.full(epochs, 0.5))
+    columns = (epoch, 0.8 * loss, loss, accuracy, np.full(epochs, 0.5), 0.9 * accuracy)
     return pd.DataFrame(dict(zip(EPOCH_COLUMNS, columns, strict=True)))
 
 

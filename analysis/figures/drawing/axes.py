@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
 
 from analysis.numbers import si
 
@@ -25,10 +26,26 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]
     across = max(1, min(columns, count))
     rows = max(1, -(-count // across))
     figure = Figure(figsize=(width(columns), rows * height + 0.35))
-    axes = list(figure.subplots(rows, across, squeeze=False).ravel())
+    axes = list(figure.subplots(rows, across, squeeze=False, subplot_kw={"axes_class": _Panel}).ravel())
     for ax in axes[count:]:
         ax.set_axis_off()
     return figure, axes[:count]
+
+
+class _Panel(Axes):
+    """Measures its labels once per set of ticks. The layout engine asks twice, which takes a tenth of a figure's time.
+
+    The space that labels take around a panel does not depend on the size of the panel, except through the ticks.
+    """
+
+    def get_tightbbox(self, *arguments: Any, **named: Any) -> Bbox | None:
+        ticks = (self.xaxis.get_majorticklocs().tolist(), self.yaxis.get_majorticklocs().tolist())
+        inner = np.array(self.bbox.extents)
+        if getattr(self, "_measured", None) != ticks:
+            self._measured = ticks
+            outer = super().get_tightbbox(*arguments, **named)
+            self._around = None if outer is None else outer.extents - inner
+        return None if self._around is None else Bbox.from_extents(*(inner + self._around))
 
 
 def epoch_axis(ax: Axes, unit: str) -> None:

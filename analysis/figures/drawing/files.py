@@ -1,23 +1,17 @@
 """Writes figures as files that have the same bytes each time, and as SVG within a page of HTML."""
 
-import io
 import re
 import warnings
-from typing import Literal
+from collections.abc import Iterable
 from xml.etree import ElementTree
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.figures.drawing.renderer import KINDS, Kind, draw
 from analysis.figures.drawing.style import FAINT, GRID, INK, PAPER, RIGHT, STYLE, WRONG, printable
 
-# The kinds of file of a figure. A file's suffix is a dot and its kind.
-Kind = Literal["svg", "png", "pdf"]
-KINDS: tuple[Kind, ...] = ("svg", "png", "pdf")
 # Colours that the style sheet of a page may replace on a dark background, by the name of their CSS variable.
 THEME = {
     "--figure-ink": INK,
@@ -49,29 +43,26 @@ def hover(artist: Artist, *titles: str) -> None:
 
 
 def render(figure: Figure, kind: Kind, dpi: int = 300) -> bytes:
-    """Return the figure as a file. The same figure gives the same bytes.
+    """Return the figure as a file of one kind, as `render_all` does."""
+    return render_all(figure, [kind], dpi)[kind]
+
+
+def render_all(figure: Figure, kinds: Iterable[Kind] = KINDS, dpi: int = 300) -> dict[Kind, bytes]:
+    """Return the figure as files of several kinds. The same figure gives the same bytes.
 
     The first call lays the figure out. Later calls keep that layout.
 
     Args:
         figure: the figure.
-        kind: one of KINDS.
+        kinds: the kinds of file.
         dpi: dots an inch of a PNG, and of the pictures within an SVG or a PDF.
     """
-    buffer = io.BytesIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # The page says which characters no font has. An SVG shows them in the reader's fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        # savefig would draw everything twice.
-        figure.set_dpi(dpi)
-        if kind == "svg":
-            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-        elif kind == "pdf":
-            FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None})
-        else:
-            FigureCanvasAgg(figure).print_png(buffer)
+        files = draw(figure, kinds, dpi)
     figure.set_layout_engine("none")
-    return _with_titles(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
+    return {kind: _with_titles(content) if kind == "svg" else content for kind, content in files.items()}
 
 
 def inline_svg(svg: bytes, name: str, alt: str) -> str:

@@ -49,6 +49,7 @@ STYLE: dict[Any, Any] = {
     "legend.labelcolor": INK,
     "lines.linewidth": 1.2,
     "text.color": INK,
+    "text.hinting": "none",
     "svg.fonttype": "none",  # text stays text: small, searchable, and in the reader's fonts
     "svg.hashsalt": "study",  # the same figure gives the same bytes
     "xtick.color": FAINT,

@@ -11,7 +11,10 @@ _LATEX = str.maketrans(
     {"\N{MINUS SIGN}": "$-$", "±": r"$\pm$", "\N{NO-BREAK SPACE}": "~", "\N{EN DASH}": "--"}
     | {sign: f"${sign}$" for sign in "<>|"}
 )
-_HEADER = "% Needs \\usepackage{booktabs}.\n"
+_HEADER = "% Needs \\usepackage{booktabs,graphicx}.\n"
+_OTHER_SCRIPTS = "% Names hold characters that pdfLaTeX lacks: use XeLaTeX or LuaLaTeX, and a font with them.\n"
+# A table wider than the text is made as wide as the text.
+_FITTED = "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -21,7 +24,9 @@ def markdown(tables: Sequence[Table]) -> str:
 
 def latex(tables: Sequence[Table]) -> str:
     """Return the tables that have rows as LaTeX, each with its title as caption and its name as label."""
-    return _HEADER + "".join(f"\n{_latex(table)}" for table in tables if table.rows)
+    text = "".join(f"\n{_latex(table)}" for table in tables if table.rows)
+    # pdfLaTeX knows the letters of the Latin alphabet, with accents.
+    return _HEADER + (_OTHER_SCRIPTS if any(ord(char) > 0x17F for char in text) else "") + text
 
 
 def _markdown(frame: pd.DataFrame) -> str:
@@ -40,10 +45,11 @@ def _cell(text: str) -> str:
 def _latex(table: Table) -> str:
     frame = table.frame().reset_index()
     styled = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    return styled.to_latex(
+    text = styled.to_latex(
         column_format="l" + "r" * (len(frame.columns) - 1),
         hrules=True,
         caption=table.label,
         label=f"tab:{table.name}",
         position="htbp",
     ).translate(_LATEX)
+    return text.replace(r"\begin{tabular}", _FITTED + r"\begin{tabular}").replace(r"\end{tabular}", r"\end{tabular}}")

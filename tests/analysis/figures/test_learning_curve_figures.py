@@ -44,7 +44,12 @@ def test_training_is_dashed_in_the_colour_of_the_network() -> None:
     loss, accuracy = figure.axes
     assert {line.get_color() for ax in figure.axes for line in ax.lines} == {COLOURS[1]}
     assert [line.is_dashed() for line in loss.lines] == [True, True, False, False]
-    assert [line.is_dashed() for line in accuracy.lines] == [False, False]
+    assert [line.is_dashed() for line in accuracy.lines] == [False, False], "an older study"
+    assert accuracy.get_ylabel() == "validation accuracy (%)"
+    figure = final_curves({"B, tuned": [run([2.0, 1.0]).assign(train_accuracy=[0.25, 0.75])]}, [1])
+    assert [line.is_dashed() for line in figure.axes[1].lines] == [True, True, False, False]
+    assert curves(figure.axes[1])[0] == ([1, 2], [25, 75])
+    assert figure.axes[1].get_ylabel() == "accuracy (%)"
 
 
 def test_each_row_of_learning_curves_has_limits_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """The report of a study that is not finished, or not of two networks and ten classes."""
 
+import gc
 import json
 import re
 import shutil
@@ -33,7 +34,7 @@ def limits(folder: StudyFolder) -> str:
 def test_names_are_text(tmp_path: Path) -> None:
     titles = {"one": NASTY, "two": "$x_1$ & co", "three": "Three"}
     folder = write_example(
-        tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫"], same_as=["two"], seeds=2, trials=3
+        tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫\U00013000"], same_as=["two"], seeds=2, trials=3
     )
     page = build_report(folder).read_text()
     assert NASTY not in page and page.count("<script") == 1
@@ -43,6 +44,9 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
     assert "No network is better than every other on all planned seeds." in shown
+    assert "\U00013000: the machine that wrote this report has no font" in shown, "a hieroglyph"
+    assert "measured on the training images during the epoch, with dropout on" in shown
+    assert gc.isenabled(), "drawing only pauses the collection of garbage"
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
     assert "$x_1$ & co: the search found nothing better than the documented baseline." in shown

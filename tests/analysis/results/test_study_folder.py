@@ -20,7 +20,9 @@ GROUP = "alexnet-tuned"
 
 
 def _run(seed: int = 0, group: str = GROUP, value: float = 0.5) -> FinalRun:
-    history = pd.DataFrame([(1, 0.5, 0.1 + 0.2, 0.25, 1.5), (2, math.nan, math.nan, 0.5, 1.0)], columns=EPOCH_COLUMNS)
+    history = pd.DataFrame(
+        [(1, 0.5, 0.1 + 0.2, 0.25, 1.5, 0.75), (2, math.nan, math.nan, 0.5, 1.0, 0.5)], columns=EPOCH_COLUMNS
+    )
     return FinalRun(
         group=group,
         seed=seed,
@@ -69,7 +71,9 @@ def test_tables_come_back(tmp_path: Path) -> None:
     trials = trials.set_axis(list(TRIAL_COLUMNS), axis=1)
     trials.insert(4, "pooling", "max")
     folder.write_trials(trials)
-    history = pd.DataFrame([("alexnet-0", "alexnet", 1, None, 0.3, 0.5, 0.5)]).set_axis(list(HISTORY_COLUMNS), axis=1)
+    history = pd.DataFrame([("alexnet-0", "alexnet", 1, None, 0.3, 0.5, 0.5, 0.5)]).set_axis(
+        list(HISTORY_COLUMNS), axis=1
+    )
     folder.write_history(history)
     found, epochs = folder.read_trials(), folder.read_history()
     assert found is not None
@@ -107,6 +111,18 @@ def test_tables_that_are_not_to_the_byte_what_they_should_be(tmp_path: Path) -> 
 
 
 # --- final runs
+
+
+def test_a_run_of_an_older_version_has_no_training_accuracy(tmp_path: Path) -> None:
+    older = tmp_path / "history.csv"
+    older.write_text("trial_id,arch,epoch,train_loss,val_loss,val_accuracy,seconds\na-0,a,1,1.0,1.0,0.5,0.5\n")
+    history = StudyFolder(tmp_path).read_history()
+    assert history is not None
+    assert list(history.columns) == list(HISTORY_COLUMNS)
+    assert history["train_accuracy"].isna().all()
+    trials = pd.DataFrame(columns=TRIAL_COLUMNS)
+    StudyFolder(tmp_path).write_trials(trials)
+    assert StudyFolder(tmp_path).holds_tables(trials, history), "nothing of it is made again"
 
 
 def test_a_final_run_comes_back(tmp_path: Path) -> None:

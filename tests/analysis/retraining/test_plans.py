@@ -32,7 +32,7 @@ CONFIRMED = SearchOutcome("alexnet", BASELINE, LEADERS)
 
 def _confirmation(number: int, seed: int, score: float | None, loss: float | None = 1.0) -> CompletedRun:
     metrics = {"val_accuracy": score, "val_loss": loss, "status": "COMPLETE", "arch": "alexnet"}
-    history = pd.DataFrame([(1, 1.0, 1.0, 0.5, 0.1)], columns=list(EPOCH_COLUMNS))
+    history = pd.DataFrame([(1, 1.0, 1.0, 0.5, 0.1, 0.5)], columns=list(EPOCH_COLUMNS))
     return CompletedRun(f"alexnet-{number}", seed, metrics, history)
 
 
@@ -138,7 +138,7 @@ def _made(plan: RunPlan) -> FinalRun:
         group=plan.group,
         seed=plan.seed,
         metrics={"accuracy": 0.5, "status": "COMPLETE", "config": config, "is_tuned": is_tuned},
-        history=pd.DataFrame([(1, 1.0, 1.0, 0.5, 0.25)], columns=list(EPOCH_COLUMNS)),
+        history=pd.DataFrame([(1, 1.0, 1.0, 0.5, 0.25, 0.5)], columns=list(EPOCH_COLUMNS)),
         logits=np.zeros((2, 3), np.float32),
         labels=np.zeros(2, np.int64),
     )

@@ -199,8 +199,8 @@ def _normalised(data: TrainingData, positions: np.ndarray) -> Tensor:
 
 def _plain_loop(
     architecture: Architecture, data: TrainingData, config: TrainingConfig, seed: int, weights: dict[str, Tensor]
-) -> list[tuple[float, float, float]]:
-    """Train loss, validation loss and validation accuracy an epoch, by PyTorch's textbook loop."""
+) -> list[tuple[float, float, float, float]]:
+    """Return losses and accuracies of each epoch, training before validation, by PyTorch's textbook loop."""
     model = plain_network(architecture, data.n_classes, 0.0)
     model.load_state_dict(weights)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
@@ -209,21 +209,22 @@ def _plain_loop(
     for number in range(1, config.max_epochs + 1):
         model.train()
         order = np.random.default_rng(stream(RunSeeds.of(seed, "test").order, number)).permutation(data.split.train)
-        losses = []
+        losses, answers = [], []
         for start in range(0, len(order), config.batch_size):
             batch = order[start : start + config.batch_size]
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(_normalised(data, batch)), labels[batch])
+            logits = model(_normalised(data, batch))
+            loss = F.cross_entropy(logits, labels[batch])
             loss.backward()
             optimizer.step()
             losses += [loss.item()] * len(batch)
+            answers += (logits.argmax(1) == labels[batch]).tolist()
         model.eval()
         with torch.no_grad():
             logits = model(_normalised(data, data.split.validation))
         truth = labels[data.split.validation]
-        rows.append(
-            (np.mean(losses), F.cross_entropy(logits, truth).item(), (logits.argmax(1) == truth).double().mean().item())
-        )
+        of_validation = F.cross_entropy(logits, truth).item(), (logits.argmax(1) == truth).double().mean().item()
+        rows.append((np.mean(losses), np.mean(answers), *of_validation))
     return rows
 
 
@@ -236,7 +237,7 @@ def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     run = training_run(architecture, data, config)
     expected = _plain_loop(architecture, data, config, 0, {n: w.clone() for n, w in run.best_weights().items()})
     _train(run)
-    found = [(row.train_loss, row.val_loss, row.val_accuracy) for row in run.history]
+    found = [(row.train_loss, row.train_accuracy, row.val_loss, row.val_accuracy) for row in run.history]
     np.testing.assert_allclose(found, expected, rtol=2e-3)
     assert [row.epoch for row in run.history] == [1, 2]
     assert all(row.seconds > 0 and row.validation_seconds > 0 for row in run.history)

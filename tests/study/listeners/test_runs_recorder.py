@@ -24,7 +24,7 @@ PLANS = plan_baselines({"mobilenet": CONFIG.baseline_training("mobilenet")}, CON
 
 
 def _made(plan: RunPlan, accuracy: float = 0.5, epochs: int = 2, status: str = "COMPLETE") -> FinalRun:
-    rows = [(number, 1.0, 1.0, 0.5, 0.25) for number in range(1, epochs + 1)]
+    rows = [(number, 1.0, 1.0, 0.5, 0.25, 0.5) for number in range(1, epochs + 1)]
     return FinalRun(
         group=plan.group,
         seed=plan.seed,

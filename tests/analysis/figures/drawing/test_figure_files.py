@@ -1,13 +1,16 @@
 """A figure becomes the same file each time, and an SVG that a page can hold."""
 
+import io
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
-from analysis.figures.drawing.files import KINDS, THEME, Kind, hover, inline_svg, render
+from analysis.figures.drawing.files import THEME, hover, inline_svg, render, render_all
+from analysis.figures.drawing.renderer import KINDS, Kind
 from analysis.figures.drawing.style import INK, STYLE
 
 STARTS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
@@ -34,6 +37,22 @@ def test_the_same_figure_gives_the_same_bytes_and_leaves_no_settings(kind: Kind)
     assert first.startswith(STARTS[kind])
     assert first == second
     assert dict(mpl.rcParams) == before
+
+
+def test_a_figure_drawn_once_gives_the_files_of_each_kind() -> None:
+    assert render_all(drawn()) == {kind: render(drawn(), kind) for kind in KINDS}
+
+
+def test_a_picture_fills_its_place_the_right_way_up() -> None:
+    colours = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [0, 0, 0]]], np.uint8)
+    for origin, expected in (("upper", colours), ("lower", colours[::-1])):
+        figure = Figure(figsize=(1, 0.5))
+        ax = figure.add_axes((0, 0, 1, 1))
+        ax.set_axis_off()
+        ax.imshow(colours, interpolation="none", aspect="auto", origin=origin)  # type: ignore[arg-type]
+        pixels = np.asarray(Image.open(io.BytesIO(render(figure, "png", dpi=96))))
+        assert pixels.shape == (48, 96, 3)
+        np.testing.assert_array_equal(pixels, expected.repeat(24, axis=0).repeat(48, axis=1))
 
 
 def test_shapes_have_titles() -> None:

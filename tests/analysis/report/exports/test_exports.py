@@ -106,8 +106,11 @@ def test_latex_escapes_what_it_would_read(folder: StudyFolder) -> None:
     assert r"*x*$|$y z & $-$1 $\pm$ 2 & 3~\% \\" in text
     assert r"猫 & unknown: it\_is &  \\" in text
     assert r"\label{tab:odd}" in text and r"\toprule" in text
+    assert "use XeLaTeX or LuaLaTeX" in text, "pdfLaTeX stops at 猫"
     whole = (folder.report / "tables.tex").read_text()
     assert whole.count(r"\begin{tabular}") == whole.count(r"\end{tabular}") == whole.count(r"\caption") >= 6
+    assert "XeLaTeX" not in whole
+    assert whole.count(r"\resizebox{\ifdim\width>\textwidth") == whole.count(r"\end{tabular}}")
     assert not set(whole) & set("\N{MINUS SIGN}±\N{NO-BREAK SPACE}")
     assert set(re.findall(".<.", whole)) <= {"$<$"}
 
