@@ -27,7 +27,6 @@ from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
-from study.settings.search_space import rungs_from
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     """Open the search of a study that was begun, brought up to its journal."""
     baselines = {arch: config.baseline_training(arch) for arch in config.archs}
     steps = steps_per_epoch(folder.read_study()["data"]["n_train"], config.batch_size)
-    return Search(config, baselines, Ledger(folder.journal), rungs_from(config.grace_period), steps_per_epoch=steps)
+    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:

@@ -28,7 +28,6 @@ GROUPS = {
         "trials",
         "max_epochs",
         "patience",
-        "grace_period",
         "batch_size",
         "first_lrs",
         "seeds",

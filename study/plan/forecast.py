@@ -13,7 +13,7 @@ from study.data.datasets import Sizes
 from study.plan.estimate import Forecast, Interval, Lengths, Work, estimate
 from study.plan.outline import describe_range
 from study.settings.config import PRESETS, StudyConfig
-from study.settings.search_space import rungs_from
+from study.settings.search_space import RUNGS
 
 # Runs on CPUs share caches and memory: an epoch takes at most this many times longer beside others than alone.
 SLOWDOWN = 1.5
@@ -49,8 +49,7 @@ def look_ahead(
     if not set(config.archs) <= set(times):
         return None
     steps = steps_per_epoch(sizes.train, config.batch_size)
-    rungs = rungs_from(config.grace_period)
-    lengths = Lengths(config.max_epochs, config.patience, rungs.first(config.max_epochs, steps), rungs.reduction_factor)
+    lengths = Lengths(config.max_epochs, config.patience, RUNGS.first(config.max_epochs, steps), RUNGS.reduction_factor)
     works = {arch: _work(arch, config, sizes, steps, times[arch], folder) for arch in config.archs}
     is_shared = resources.concurrency > 1
     slowdown = 1 / min(1.0, resources.gpus_per_trial) if resources.gpus_per_trial else SLOWDOWN if is_shared else 1.0

@@ -6,7 +6,7 @@ numbers or categories, by their names.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -118,8 +118,3 @@ RUNGS = Rungs()
 # At least 1 trial ends before the Gaussian process proposes, because it needs a score. benchmarks/RESULTS.md compares
 # larger numbers.
 STARTUP_TRIALS = 1
-
-
-def rungs_from(grace_period: int | None) -> Rungs:
-    """Return the rungs whose first lies at this epoch; this study's choice if it is None."""
-    return RUNGS if grace_period is None else replace(RUNGS, grace_period=grace_period, grace_share=1.0, grace_steps=0)

@@ -26,7 +26,7 @@ from models.training.recipe import RECIPE_VERSION, steps_per_epoch
 from study import __version__
 from study.errors import BadInput
 from study.settings.config import StudyConfig
-from study.settings.search_space import SEARCH_SPACE, STARTUP_TRIALS, rungs_from
+from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
 
 # Raise it by 1 when studies begun before cannot go on: other files, or other images in a split.
 FORMAT = 2
@@ -96,12 +96,11 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
     Args:
         n_train: training images before the split.
     """
-    rungs = rungs_from(config.grace_period)
     return {
         "space": SEARCH_SPACE.to_json(),
-        "grace_period": rungs.first(config.max_epochs, steps_per_epoch(n_train, config.batch_size)),
-        "reduction_factor": rungs.reduction_factor,
-        "tolerance": rungs.tolerance,
+        "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train, config.batch_size)),
+        "reduction_factor": RUNGS.reduction_factor,
+        "tolerance": RUNGS.tolerance,
         "sampler": "Gaussian process",
         "sampler_version": SAMPLER_VERSION,
         "recipe_version": RECIPE_VERSION,

@@ -25,7 +25,6 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--max-epochs=2"], "max_epochs", 2),
     (["--patience", "4"], "patience", 4),
     (["--batch-size", "64"], "batch_size", 64),
-    (["--grace-period", "3"], "grace_period", 3),
     (["--first-lrs", "1e-2", "2e-4"], "first_lrs", (0.01, 0.0002)),
     (["--first-lrs"], "first_lrs", ()),
     (["--seeds", "4"], "seeds", 4),
@@ -56,14 +55,11 @@ def test_every_setting_has_a_flag() -> None:
     assert {field for _, field, _ in FLAGS} | {"preset"} == {field.name for field in fields(StudyConfig)}
 
 
-@pytest.mark.parametrize(
-    "field", ["data_dir", "train_size", "grace_period", "concurrency", "gpus_per_trial", "address", "storage"]
-)
+@pytest.mark.parametrize("field", ["data_dir", "train_size", "concurrency", "gpus_per_trial", "address", "storage"])
 def test_a_setting_can_be_taken_back(field: str) -> None:
     base = StudyConfig(
         data_dir=Path("d"),
         train_size=9,
-        grace_period=2,
         concurrency=2,
         gpus_per_trial=0.5,
         address="a",

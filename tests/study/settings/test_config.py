@@ -11,7 +11,7 @@ from models.networks.registry import ARCHITECTURES
 from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
 from study.settings.config import PRESETS, StudyConfig, check
-from study.settings.search_space import RUNGS, SEARCH_SPACE, rungs_from
+from study.settings.search_space import RUNGS, SEARCH_SPACE
 
 
 def test_the_documented_presets() -> None:
@@ -66,11 +66,6 @@ def test_the_baseline_of_smaller_batches_learns_slower_by_the_root_rule() -> Non
     assert recipe == TrainingConfig({"lr": 5e-4, "dropout": 0.5}, max_epochs=9, patience=7, batch_size=32)
 
 
-def test_a_given_grace_period_is_the_first_rung_whatever_the_cap_and_the_steps() -> None:
-    assert [rungs_from(10).first(cap, steps) for cap, steps in ((32, 15), (12, 1), (6, 15))] == [10, 10, 6]
-    assert rungs_from(None) == RUNGS
-
-
 @pytest.mark.parametrize("arch", list(ARCHITECTURES))
 def test_baselines_lie_within_the_search_space(arch: str) -> None:
     baseline = StudyConfig().baseline_training(arch)
@@ -123,7 +118,6 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"archs": ()}, "--archs needs at least one"),
         ({"batch_size": 0}, "--batch-size must be at least 1, not 0"),
         ({"patience": 0}, "--patience must be at least 1, not 0"),
-        ({"grace_period": 0}, "--grace-period must be at least 1, not 0"),
         ({"first_lrs": (1e-3, 0.0)}, "--first-lrs must be positive, not 0.0"),
         ({"first_lrs": (float("inf"),)}, "--first-lrs must be positive, not inf"),
         ({"archs": ("alexnet", "mobilenet", "alexnet")}, "names a network twice"),
