@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a study in order, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a study in order, a second Ctrl-C or SIGTERM at once."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from typing import Any, Self
 INTERRUPTED = 130
 STOPPING = "stopping; Ctrl-C again stops at once"
 _SHOW_CURSOR = "\x1b[?25h"
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The study waits at most 0.5 s for the answer to the first signal: another thread may hold the screen.
 _ANSWER_WITHIN_SECONDS = 0.5
 
@@ -29,7 +29,9 @@ class Interrupts:
 
     An interactive session, such as Jupyter, is never ended: each signal is a KeyboardInterrupt there.
 
-    A machine that is pre-empted sends SIGTERM, which means the same as Ctrl-C.
+    A machine that is pre-empted sends SIGTERM, and a terminal that closes sends SIGHUP. Both mean the same as Ctrl-C.
+    But a SIGHUP is never the second signal, because the kernel and the shell each send one when a terminal closes, and
+    systemd sends one after each SIGTERM. A SIGHUP that is ignored, as `nohup` arranges it, stays ignored.
 
     Args:
         parting: returns the line that is printed before the process is ended.
@@ -52,6 +54,8 @@ class Interrupts:
             self._counter = Thread(target=self._count, name="interrupts", daemon=True)
             self._counter.start()
             self._handlers = {number: signal.getsignal(number) for number in _NUMBERS}
+            if self._handlers[signal.SIGHUP] == signal.SIG_IGN:
+                del self._handlers[signal.SIGHUP]
             self._wakeup = signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
             self._take()
         return self
@@ -72,7 +76,7 @@ class Interrupts:
             self._take()
 
     def _take(self) -> None:
-        for number in _NUMBERS:
+        for number in self._handlers:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
@@ -89,9 +93,10 @@ class Interrupts:
         """Answer the first signal, and end the process at the second."""
         count = 0
         while arrived := self._arrivals.recv(1):
-            count += arrived[0] in _NUMBERS
+            if arrived[0] in _NUMBERS and not (count and arrived[0] == signal.SIGHUP):
+                count += 1
             if count and self._listens and not self._answered.is_set():
-                with suppress(BrokenPipeError):
+                with suppress(OSError):
                     # A live table has put a stream here that prints above it.
                     print(STOPPING, file=sys.stderr, flush=True)
                 self._answered.set()
@@ -101,6 +106,6 @@ class Interrupts:
     def _end(self) -> None:
         # The live table may have hidden the cursor.
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
         os._exit(INTERRUPTED)

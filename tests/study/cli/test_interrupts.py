@@ -76,6 +76,24 @@ def test_the_first_signal_is_an_exception(programs: Programs) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", STOPPING)
 
 
+def test_a_terminal_that_closes_ends_a_study_in_order_however_often_it_says_so(programs: Programs) -> None:
+    program = _start(programs, BUSY.replace("60_000_000", "2_000_000"))
+    program.process.send_signal(signal.SIGHUP)
+    assert program.stderr.readline() == STOPPING
+    program.process.send_signal(signal.SIGHUP)
+    done = program.finish()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", "")
+
+
+def test_nohup_is_heeded(programs: Programs) -> None:
+    program = _start(programs, f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{BUSY}")
+    program.process.send_signal(signal.SIGHUP)
+    program.process.send_signal(signal.SIGTERM)
+    assert program.stderr.readline() == STOPPING
+    program.process.send_signal(signal.SIGTERM)
+    assert program.finish().returncode == 130, "the second SIGTERM was the second signal, and SIGHUP none"
+
+
 LIVE = """
 import time
 from rich.console import Console
@@ -116,6 +134,7 @@ def test_the_answer_stands_above_a_live_table() -> None:
 EMBEDDED = """
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -127,7 +146,8 @@ def state():
     signal.set_wakeup_fd(wakeup)
     threads = {f"thread {thread.name}" for thread in threading.enumerate()}
     environment = {f"{name}={value}" for name, value in os.environ.items()}
-    return {signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), wakeup} | threads | environment
+    handlers = {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    return {*handlers, wakeup, sys.stdout, sys.stderr} | threads | environment
 
 def interrupted_twice():
     for _ in range(2):
