@@ -105,7 +105,7 @@ def _cpus_each(capacity: Capacity, concurrency: int, *, on_gpu: bool) -> float:
 
 def capacity() -> Capacity:
     """Returns the capacity of the joined cluster, with all the nodes that its autoscaler may start."""
-    there, possible = ray.cluster_resources(), launchable(home_folder() / LAUNCHER_CONFIG)
+    there, possible = ray.cluster_resources(), launchable(Path.home() / LAUNCHER_CONFIG)
     return capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
 
 
@@ -161,11 +161,3 @@ def machine_capacity() -> Capacity:
         gpus=torch.cuda.device_count(),
         memory_gib=psutil.virtual_memory().available / GIB,
     )
-
-
-def home_folder() -> Path:
-    """Returns the user's home folder. Raises BadInput if there is none."""
-    try:
-        return Path.home()
-    except RuntimeError as error:
-        raise BadInput("this account has no home folder: set HOME to a folder that can be written") from error
