@@ -30,7 +30,7 @@ os.environ.update(
             "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
             # Tasks that take no GPU see none.
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-            # Workers run this process's Python. Ray would start them through the `uv run` that it finds above this process,
+            # Workers run this process's Python. If Ray finds `uv run` above this process, it would start them through that,
             # in a copy of the current folder, where they do not come up.
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             # The driver draws its own progress and handles its own signals.
