@@ -60,7 +60,7 @@ class Options(StudyConfig):
     name: str | None = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
-    """Go on with --name, or the study worked on last; --seeds, --concurrency, --address and --data-dir may change."""
+    """Go on with --name, or the study worked on last; more --seeds and another machine are allowed."""
     dry_run: bool = False
     """Print the plan and how long it takes, and exit; nothing is created."""
     quiet: bool = False

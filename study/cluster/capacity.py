@@ -63,6 +63,11 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
         BadInput: if one run asks for more than the capacity.
     """
     gpus = _gpu_share(capacity, config.concurrency) if config.gpus_per_trial is None else config.gpus_per_trial
+    if gpus and not capacity.gpus:
+        raise BadInput(
+            f"--gpus-per-trial {gpus:g} needs a GPU, and there is none: use a machine that has one, or train on CPUs by"
+            " --gpus-per-trial 0 --cpus-per-trial none --concurrency none"
+        )
     if gpus > capacity.gpus:
         raise BadInput(f"--gpus-per-trial {gpus:g} asks for more than the {capacity.gpus:g} GPUs there are: lower it")
     if gpus > 1 and gpus != int(gpus):

@@ -30,8 +30,8 @@ os.environ.update(
             "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
             # Tasks that take no GPU see none.
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-            # Workers run this process's Python. If Ray finds `uv run` above this process, it would start them through that,
-            # in a copy of the current folder, where they do not come up.
+            # Workers run this process's Python. If `uv run` started this process, Ray would start them through it, in a
+            # copy of the current folder, and they would not come up.
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             # The driver draws its own progress and handles its own signals.
             "RAY_AIR_NEW_OUTPUT": "0",
