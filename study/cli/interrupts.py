@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first ends a study in order, a second Ctrl-C or SIGTERM at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a study in order, a second Ctrl-C or SIGTERM at once.
+
+Ctrl-Z stops the study's workers, too.
+"""
 
 import os
 import signal
@@ -33,6 +36,9 @@ class Interrupts:
     But a SIGHUP is never the second signal, because the kernel and the shell each send one when a terminal closes, and
     systemd sends one after each SIGTERM. A SIGHUP that is ignored, as `nohup` arranges it, stays ignored.
 
+    A terminal's Ctrl-Z does not reach Ray's workers: each is a process group of its own. So they are stopped and
+    continued with this process.
+
     Args:
         parting: returns the line that is printed before the process is ended.
     """
@@ -56,6 +62,7 @@ class Interrupts:
             self._handlers = {number: signal.getsignal(number) for number in _NUMBERS}
             if self._handlers[signal.SIGHUP] == signal.SIG_IGN:
                 del self._handlers[signal.SIGHUP]
+            self._suspend = signal.getsignal(signal.SIGTSTP)
             self._wakeup = signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
             self._take()
         return self
@@ -64,6 +71,7 @@ class Interrupts:
         if self._is_active:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler or signal.SIG_DFL)  # None: no handler of Python's
+            signal.signal(signal.SIGTSTP, self._suspend or signal.SIG_DFL)
             signal.set_wakeup_fd(self._wakeup)
             self._arrived.close()  # which ends the thread
             self._counter.join()
@@ -78,6 +86,8 @@ class Interrupts:
     def _take(self) -> None:
         for number in self._handlers:
             signal.signal(number, self._handle)
+        if self._suspend == signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, _suspend)
 
     def _handle(self, number: int, frame: Any) -> None:
         if not self._listens and not self._is_interactive:
@@ -109,3 +119,31 @@ class Interrupts:
         with suppress(OSError):
             os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
         os._exit(INTERRUPTED)
+
+
+def _suspend(number: int, frame: Any) -> None:
+    """Stop this process and its workers. They go on when this process does."""
+    workers = _other_groups()
+    _signal_groups(workers, signal.SIGSTOP)
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTSTP)  # returns when the process goes on
+    signal.signal(signal.SIGTSTP, _suspend)
+    _signal_groups(workers, signal.SIGCONT)
+
+
+def _other_groups() -> set[int]:
+    """Return the process groups of this process's descendants in its terminal session, without its own group."""
+    import psutil  # here, because help and typing errors need not wait for it
+
+    groups = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(ProcessLookupError):
+            if os.getsid(child.pid) == os.getsid(0):
+                groups.add(os.getpgid(child.pid))
+    return groups - {os.getpgrp()}
+
+
+def _signal_groups(groups: set[int], number: signal.Signals) -> None:
+    for group in groups:
+        with suppress(ProcessLookupError):
+            os.killpg(group, number)

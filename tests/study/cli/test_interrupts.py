@@ -94,6 +94,43 @@ def test_nohup_is_heeded(programs: Programs) -> None:
     assert program.finish().returncode == 130, "the second SIGTERM was the second signal, and SIGHUP none"
 
 
+# It is a process group of its own, as a shell's job is, and its worker another one, as Ray's workers are.
+SUSPENDED = """
+import os
+import signal
+import subprocess
+import sys
+import time
+from study.cli.interrupts import Interrupts
+
+os.setpgid(0, 0)
+with Interrupts(lambda: "parting") as interrupts:
+    interrupts.listen()
+    worker = subprocess.Popen([sys.executable, "-c", "while True: pass"], process_group=0)
+    print("ready", flush=True)
+    try:
+        while True:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        worker.kill()
+assert signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+"""
+
+
+def test_workers_stop_with_ctrl_z_and_go_on_with_the_study(programs: Programs) -> None:
+    program = _start(programs, SUSPENDED)
+    study = psutil.Process(program.process.pid)
+    (worker,) = study.children()
+    stopped = [psutil.STATUS_STOPPED] * 2
+    for _ in range(2):
+        program.process.send_signal(signal.SIGTSTP)
+        program.wait_for(lambda: [study.status(), worker.status()] == stopped)
+        program.process.send_signal(signal.SIGCONT)
+        program.wait_for(lambda: psutil.STATUS_STOPPED not in (study.status(), worker.status()))
+    program.process.send_signal(signal.SIGINT)
+    assert program.finish().returncode == 0
+
+
 LIVE = """
 import time
 from rich.console import Console
