@@ -217,9 +217,7 @@ def _check_text(what: str, word: str, advice: str) -> None:
         with suppress(UnicodeError):
             if _is_text(os.fsencode(word).decode()):
                 encoding = sys.getfilesystemencoding()
-                raise BadInput(
-                    f"{what} {word!a} is UTF-8, but this locale means {encoding}: set PYTHONUTF8=1"
-                )
+                raise BadInput(f"{what} {word!a} is UTF-8, but this locale means {encoding}: set PYTHONUTF8=1")
         raise BadInput(f"{what} {word!a} is not text in UTF-8: {advice}")
 
 
