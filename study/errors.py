@@ -23,8 +23,8 @@ def one_line(error: BaseException) -> str:
 
 
 def say_error(line: str) -> None:
-    """Print a line to the standard error stream. Does nothing if nobody reads the stream."""
-    with suppress(BrokenPipeError):
+    """Print a line to the standard error stream. Does nothing if the stream cannot be written."""
+    with suppress(OSError):
         print(line, file=sys.stderr)
 
 

@@ -1,5 +1,8 @@
 """Tells the user how a study will use the machine and how long it takes, before its first step."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,6 +26,16 @@ from study.settings.config import StudyConfig
 def trains_on_cpus_here(config: StudyConfig) -> bool:
     """Return whether the driver's own processor can measure a step. A GPU's memory is left to the workers."""
     return config.address is None and not divide(machine_capacity(), config).gpus_per_trial
+
+
+def why_no_c() -> str | None:
+    """Return why no C code can be built and run here; None if nothing is known to be in the way."""
+    if shutil.which("cc") is None:
+        return "There is no C compiler (cc) on this machine"
+    folder = tempfile.gettempdir()
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return f"No code runs in {folder} (it is mounted noexec; TMPDIR may name another folder)"
+    return None
 
 
 def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> None:

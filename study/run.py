@@ -4,8 +4,8 @@ The modules that the study needs take seconds to import. So the command line is 
 from the start.
 """
 
-import io
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from study.cli.endings import ending_of, parting, say_error
 from study.cli.interrupts import Interrupts
 from study.errors import BadInput
 from study.settings.shadows import check_nothing_hides_modules
+from study.streams import lasting_streams
 
 if TYPE_CHECKING:
     from study.cli.request import Request
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal has a ±
     arguments = sys.argv[1:] if arguments is None else arguments
     request: Request | None = None
     log: StudyLog | None = None
-    with Interrupts(lambda: parting(request)) as interrupts:
+    with lasting_streams(), Interrupts(lambda: parting(request)) as interrupts:
         try:
             check_nothing_hides_modules()
 
@@ -56,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             ending = _ending_of_import(error) or ending_of(error, request)
             if ending is None:
+                if log is not None:
+                    log.write(traceback.format_exc())
                 raise
             line, status = ending
             say_error(line)

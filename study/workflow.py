@@ -4,7 +4,6 @@ This module and study/stages.py are the composition root: they alone know every 
 """
 
 import logging
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -39,7 +38,7 @@ from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
-from study.planning import announce, announce_cluster, trains_on_cpus_here
+from study.planning import announce, announce_cluster, trains_on_cpus_here, why_no_c
 from study.runs.ray_runs import RayRuns
 from study.search.search import Search
 from study.settings.config import StudyConfig
@@ -103,8 +102,8 @@ def _do(
         _check_storage(request)
         if request.config.address is not None:
             progress.say(f"Joined a cluster for {resources.concurrency} training runs at a time")
-        elif shutil.which("cc") is None:
-            progress.say("There is no C compiler (cc) on this machine, so training will take longer")
+        elif (reason := why_no_c()) is not None:
+            progress.say(f"{reason}, so training will take longer")
         config = replace(
             request.config,
             precision=_resolve_precision(request.config, resources),

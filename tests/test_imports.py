@@ -25,7 +25,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"cluster", "data"},
         {"storage"},
         {"settings"},
-        {"errors"},
+        {"errors", "streams"},
     ],
     "analysis": [
         {"notebook"},

@@ -1,6 +1,7 @@
 """Rebuilds the report of a study from its folder alone: `python -m analysis.report [DIR] [--open]`."""
 
 import argparse
+import errno
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=Path("results"),
         help="where studies are (default: results)",
     )
+    parser.add_argument(
+        "--output", metavar="DIR", type=user_path, help="write the report and best.json there, and nothing into the study"
+    )
     parser.add_argument("--open", action="store_true", help="open the report in the browser")
     options = parser.parse_args(arguments)
 
@@ -36,12 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         folder = StudyFolder.open(options.folder) if options.folder else _newest(options.results_dir)
-        report = build_report(folder)
+        report = build_report(StudyFolder(folder.path, options.output))
     except UnusableStudy as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (DamagedFile, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        is_read_only = isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+        advice = ": write the report elsewhere with --output DIR" if is_read_only else ""
+        print(f"error: {error}{advice}", file=sys.stderr)
         return 1
     print(report)
     if options.open and not webbrowser.open(report.absolute().as_uri()):

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -95,9 +94,9 @@ def without_nan(value: Any) -> Any:
 def appearing_whole(path: Path) -> Iterator[Path]:
     """Yields a temporary folder. It replaces `path` at the end of the block, or is removed if the block fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    temporary.mkdir()
     try:
-        temporary.chmod(0o755)
         yield temporary
         if path.exists():
             shutil.rmtree(path)

@@ -54,10 +54,16 @@ class Samples:
 
 
 class StudyFolder:
-    """Reads and writes `<results-dir>/<name>`. Every file is written whole or not at all."""
+    """Reads and writes `<results-dir>/<name>`. Every file is written whole or not at all.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        output: a folder that takes the report and best.json, if this one cannot be written.
+    """
+
+    def __init__(self, path: Path, output: Path | None = None) -> None:
         self.path = path
+        self._output = output
 
     @classmethod
     def open(cls, path: Path) -> "StudyFolder":
@@ -124,7 +130,7 @@ class StudyFolder:
 
     @property
     def report(self) -> Path:
-        return self.path / "report"
+        return self._output or self.path / "report"
 
     # The search.
 
@@ -183,7 +189,7 @@ class StudyFolder:
 
     def write_best(self, best: dict[str, Any] | None) -> None:
         """Writes final/best.json: which final run to ship. None removes the file of an earlier report."""
-        path = self.path / "final" / "best.json"
+        path = (self._output or self.path / "final") / "best.json"
         if best is None:
             path.unlink(missing_ok=True)
         else:

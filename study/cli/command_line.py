@@ -6,9 +6,12 @@ It imports neither torch nor Ray: help and errors come at once.
 import argparse
 import ast
 import inspect
+import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -70,7 +73,7 @@ class Options(StudyConfig):
     name: str | None = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
-    """Go on with --name, or the study worked on last; --seeds, --concurrency, --address and --data-dir may change."""
+    """Go on with --name, or the study worked on last; more --seeds and another machine are allowed."""
     dry_run: bool = False
     """Print the plan and how long it takes, and exit; nothing is created."""
     quiet: bool = False
@@ -94,8 +97,11 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
         SystemExit: with status 0 after --help or --version.
     """
     for argument in arguments:
-        if not _is_text(argument):
-            raise BadInput(f"the argument {argument!a} is not text in UTF-8: type it anew")
+        _check_text("the argument", argument, "type it anew")
+    try:
+        _check_text("the name of the current folder", os.getcwd(), "rename it, or work in another")
+    except FileNotFoundError as error:
+        raise BadInput("the current folder was removed: change into a folder that exists") from error
     given, others = parser().parse_known_args(arguments)
     if others:
         _refuse(others[0])
@@ -220,8 +226,18 @@ def _typed(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _is_text(argument: str) -> bool:
+def _check_text(what: str, word: str, advice: str) -> None:
+    """Raise BadInput unless a word that Python has from the system is text."""
+    if not _is_text(word):
+        with suppress(UnicodeError):
+            if _is_text(os.fsencode(word).decode()):
+                encoding = sys.getfilesystemencoding()
+                raise BadInput(f"{what} {word!a} is UTF-8, but this locale means {encoding}: set PYTHONUTF8=1")
+        raise BadInput(f"{what} {word!a} is not text in UTF-8: {advice}")
+
+
+def _is_text(word: str) -> bool:
     try:
-        return b"\0" not in argument.encode()
+        return b"\0" not in word.encode()
     except UnicodeEncodeError:  # bytes that were no text arrive as lone surrogates
         return False

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first ends a study in order, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a study in order, a second Ctrl-C or SIGTERM at once.
+
+Ctrl-Z stops the study's workers, too.
+"""
 
 import os
 import signal
@@ -13,7 +16,7 @@ from typing import Any, Self
 INTERRUPTED = 130
 STOPPING = "stopping; Ctrl-C again stops at once"
 _SHOW_CURSOR = "\x1b[?25h"
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The study waits at most 0.5 s for the answer to the first signal: another thread may hold the screen.
 _ANSWER_WITHIN_SECONDS = 0.5
 
@@ -29,7 +32,12 @@ class Interrupts:
 
     An interactive session, such as Jupyter, is never ended: each signal is a KeyboardInterrupt there.
 
-    A machine that is pre-empted sends SIGTERM, which means the same as Ctrl-C.
+    A machine that is pre-empted sends SIGTERM, and a terminal that closes sends SIGHUP. Both mean the same as Ctrl-C.
+    But a SIGHUP is never the second signal, because the kernel and the shell each send one when a terminal closes, and
+    systemd sends one after each SIGTERM. A SIGHUP that is ignored, as `nohup` arranges it, stays ignored.
+
+    A terminal's Ctrl-Z does not reach Ray's workers: each is a process group of its own. So they are stopped and
+    continued with this process.
 
     Args:
         parting: returns the line that is printed before the process is ended.
@@ -52,6 +60,9 @@ class Interrupts:
             self._counter = Thread(target=self._count, name="interrupts", daemon=True)
             self._counter.start()
             self._handlers = {number: signal.getsignal(number) for number in _NUMBERS}
+            if self._handlers[signal.SIGHUP] == signal.SIG_IGN:
+                del self._handlers[signal.SIGHUP]
+            self._suspend = signal.getsignal(signal.SIGTSTP)
             self._wakeup = signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
             self._take()
         return self
@@ -60,6 +71,7 @@ class Interrupts:
         if self._is_active:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler or signal.SIG_DFL)  # None: no handler of Python's
+            signal.signal(signal.SIGTSTP, self._suspend or signal.SIG_DFL)
             signal.set_wakeup_fd(self._wakeup)
             self._arrived.close()  # which ends the thread
             self._counter.join()
@@ -72,8 +84,10 @@ class Interrupts:
             self._take()
 
     def _take(self) -> None:
-        for number in _NUMBERS:
+        for number in self._handlers:
             signal.signal(number, self._handle)
+        if self._suspend == signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, _suspend)
 
     def _handle(self, number: int, frame: Any) -> None:
         if not self._listens and not self._is_interactive:
@@ -89,9 +103,10 @@ class Interrupts:
         """Answer the first signal, and end the process at the second."""
         count = 0
         while arrived := self._arrivals.recv(1):
-            count += arrived[0] in _NUMBERS
+            if arrived[0] in _NUMBERS and not (count and arrived[0] == signal.SIGHUP):
+                count += 1
             if count and self._listens and not self._answered.is_set():
-                with suppress(BrokenPipeError):
+                with suppress(OSError):
                     # A live table has put a stream here that prints above it.
                     print(STOPPING, file=sys.stderr, flush=True)
                 self._answered.set()
@@ -101,6 +116,34 @@ class Interrupts:
     def _end(self) -> None:
         # The live table may have hidden the cursor.
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
         os._exit(INTERRUPTED)
+
+
+def _suspend(number: int, frame: Any) -> None:
+    """Stop this process and its workers. They go on when this process does."""
+    workers = _other_groups()
+    _signal_groups(workers, signal.SIGSTOP)
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTSTP)  # returns when the process goes on
+    signal.signal(signal.SIGTSTP, _suspend)
+    _signal_groups(workers, signal.SIGCONT)
+
+
+def _other_groups() -> set[int]:
+    """Return the process groups of this process's descendants in its terminal session, without its own group."""
+    import psutil  # here, because help and typing errors need not wait for it
+
+    groups = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(ProcessLookupError):
+            if os.getsid(child.pid) == os.getsid(0):
+                groups.add(os.getpgid(child.pid))
+    return groups - {os.getpgrp()}
+
+
+def _signal_groups(groups: set[int], number: signal.Signals) -> None:
+    for group in groups:
+        with suppress(ProcessLookupError):
+            os.killpg(group, number)

@@ -22,9 +22,9 @@ from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import FORMAT, search_settings
 
-# These settings may differ when a study goes on: they change how many seeds there are, how fast a run is, or where the
-# data lie. The fingerprint of the data must be the same.
-_FREE_ON_RESUME = {"seeds", "concurrency", "address", "data_dir"}
+# These settings may differ when a study goes on: they change how many seeds there are, which machine trains, or where
+# the data lie. The fingerprint of the data must be the same.
+_FREE_ON_RESUME = {"seeds", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "data_dir"}
 _OTHER_VERSION = "go on with that version, or begin anew"
 
 

@@ -63,6 +63,11 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
         BadInput: if one run asks for more than the capacity.
     """
     gpus = _gpu_share(capacity, config.concurrency) if config.gpus_per_trial is None else config.gpus_per_trial
+    if gpus and not capacity.gpus:
+        raise BadInput(
+            f"--gpus-per-trial {gpus:g} needs a GPU, and there is none: use a machine that has one, or train on CPUs by"
+            " --gpus-per-trial 0 --cpus-per-trial none --concurrency none"
+        )
     if gpus > capacity.gpus:
         raise BadInput(f"--gpus-per-trial {gpus:g} asks for more than the {capacity.gpus:g} GPUs there are: lower it")
     if gpus > 1 and gpus != int(gpus):
@@ -105,7 +110,7 @@ def _cpus_each(capacity: Capacity, concurrency: int, *, on_gpu: bool) -> float:
 
 def capacity() -> Capacity:
     """Returns the capacity of the joined cluster, with all the nodes that its autoscaler may start."""
-    there, possible = ray.cluster_resources(), launchable(home_folder() / LAUNCHER_CONFIG)
+    there, possible = ray.cluster_resources(), launchable(Path.home() / LAUNCHER_CONFIG)
     return capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
 
 
@@ -161,11 +166,3 @@ def machine_capacity() -> Capacity:
         gpus=torch.cuda.device_count(),
         memory_gib=psutil.virtual_memory().available / GIB,
     )
-
-
-def home_folder() -> Path:
-    """Returns the user's home folder. Raises BadInput if there is none."""
-    try:
-        return Path.home()
-    except RuntimeError as error:
-        raise BadInput("this account has no home folder: set HOME to a folder that can be written") from error

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # glibc's settings for a process that trains.
 ALLOCATION = {
@@ -29,6 +30,9 @@ os.environ.update(
             "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
             # Tasks that take no GPU see none.
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+            # Workers run this process's Python. If `uv run` started this process, Ray would start them through it, in a
+            # copy of the current folder, and they would not come up.
+            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             # The driver draws its own progress and handles its own signals.
             "RAY_AIR_NEW_OUTPUT": "0",
             "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -41,6 +45,31 @@ os.environ.update(
         }.items()
     }
 )
+
+# These describe another Ray, such as the cluster that `ray job submit` runs this process for.
+_ANOTHER_RAY = (
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR",
+    "RAY_REDIS_ADDRESS",
+    "RAY_RUNTIME_ENV_HOOK",
+    "RAY_RUNTIME_ENV_PLUGINS",
+    "RAY_USE_TLS",
+)
+
+try:
+    Path.home()
+except RuntimeError:
+    # Ray Tune does not import without a home folder. Nothing can be written in this one.
+    os.environ["HOME"] = os.devnull
+
+
+def leave_another_ray() -> None:
+    """Removes the settings of another Ray from this process's environment. A Ray of this machine does not start with
+    them, or its workers do not."""
+    for name in _ANOTHER_RAY:
+        os.environ.pop(name, None)
 
 
 @contextmanager

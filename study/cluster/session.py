@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ from joblib import cpu_count
 from ray._private import ray_constants, services
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
 
 from study.cluster import environment, mps
-from study.cluster.capacity import GIB, Capacity, capacity, capacity_of, home_folder
+from study.cluster.capacity import GIB, Capacity, capacity, capacity_of
 from study.cluster.reaper import reaping
 from study.errors import BadInput, StudyFailed, one_line, say_error
 from study.storage.lock import Locked, exclusive
@@ -47,13 +49,12 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
         The capacity of the machine, or of the cluster with all the nodes that it may start.
 
     Raises:
-        BadInput: if no cluster of this Ray version answers at the address, or it refuses this process. Without an
-            address, if Ray cannot write its token.
+        BadInput: if no cluster of this Ray version answers at the address, or it refuses this process.
         StudyFailed: if Ray does not start on this machine, twice. Ray's logs are kept then.
     """
     with environment.kept(), ExitStack() as stack:
         if address is None:
-            _keep_token_private()
+            stack.enter_context(_token())
             found = _start_patiently(stack)
         else:
             stack.callback(ray.shutdown)
@@ -181,20 +182,16 @@ def _locked_directory(stack: ExitStack) -> Path:
                 return directory
 
 
-def _keep_token_private() -> None:
-    """Makes the file of Ray's token private, because Ray would let everyone read it. Raises BadInput if it cannot."""
-    if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
-        return
-    token = home_folder() / ".ray" / "auth_token"
+@contextmanager
+def _token() -> Iterator[None]:
+    """Gives this machine's Ray a token of its own, which only this account can read, and no file keeps."""
+    environment.leave_another_ray()
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex()
+    AuthenticationTokenLoader.instance().reset_cache()
     try:
-        if not token.exists() or token.stat().st_mode & 0o077:
-            token.parent.mkdir(parents=True, exist_ok=True)
-            token.touch(mode=0o600)
-            token.chmod(0o600)
-    except OSError as error:
-        raise BadInput(
-            f"Ray's token {token} cannot be written ({error.strerror}): set HOME to a folder that can be written"
-        ) from error
+        yield
+    finally:
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _join(address: str) -> None:

@@ -56,7 +56,7 @@ class Progress:
         self._last_notebook = 0.0
 
     def __enter__(self) -> Self:
-        if self.screen.is_terminal and not self.quiet:
+        if self.screen.draws_live and not self.quiet:
             # An error stream that is not the terminal keeps its lines.
             self._live = Live(
                 get_renderable=self._render,

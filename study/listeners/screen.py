@@ -1,8 +1,6 @@
 """Standard output: a terminal, a notebook or plain lines. Every line goes to the study's log, too."""
 
 import io
-import os
-import sys
 from typing import Any
 
 from rich.console import Console
@@ -10,13 +8,14 @@ from rich.control import Control
 
 from study.cli.endings import say_error
 from study.listeners.study_log import StudyLog
+from study.streams import loss_of
 
 # The log and a notebook have lines of at most this many columns, as wide tables need.
 COLUMNS = 100
 
 
 class Screen(Console):
-    """Writes to standard output. If its reader leaves, as `head` does, the study goes on and shows nothing more.
+    """Writes to standard output. If that is lost, the log says so and the study goes on.
 
     In a notebook all lines are in one display, which each line updates.
 
@@ -31,10 +30,21 @@ class Screen(Console):
         self.notebook = notebook
         self.study_log = StudyLog()
         self._copy = Console(**_plain(_LineFile(self.study_log)))
+        self._loss: OSError | None = None
+
+    @property
+    def draws_live(self) -> bool:
+        """Return whether a table can be drawn again and again. FORCE_COLOR makes no terminal of a log."""
+        return self.is_interactive and self.file.isatty()
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print on the screen and in the log."""
         super().print(*objects, **options)
+        if self._loss is None and (loss := loss_of(self.file)) is not None:
+            self._loss = loss
+            # A reader that leaves, as `head` does, wants no more lines.
+            say = self.note if isinstance(loss, BrokenPipeError) else self.warn
+            say(f"standard output is lost ({loss.strerror}); study.log has every line")
         if not all(isinstance(thing, Control) for thing in objects):
             self._copy.print(*objects, **options)
 
@@ -50,12 +60,6 @@ class Screen(Console):
         """Print a line to the standard error stream, and in the log."""
         say_error(line)
         self.note(line)
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        # The interpreter flushes its buffer when it ends, which would break the pipe again.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 _AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}

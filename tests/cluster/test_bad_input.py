@@ -75,7 +75,7 @@ def test_a_machine_that_is_part_of_no_cluster(head: Machine, network: Network) -
 
 
 def test_a_cluster_without_the_gpus_that_are_asked_for(head: Machine) -> None:
-    assert "asks for more than the 0 GPUs" in refusal(head, "--address", "auto", "--gpus-per-trial", "0.5")
+    assert "needs a GPU, and there is none" in refusal(head, "--address", "auto", "--gpus-per-trial", "0.5")
 
 
 def test_another_version_of_ray(head: Machine) -> None:

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.results.files import DamagedFile, read_json, without_nan, write_atomically, write_json, write_text
+from analysis.results.files import (
+    DamagedFile,
+    appearing_whole,
+    read_json,
+    without_nan,
+    write_atomically,
+    write_json,
+    write_text,
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -84,3 +92,15 @@ def test_what_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file_is_not_a_damaged_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json")
+
+
+def test_a_folder_has_the_mode_that_the_umask_and_its_parent_give(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+    before = os.umask(0o007)
+    try:
+        with appearing_whole(tmp_path / "run") as path:
+            (path / "file").touch()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run").stat().st_mode & 0o7777 == 0o2770
+    assert (tmp_path / "run" / "file").stat().st_mode & 0o7777 == 0o660

@@ -30,7 +30,7 @@ from study.run import main
         (["--max-epochs", "1" + "0" * 400], "--max-epochs must be at most 1000000"),
         (["--cpus-per-trial", "4000"], "asks for more than the"),
         (["--gpus-per-trial", "-1"], "--gpus-per-trial"),
-        (["--gpus-per-trial", "64"], "asks for more than the"),
+        (["--gpus-per-trial", "64"], "--gpus-per-trial 64 "),
         (["--dataset", "digits", "--train-size", "100000"], "(--train-size none takes all)"),
         (["--dataset", "digits", "--train-size", "12"], "too few"),
         (["--dataset", "digits", "--train-size", "3"], "3 training images"),

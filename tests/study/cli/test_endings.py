@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import study.workflow
 from analysis.results.study_folder import StudyFolder
 from study.cli.endings import ending_of
-from study.cli.request import read_request
+from study.cli.interrupts import Interrupts
+from study.cli.request import Request, read_request
+from study.listeners.progress import Progress
+from study.run import main
 
 TO_NOBODY = """
 import sys
@@ -55,3 +59,16 @@ def test_only_a_study_that_has_begun_is_gone_on_with(tmp_path: Path) -> None:
 def test_other_errors_are_not() -> None:
     assert ending_of(OSError(errno.ENOENT, "gone", "/place"), None) is None
     assert ending_of(ZeroDivisionError(), None) is None
+
+
+def test_a_fault_of_the_program_leaves_its_traceback_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(request: Request, interrupts: Interrupts, progress: Progress, *, is_dry: bool) -> int:
+        progress.screen.study_log.open(tmp_path / "study.log")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(study.workflow, "carry_out", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["--dataset", "digits", "--results-dir", str(tmp_path)])
+    assert (tmp_path / "study.log").read_text().endswith("ZeroDivisionError\n")

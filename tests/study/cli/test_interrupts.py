@@ -76,6 +76,61 @@ def test_the_first_signal_is_an_exception(programs: Programs) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", STOPPING)
 
 
+def test_a_terminal_that_closes_ends_a_study_in_order_however_often_it_says_so(programs: Programs) -> None:
+    program = _start(programs, BUSY.replace("60_000_000", "2_000_000"))
+    program.process.send_signal(signal.SIGHUP)
+    assert program.stderr.readline() == STOPPING
+    program.process.send_signal(signal.SIGHUP)
+    done = program.finish()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", "")
+
+
+def test_nohup_is_heeded(programs: Programs) -> None:
+    program = _start(programs, f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{BUSY}")
+    program.process.send_signal(signal.SIGHUP)
+    program.process.send_signal(signal.SIGTERM)
+    assert program.stderr.readline() == STOPPING
+    program.process.send_signal(signal.SIGTERM)
+    assert program.finish().returncode == 130, "the second SIGTERM was the second signal, and SIGHUP none"
+
+
+# It is a process group of its own, as a shell's job is, and its worker another one, as Ray's workers are.
+SUSPENDED = """
+import os
+import signal
+import subprocess
+import sys
+import time
+from study.cli.interrupts import Interrupts
+
+os.setpgid(0, 0)
+with Interrupts(lambda: "parting") as interrupts:
+    interrupts.listen()
+    worker = subprocess.Popen([sys.executable, "-c", "while True: pass"], process_group=0)
+    print("ready", flush=True)
+    try:
+        while True:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        worker.kill()
+assert signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+"""
+
+
+def test_workers_stop_with_ctrl_z_and_go_on_with_the_study(programs: Programs) -> None:
+    program = _start(programs, SUSPENDED)
+    study = psutil.Process(program.process.pid)
+    (worker,) = study.children()
+    stopped = [psutil.STATUS_STOPPED] * 2
+    for _ in range(2):
+        program.process.send_signal(signal.SIGTSTP)
+        program.wait_for(lambda: [study.status(), worker.status()] == stopped)
+        program.process.send_signal(signal.SIGCONT)
+        program.wait_for(lambda: psutil.STATUS_STOPPED not in (study.status(), worker.status()))
+    program.process.send_signal(signal.SIGINT)
+    assert program.finish().returncode == 0
+
+
 LIVE = """
 import time
 from rich.console import Console
@@ -116,6 +171,7 @@ def test_the_answer_stands_above_a_live_table() -> None:
 EMBEDDED = """
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -127,7 +183,8 @@ def state():
     signal.set_wakeup_fd(wakeup)
     threads = {f"thread {thread.name}" for thread in threading.enumerate()}
     environment = {f"{name}={value}" for name, value in os.environ.items()}
-    return {signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), wakeup} | threads | environment
+    handlers = {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    return {*handlers, wakeup, sys.stdout, sys.stderr} | threads | environment
 
 def interrupted_twice():
     for _ in range(2):

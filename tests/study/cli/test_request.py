@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.distributions import FloatDistribution
 from PIL import Image
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
         (["--confirm", "0"], "was begun with --confirm 3, not 0"),
         (["--archs", "alexnet"], "was begun with --archs mobilenet, not alexnet:"),
         (["--precision", "fp32"], "was begun with --precision auto, not fp32"),
-        (["--cpus-per-trial", "2"], "was begun with --cpus-per-trial"),
+        (["--kernels", "off"], "was begun with --kernels auto, not off"),
         (["--baseline"], "was begun without --baseline:"),
         (["--dataset", "folder"], "was begun with --dataset digits, not folder"),
         (["--storage", "elsewhere"], "was begun with --storage none, not"),
@@ -71,6 +72,20 @@ def test_more_seeds_and_another_pace_are_not() -> None:
     request = read_request([*RESUME, "--seeds", "5", "--concurrency", "1"])
     assert request.is_resumed
     assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
+
+
+def test_a_study_of_a_gpu_says_how_it_goes_on_without_one(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    study = folder.read_study()
+    on_a_gpu = {"gpus_per_trial": 0.25, "cpus_per_trial": 64.0, "concurrency": 4}
+    folder.write_study(study | {"config": study["config"] | on_a_gpu})
+    assert main([*RESUME, "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --gpus-per-trial 0.25 needs a GPU, and there is none: ")
+    flags = line.partition("train on CPUs by ")[2].split()
+    assert main([*RESUME, "--dry-run", *flags]) == 0
 
 
 @pytest.mark.parametrize("flags", [["--baseline"], ["--precision", "auto"], ["--train-size", "none"]])

@@ -51,6 +51,36 @@ def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, 
     assert seconds <= LIMIT
 
 
+@pytest.mark.parametrize("place", ["argument", "folder"])
+def test_an_ascii_locale_is_named_if_a_name_is_not_ascii(place: str, tmp_path: Path) -> None:
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "POSIX", "PYTHONUTF8": "0"}
+    arguments, cwd = (["--name", "größe"], tmp_path) if place == "argument" else ([], folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "study.run", *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.endswith("is UTF-8, but this locale means ascii: set PYTHONUTF8=1")
+
+
+def test_a_folder_that_is_not_text_or_gone_is_a_line(tmp_path: Path) -> None:
+    for name, command, words in (
+        (b"gr\xf6sse", "", "is not text in UTF-8: rename it, or work in another"),
+        (b"gone", 'rmdir "$PWD"; ', "the current folder was removed: change into a folder that exists"),
+    ):
+        folder = os.path.join(os.fsencode(tmp_path), name)
+        os.mkdir(folder)
+        done = subprocess.run(
+            ["sh", "-c", f'{command}"$0" -m study.run --preset quick', sys.executable],
+            cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ") and done.stderr.endswith(f"{words}\n")
+
+
 def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
     ways = (["study.cli.commands", "report"], ["analysis.report"])
     first, second = (_ended("-m", *way, str(tmp_path))[0] for way in ways)

@@ -74,7 +74,7 @@ def test_what_runs_at_a_time_fits(cpus: int, gpus: int, memory: float, concurren
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"gpus_per_trial": 0.5}, "--gpus-per-trial 0.5 asks for more than the 0 GPUs"),
+        ({"gpus_per_trial": 0.5}, "--gpus-per-trial 0.5 needs a GPU, and there is none"),
         ({"cpus_per_trial": 5.0}, "--cpus-per-trial 5 asks for more than the 4 CPUs"),
     ],
 )

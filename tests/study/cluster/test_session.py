@@ -1,14 +1,11 @@
 """A Ray of this machine. The tests of real clusters are in tests/cluster."""
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from study.cluster.session import ray_session
-from study.errors import BadInput
 from tests.processes import BUDGET, TEMPORARY, Programs
 
 
@@ -22,14 +19,6 @@ print([ray.get(seen.options(num_gpus=share).remote()) for share in (0, 0.25)])
 """
     done = programs.start("-c", ask, cwd=tmp_path).finish()
     assert done.stdout.splitlines()[-1:] == ["['', '0']"], done.stderr
-
-
-def test_a_home_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", os.devnull)
-    with pytest.raises(BadInput, match="set HOME to a folder that can"), ray_session(None):
-        pass
 
 
 @pytest.mark.slow

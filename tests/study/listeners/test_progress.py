@@ -30,11 +30,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
+class File(io.StringIO):
+    """Text in memory that may say it is a terminal."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
 class Shown:
     """Keeps what is printed."""
 
     def __init__(self, *, terminal: bool = False) -> None:
-        self._file = io.StringIO()
+        self._file = File(terminal=terminal)
         self.screen = Screen(file=self._file, force_terminal=terminal, width=100, height=40, color_system=None)
 
     @property

@@ -55,21 +55,36 @@ def test_a_terminal_shows_a_sign_of_life_while_the_study_waits() -> None:
     assert "so far" not in text[text.rindex("the last line") :].rpartition("\x1b[2K")[2], "the spinner is gone"
 
 
-def test_without_a_terminal_there_is_a_line_for_each_step() -> None:
+PLAIN = [
+    "Starting Ray",
+    "Search, 0 s so far: AlexNet 0/3 (1 running), 0 epochs",
+    "Search: AlexNet 3/3 (3 complete), 0 epochs",
+    "Search: done in 0 s",
+    "the last line",
+]
+
+
+@pytest.mark.parametrize("said", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}])
+def test_without_a_terminal_there_is_a_line_for_each_step(said: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BUSY.replace("time.sleep(3)", "")],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **said},
     )
-    assert done.stdout.splitlines() == [
-        "Starting Ray",
-        "Search, 0 s so far: AlexNet 0/3 (1 running), 0 epochs",
-        "Search: AlexNet 3/3 (3 complete), 0 epochs",
-        "Search: done in 0 s",
-        "the last line",
-    ]
+    assert done.stdout.splitlines() == PLAIN
+
+
+def test_a_terminal_that_cannot_move_its_cursor_has_a_line_for_each_step() -> None:
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    command = [sys.executable, "-c", BUSY.replace("time.sleep(3)", "")]
+    done = subprocess.run(command, stdout=follower, stderr=follower, env=environment, check=True)
+    assert done.returncode == 0
+    assert os.read(leader, 65536).decode().splitlines() == PLAIN
+    os.close(follower)
+    os.close(leader)
 
 
 def test_a_notebook_has_one_display(monkeypatch: pytest.MonkeyPatch) -> None:
