@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="where studies are (default: results)",
     )
     parser.add_argument(
-        "--output", metavar="DIR", type=user_path, help="write the report and best.json there, and nothing into the study"
+        "--output",
+        metavar="DIR",
+        type=user_path,
+        help="write the report and best.json there, and nothing into the study",
     )
     parser.add_argument("--open", action="store_true", help="open the report in the browser")
     options = parser.parse_args(arguments)

@@ -156,6 +156,7 @@ def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) ->
 RULES = search.rules(partial(ThisProject))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [

@@ -44,6 +44,7 @@ def check_run(notebook: nbformat.NotebookNode) -> None:
     assert "Warning" not in shown(notebook)
 
 
+@pytest.mark.slow
 def test_it_tells_the_story_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDY", str(EXAMPLE))
     with within(60):

@@ -23,15 +23,23 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyFolder, set[str]]:
+    """Return a study whose report the command has made, and the modules that the command imported."""
     path = tmp_path_factory.mktemp("studies") / "example"
     folder = write_example(path, diverged=("mobilenet-tuned", 1), confirm=True)
     folder.report.mkdir()
     for name in ("of-an-earlier-report.svg", "of-an-earlier-report.pdf", "notes.txt"):
         (folder.report / name).touch()
     folder.write_best({"group": "of an earlier report"})
-    build_report(folder)
-    return folder
+    code = "import sys; from analysis.report.__main__ import main; assert main(sys.argv[1:]) == 0; print(*sys.modules)"
+    command = [sys.executable, "-c", code, str(path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return folder, set(printed.split())
+
+
+@pytest.fixture(scope="module")
+def folder(made: tuple[StudyFolder, set[str]]) -> StudyFolder:
+    return made[0]
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +169,8 @@ def test_page_says_who_went_on_with_the_study(tmp_path: Path) -> None:
     )
 
 
-def test_it_imports_neither_torch_nor_ray(folder: StudyFolder, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(folder.path, copy)
-    code = "import sys; from analysis.report.__main__ import main; assert main(sys.argv[1:]) == 0; print(*sys.modules)"
-    command = [sys.executable, "-c", code, str(copy)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    loaded = {module.partition(".")[0] for module in printed.split()}
+def test_it_imports_neither_torch_nor_ray(made: tuple[StudyFolder, set[str]]) -> None:
+    loaded = {module.partition(".")[0] for module in made[1]}
     assert {"matplotlib", "optuna", "analysis"} <= loaded
     assert not loaded & {"torch", "ray", "models"}
 
