@@ -56,6 +56,7 @@ class Config(_Part):
     max_epochs: int
     seeds: int
     precision: str
+    first_lrs: list[float] = []
 
 
 class Network(_Part):

@@ -40,9 +40,14 @@ def _search(results: StudyResults) -> list[str]:
     sentences = [
         f"Each network had the same budget: {study.config.trials} trials of at most {study.config.max_epochs} epochs.",
         f"We searched {', '.join(searched(study))}.",
-        "The first trial was the documented baseline; Optuna"
-        f"{_version(results, 'optuna')} (Akiba et al., 2019) proposed the others{method}.",
+        "The first trial was the documented baseline.",
     ]
+    given = study.config.first_lrs[: study.config.trials - 1]
+    if given:
+        rates = listed([f"{lr:g}" for lr in given])
+        sentences.append(f"Then came learning rates given beforehand ({rates}), with the baseline's other values.")
+    if study.config.trials > 1 + len(given):
+        sentences.append(f"Optuna{_version(results, 'optuna')} (Akiba et al., 2019) proposed the others{method}.")
     if rungs:
         sentences.append(
             "Asynchronous successive halving (Li et al., 2020) stopped trials, with the first rung at epoch"

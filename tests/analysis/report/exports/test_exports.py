@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from markdown_it import MarkdownIt
 from analysis.figures.catalogue import PARTS
 from analysis.report.build import build_report
 from analysis.report.exports.documents import latex, markdown
+from analysis.report.exports.methods import methods
 from analysis.report.exports.references import bibtex, used_references
 from analysis.report.tables import Column, Remark, Table
 from analysis.results.load import StudyResults, load_results
@@ -140,6 +142,24 @@ def test_the_methods_paragraph_has_the_numbers_of_the_study(folder: StudyFolder)
     assert authors == {"Liaw", "Akiba", "Li", "Bouthillier", "Holm"}
     given = (folder.report / "references.bib").read_text()
     assert all(re.search(rf"author\s+= {{{author}, ", given) for author in authors)
+
+
+@pytest.mark.parametrize(
+    ("trials", "first_lrs", "said"),
+    [
+        (1, [], "The first trial was the documented baseline. Asynchronous"),
+        (2, [0.003, 0.01], "Then came learning rates given beforehand (0.003), with the baseline's other values. Asyn"),
+        (3, [0.003], "beforehand (0.003), with the baseline's other values. Optuna"),
+    ],
+)
+def test_the_methods_paragraph_says_who_chose_the_trials(
+    trials: int, first_lrs: list[float], said: str, results: StudyResults
+) -> None:
+    config = results.study.config.model_copy(update={"trials": trials, "first_lrs": first_lrs})
+    changed = replace(results, study=results.study.model_copy(update={"config": config}))
+    text = methods(changed, summarise(results))
+    assert said in text
+    assert ("Optuna" in text) == (trials > 1 + len(first_lrs))
 
 
 @pytest.mark.usefixtures("without_figures")
