@@ -37,14 +37,14 @@ def conclude(
     pairs = [row for row in comparisons if row.family == TUNED_FAMILY]
     winner = verdict.winner if verdict else overall_winner(results, comparisons)
     call = verdict.call if verdict else _call(results, pairs, winner)
-    limits = caveats(results, winner)
-    doubts = [limit for limit in limits if limit.grade == Grade.COULD_OVERTURN][:MOST_DOUBTS]
     deciding = [groups[group.name] for group in deciding_groups(results.groups)]
     deciding.sort(key=lambda group: group.accuracy.mean, reverse=True)
     leaders = deciding[:2]
     sides = {group_name(group.arch, group.variant) for group in leaders}
-    titles = [results.architectures[group.arch] for group in deciding]
     row = next((row for row in pairs if {row.a, row.b} == sides), None)
+    limits = caveats(results, winner, row)
+    doubts = [limit for limit in limits if limit.grade == Grade.COULD_OVERTURN][:MOST_DOUBTS]
+    titles = [results.architectures[group.arch] for group in deciding]
     return Conclusion(
         call=call,
         label=_label(call, doubts),

@@ -25,8 +25,8 @@ from analysis.verdict.caveats.counts import (
     trials_below_baseline,
     unseen_mishaps,
 )
-from analysis.verdict.summary_json import Caveat, Grade
-from analysis.verdict.wording import order_at_equal_epochs
+from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade
+from analysis.verdict.wording import known, order_at_equal_epochs
 
 # At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
 MOST_NAMED = 5
@@ -36,17 +36,19 @@ LARGE_ERROR = 0.025
 CUT_SHORT = 0.5
 
 
-def caveats(results: StudyResults, winner: str | None) -> list[Caveat]:
+def caveats(results: StudyResults, winner: str | None, leaders: ComparisonRow | None = None) -> list[Caveat]:
     """List the limits of the verdict, the gravest first.
 
     Args:
         results: the study.
         winner: the name of the network that the verdict calls better, if there is one.
+        leaders: the comparison of the two most accurate networks, if there is one.
     """
     found = [
         *_few_seeds(results),
         *_learning(results),
         *_cap(results, winner),
+        *_small_difference(leaders),
         *_search(results, winner),
         *_trials(results),
         *_divergence(results),
@@ -55,6 +57,17 @@ def caveats(results: StudyResults, winner: str | None) -> list[Caveat]:
         *_seeds(results),
     ]
     return [caveat for grade in Grade for caveat in found if caveat.grade == grade]
+
+
+def _small_difference(leaders: ComparisonRow | None) -> Iterator[Caveat]:
+    if leaders is None or leaders.call != "better" or not (limits := known(leaders.difference.ci95)):
+        return
+    if (least := min(map(abs, limits))) < leaders.margin:
+        text = (
+            f"The difference may be too small to matter: its interval begins at {percent(least, 1)} points, and less"
+            f" than {percent(leaders.margin, 1)} does not matter."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
 
 
 def _learning(results: StudyResults) -> Iterator[Caveat]:
@@ -107,7 +120,11 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
         yield _grave(text, "but training was cut short", is_grave)
     if capped := sum(counted.capped for counted in others):
         runs = share(capped, sum(counted.runs for counted in others))
-        text = f"The cap of {cap} epochs ended {runs} baseline runs while they could still improve."
+        networks = listed([results.architectures[one.arch] for one in others if one.capped])
+        text = (
+            f"The cap of {cap} epochs ended {runs} baseline runs of {networks} while they could still improve, so tuning"
+            " may seem to help more than it does."
+        )
         yield Caveat(grade=Grade.WEAKENS, text=text)
     if deciding and not any(counted.capped for counted in (*deciding, *others)):
         text = f"The cap of {cap} epochs ended no final run that could still improve."

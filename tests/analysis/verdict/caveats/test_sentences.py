@@ -7,6 +7,8 @@ import pytest
 
 from analysis.results.load import StudyResults, load_results
 from analysis.verdict.caveats.sentences import caveats
+from analysis.verdict.comparisons import TUNED_FAMILY
+from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Grade
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config, with_leads
@@ -120,3 +122,23 @@ def test_the_gravest_come_first(study: StudyResults) -> None:
     assert set(grades) == set(Grade)
     assert [limit.label for limit in limits if limit.grade == OVERTURNS] == ["but training was cut short"]
     assert not any(limit.label for limit in limits if limit.grade != OVERTURNS)
+
+
+@pytest.mark.parametrize(
+    ("call", "interval", "expected"),
+    [
+        ("better", (0.002, 0.08), "begins at 0.2 points, and less than 0.5 does not matter"),
+        ("better", (-0.08, -0.004), "begins at 0.4 points"),
+        ("better", (0.006, 0.08), None),
+        ("not shown", (-0.002, 0.08), None),
+    ],
+)
+def test_a_difference_that_may_be_too_small_weakens_the_result(
+    study: StudyResults, call: str, interval: tuple[float, float], expected: str | None
+) -> None:
+    row = next(row for row in summarise(study).comparisons if row.family == TUNED_FAMILY)
+    difference = row.difference.model_copy(update={"ci95": interval})
+    changed = row.model_copy(update={"call": call, "difference": difference})
+    found = [limit for limit in caveats(study, "alexnet", changed) if "too small to matter" in limit.text]
+    assert [limit.grade for limit in found] == [WEAKENS] * (expected is not None)
+    assert all(str(expected) in limit.text for limit in found)
