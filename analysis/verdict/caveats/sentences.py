@@ -122,8 +122,8 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
         runs = share(capped, sum(counted.runs for counted in others))
         networks = listed([results.architectures[one.arch] for one in others if one.capped])
         text = (
-            f"The cap of {cap} epochs ended {runs} baseline runs of {networks} while they could still improve, so tuning"
-            " may seem to help more than it does."
+            f"The cap of {cap} epochs ended {runs} baseline runs of {networks} while they could still improve, so"
+            " tuning may seem to help more than it does."
         )
         yield Caveat(grade=Grade.WEAKENS, text=text)
     if deciding and not any(counted.capped for counted in (*deciding, *others)):
