@@ -30,6 +30,8 @@ class StudyConfig:
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
     """Folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
+    bit_depth: int | None = None
+    """Bits of the values in 16-bit images, 8 to 16 (none: as many as their largest value needs)."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -94,7 +96,9 @@ class StudyConfig:
             data_dir, archs = values["data_dir"], tuple(values["archs"])
             data_dir = None if data_dir is None else Path(data_dir)
             first_lrs = tuple(values.get("first_lrs", ()))  # no study of an older version has any
-            config = cls(**{**values, "data_dir": data_dir, "archs": archs, "first_lrs": first_lrs})
+            read = {"data_dir": data_dir, "archs": archs, "first_lrs": first_lrs}
+            # An older version read the values of 16-bit images as they are.
+            config = cls(**{"bit_depth": 16, **values, **read})
             for name, kind in get_type_hints(cls).items():
                 is_plain = isinstance(kind, type | UnionType)
                 if is_plain and not isinstance(value := getattr(config, name), kind):
@@ -151,6 +155,8 @@ def check(config: StudyConfig) -> None:
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
+    if config.bit_depth is not None and not 8 <= config.bit_depth <= 16:
+        raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     for lr in config.first_lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise BadInput(f"--first-lrs must be positive, not {lr}")
