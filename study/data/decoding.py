@@ -62,7 +62,7 @@ def read_images(paths: Sequence[str], root: Path, bit_depth: int | None = None) 
     if unread or others:
         cache.write(table)
     if faults:
-        raise BadInput(_unreadable(paths, faults))
+        raise BadInput(describe_unreadable({paths[row]: faults[row] for row in sorted(faults)}, len(paths)))
     count = int((table.largest >= 0).sum())
     if count and bit_depth is None and depth < FULL_DEPTH:
         print(
@@ -113,14 +113,16 @@ def _fill(table: Table, rows: Sequence[int], paths: Sequence[str], root: Path, b
     return found
 
 
-def _unreadable(paths: Sequence[str], faults: Mapping[int, str]) -> str:
-    """Return the line that names the unreadable files, and why they are not readable."""
+def describe_unreadable(faults: Mapping[str, str], count: int) -> str:
+    """Return the line that names unreadable files, the first FILES_NAMED of them, and why they are not readable.
+
+    Args:
+        faults: the reasons by the paths of the files, at least one.
+        count: number of all files.
+    """
     if len(faults) == 1:
-        ((row, reason),) = faults.items()
-        return str(UnreadableImage(paths[row], reason))
-    named = [f"{paths[row]!r} ({faults[row]})" for row in sorted(faults)[:FILES_NAMED]]
+        ((path, reason),) = faults.items()
+        return str(UnreadableImage(path, reason))
+    named = ", ".join(f"{path!r} ({reason})" for path, reason in list(faults.items())[:FILES_NAMED])
     more = f" and {len(faults) - FILES_NAMED:,} more" if len(faults) > FILES_NAMED else ""
-    return (
-        f"{len(faults):,} of {len(paths):,} files are not readable images: {', '.join(named)}{more}: remove or replace"
-        " them"
-    )
+    return f"{len(faults):,} of {count:,} files are not readable images: {named}{more}: remove or replace them"
