@@ -172,7 +172,7 @@ def test_bad_input_is_one_line(of_files: Finished, capsys: pytest.CaptureFixture
     assert "is not a Python file" in _refused(capsys, of_files, image, *RUN, "--networks", str(tmp_path / "none.py"))
     register(Architecture("tiny", "Tiny", lambda n, dropout: torch.nn.Linear(3, n), baseline_dropout=0.1))
     line = _refused(capsys, of_files, image, *RUN)
-    assert line.startswith("the network 'tiny' is not the network that was trained: it has no layers.2.weight")
+    assert line.startswith("the network 'tiny' is not the network that was trained: it has no layers.2.")
     assert "did you mean tiny-baseline/seed-1?" in _refused(capsys, of_files, image, "--run", "tiny-baseline/seed-7")
     assert _refused(capsys, of_files, image, "--top", "0") == "--top must be at least 1, not 0"
     assert main([str(tmp_path), image]) == 2
