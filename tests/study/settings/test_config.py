@@ -88,6 +88,12 @@ def test_a_configuration_from_before_the_kernels_flag_uses_them() -> None:
     assert StudyConfig.from_json(values).kernels == "auto"
 
 
+def test_a_configuration_from_before_the_bit_depth_reads_16_bits_as_they_are() -> None:
+    values = StudyConfig().to_json()
+    del values["bit_depth"]
+    assert StudyConfig.from_json(values).bit_depth == 16
+
+
 @pytest.mark.parametrize(
     "values", [{}, {"archs": []}, None, {**StudyConfig().to_json(), "new": 1}, {**StudyConfig().to_json(), "archs": 3}]
 )
