@@ -40,6 +40,7 @@ class Dataset:
         title: name shown in reports.
         classes: class names; a label is an index into them.
         test_files: the name of each test image's file, if the images are files. The fingerprint leaves it out.
+        bit_depth: bits that the values of 16-bit images were read with, if there are such images.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Dataset:
     train: LabelledImages
     test: LabelledImages
     test_files: tuple[str, ...] = ()
+    bit_depth: int | None = None
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the class names and of every image and label, as 64 hexadecimal digits."""

@@ -53,13 +53,14 @@ def sizes(config: StudyConfig) -> Sizes:
     return replace(found, train=config.train_size or found.train)
 
 
-def load(name: str, data_dir: Path | None) -> Dataset:
+def load(name: str, data_dir: Path | None, bit_depth: int | None = None) -> Dataset:
     """Loads a data set.
 
     Args:
         name: one of DATASETS.
         data_dir: for folder, the folder that holds train/ and test/. For cifar10, the folder of torchvision's files,
             which are downloaded into it if they are missing; None is the user's cache. For digits, None.
+        bit_depth: for folder, bits of the values in 16-bit images (None: as many as their largest value needs).
 
     Raises:
         BadInput: if `check` raises it, a file cannot be read, or a download fails. A download fails 20 s after the
@@ -70,7 +71,7 @@ def load(name: str, data_dir: Path | None) -> Dataset:
         return load_digits()
     if name == "folder":
         assert data_dir is not None
-        return load_image_folder(data_dir)
+        return load_image_folder(data_dir, bit_depth)
     # Imported here because torchvision takes as long to import as torch.
     from study.data.cifar10 import load_cifar10
 
@@ -79,7 +80,7 @@ def load(name: str, data_dir: Path | None) -> Dataset:
 
 def load_dataset(config: StudyConfig) -> Dataset:
     """Reads the data set and cuts it to --train-size. Raises BadInput if it is too small to split."""
-    dataset = load(config.dataset, config.data_dir)
+    dataset = load(config.dataset, config.data_dir, config.bit_depth)
     try:
         if config.train_size is not None:
             seed = integer(stream(config.seed, "subset"))

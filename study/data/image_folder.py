@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from models.data import Dataset, LabelledImages
-from study.data import image_cache
-from study.data.decoding import decode_all
-from study.data.user_cache import user_cache
+from models.images.kinds import EXTENSIONS
+from study.data.decoding import read_images
 from study.errors import BadInput
 
 LAYOUT = "train/<class>/* and test/<class>/*"
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
-def load_image_folder(root: Path) -> Dataset:
+def load_image_folder(root: Path, bit_depth: int | None = None) -> Dataset:
     """Reads the images below `root`/train and `root`/test, from the cache if the files have not changed.
 
     Every image becomes 32x32 RGB: its central square is scaled, and transparency is shown on white. The classes are
@@ -28,16 +26,15 @@ def load_image_folder(root: Path) -> Dataset:
     classes = folder_classes(root)
     root = root.resolve()
     (train, train_labels), (test, test_labels) = (_find_images(root / part, classes) for part in ("train", "test"))
-    cache = user_cache() / "folder" / f"{image_cache.fingerprint(root, [*train, *test])}.npz"
-    images = image_cache.read(cache, len(train), len(test))
-    if images is None:
-        decoded = decode_all([*train, *test], root)
-        images = decoded[: len(train)], decoded[len(train) :]
-        image_cache.write(cache, *images)
+    images = read_images([*train, *test], root, bit_depth)
     # A name in a file system may be bytes that are not text.
     title = _text(root.name or str(root))
-    parts = LabelledImages(images[0], train_labels), LabelledImages(images[1], test_labels)
-    return Dataset(title, classes, *parts, tuple(_text(os.path.relpath(path, root / "test")) for path in test))
+    parts = (
+        LabelledImages(images.pixels[: len(train)], train_labels),
+        LabelledImages(images.pixels[len(train) :], test_labels),
+    )
+    names = tuple(_text(os.path.relpath(path, root / "test")) for path in test)
+    return Dataset(title, classes, *parts, names, images.bit_depth)
 
 
 def _text(path: str) -> str:

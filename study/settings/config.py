@@ -15,7 +15,7 @@ LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
 # How the versions that lacked a setting trained. Their studies go on in the same way.
-_FORMERLY: dict[str, Any] = {"kernels": "auto", "patience": 5, "batch_size": 128, "first_lrs": []}
+_FORMERLY: dict[str, Any] = {"kernels": "auto", "patience": 5, "batch_size": 128, "first_lrs": [], "bit_depth": 16}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class StudyConfig:
     """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
     data_dir: Path | None = None
     """Folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
+    bit_depth: int | None = None
+    """Bits of the values in 16-bit images, 8 to 16 (none: as many as their largest value needs)."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -159,6 +161,8 @@ def check(config: StudyConfig) -> None:
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
+    if config.bit_depth is not None and not 8 <= config.bit_depth <= 16:
+        raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     for lr in config.first_lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise BadInput(f"--first-lrs must be positive, not {lr}")

@@ -21,6 +21,7 @@ def test_presets(arguments: list[str], preset: str) -> None:
 FLAGS: list[tuple[list[str], str, Any]] = [
     (["--dataset", "folder"], "dataset", "folder"),
     (["--data-dir", "a b/c"], "data_dir", Path("a b/c")),
+    (["--bit-depth", "12"], "bit_depth", 12),
     (["--trials", "3"], "trials", 3),
     (["--max-epochs=2"], "max_epochs", 2),
     (["--patience", "4"], "patience", 4),
@@ -55,10 +56,14 @@ def test_every_setting_has_a_flag() -> None:
     assert {field for _, field, _ in FLAGS} | {"preset"} == {field.name for field in fields(StudyConfig)}
 
 
-@pytest.mark.parametrize("field", ["data_dir", "train_size", "concurrency", "gpus_per_trial", "address", "storage"])
+@pytest.mark.parametrize(
+    "field",
+    ["data_dir", "bit_depth", "train_size", "concurrency", "gpus_per_trial", "address", "storage"],
+)
 def test_a_setting_can_be_taken_back(field: str) -> None:
     base = StudyConfig(
         data_dir=Path("d"),
+        bit_depth=12,
         train_size=9,
         concurrency=2,
         gpus_per_trial=0.5,

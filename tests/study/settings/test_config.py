@@ -83,6 +83,12 @@ def test_a_configuration_from_before_the_kernels_flag_uses_them() -> None:
     assert StudyConfig.from_json(values).kernels == "auto"
 
 
+def test_a_configuration_from_before_the_bit_depth_reads_16_bits_as_they_are() -> None:
+    values = StudyConfig().to_json()
+    del values["bit_depth"]
+    assert StudyConfig.from_json(values).bit_depth == 16
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -106,6 +112,8 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"max_epochs": 0}, "--max-epochs must be at least 1, not 0"),
         ({"seeds": -2}, "--seeds must be at least 1, not -2"),
         ({"train_size": 0}, "--train-size must be at least 1, not 0"),
+        ({"bit_depth": 7}, "--bit-depth must be from 8 to 16, not 7"),
+        ({"bit_depth": 17}, "--bit-depth must be from 8 to 16, not 17"),
         ({"concurrency": 0}, "--concurrency must be at least 1, not 0"),
         ({"seed": -1}, "--seed must be at least 0, not -1"),
         ({"cpus_per_trial": 0.0}, "--cpus-per-trial must be at least 0.001"),
