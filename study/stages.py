@@ -1,6 +1,6 @@
 """The stages of a study, from the search to the images kept for the report. Each does what is not done yet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,7 @@ class Stages:
     dataset: Dataset
     resources: Resources
     slots: Slots
+    watch: Callable[[], None]
     progress: Progress
     settings: WorkerSettings
     architectures: dict[str, Architecture]
@@ -67,6 +68,7 @@ class Stages:
                 self.slots,
                 self.folder.tune.absolute(),
                 recorder,
+                watch=self.watch,
             )
         finally:
             recorder.flush(search)

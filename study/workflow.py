@@ -136,8 +136,19 @@ def _do(
         )
         slots = Slots(resources, request.config)
         architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
-        ray_runs = RayRuns(architectures, settings, resources, slots)
-        stages = Stages(request.folder, config, dataset, resources, slots, progress, settings, architectures, ray_runs)
+        ray_runs = RayRuns(architectures, settings, resources, slots, interrupts.check)
+        stages = Stages(
+            request.folder,
+            config,
+            dataset,
+            resources,
+            slots,
+            interrupts.check,
+            progress,
+            settings,
+            architectures,
+            ray_runs,
+        )
         search = None if config.baseline else stages.search()
         failures: list[FailedRun] = []
         if search is not None:

@@ -77,6 +77,11 @@ class Interrupts:
             self._counter.join()
             self._arrivals.close()
 
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal came. Loops call it: Python drops an exception inside a destructor."""
+        if self._caught and self._listens:
+            raise KeyboardInterrupt
+
     def listen(self) -> None:
         """End in order from now on. Takes the signals back if a library has taken them."""
         self._listens = True

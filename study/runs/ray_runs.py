@@ -20,6 +20,8 @@ from study.errors import StorageFailed
 
 # At most 2 more attempts at a run whose worker died.
 RETRIES = 2
+# At most 1 s between two calls of `watch` while runs train.
+WATCH_SECONDS = 1.0
 # At most 5 s of waiting for a worker that has delivered its run to become free.
 SLOT_SECONDS = 5.0
 
@@ -32,6 +34,7 @@ class RayRuns:
         settings: shared by every run of the study.
         resources: CPUs and share of a GPU of each run.
         slots: returns how many runs may be made at a time.
+        watch: called at least about once a second; an exception that it raises ends the runs.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class RayRuns:
         settings: WorkerSettings,
         resources: Resources,
         slots: Callable[[], int],
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         self._architectures = architectures
         self._settings = settings
         self._slots = slots
+        self._watch = watch
         self._task = ray.remote(_train_run).options(
             num_cpus=resources.cpus_per_trial,
             num_gpus=resources.gpus_per_trial,
@@ -77,7 +82,11 @@ class RayRuns:
 
         begin()
         while running:
-            ready: Any = ray.wait(list(running), num_returns=1, fetch_local=False)[0][0]
+            self._watch()
+            found: list[Any] = ray.wait(list(running), timeout=WATCH_SECONDS, fetch_local=False)[0]
+            if not found:
+                continue
+            (ready,) = found
             plan = running[ready]
             try:
                 result: Any = ray.get(next(ready))

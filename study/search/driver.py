@@ -44,6 +44,7 @@ def run_search(
     state: Path | str,
     listener: SearchListener,
     train: Callable[..., None] = train_trial,
+    watch: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the search to its end on the Ray that this process is connected to.
 
@@ -53,6 +54,7 @@ def run_search(
         slots: says how many trials may run at a time.
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
         train: Ray Tune's trainable, called as `train_trial` is.
+        watch: called at least about once a second; an exception that it raises ends the search.
 
     Raises:
         StorageFailed: if a checkpoint cannot be written.
@@ -80,7 +82,7 @@ def run_search(
             name=f"search-{datetime.now():%Y%m%d-%H%M%S}",
             storage_path=str(state),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[_Steps(search, listener)],
+            callbacks=[_Steps(search, listener, watch)],
             verbose=0,
         ),
     )
@@ -161,12 +163,14 @@ class _Scheduler(_Unpickled, FIFOScheduler):
 
 
 class _Steps(_Unpickled, tune.Callback):
-    """Tells the listener of each step of Tune's loop, which waits for an event for a tenth of a second."""
+    """Calls `watch` and the listener at each step of Tune's loop, which waits for an event for a tenth of a second."""
 
-    def __init__(self, search: Search, listener: SearchListener) -> None:
+    def __init__(self, search: Search, listener: SearchListener, watch: Callable[[], None]) -> None:
         super().__init__()
         self._search = search
         self._listener = listener
+        self._watch = watch
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._watch()
         self._listener.on_step(self._search)

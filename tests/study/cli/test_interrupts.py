@@ -76,6 +76,35 @@ def test_the_first_signal_is_an_exception(programs: Programs) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", STOPPING)
 
 
+# Python prints an exception that a destructor raises, and goes on.
+DROPPED = """
+import os, signal, time
+from study.cli.interrupts import Interrupts
+
+class Interrupted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+with Interrupts(lambda: "parting") as interrupts:
+    interrupts.listen()
+    print("ready", flush=True)
+    interrupts.check()
+    try:
+        Interrupted()
+        print("went on", flush=True)
+        interrupts.check()
+    except KeyboardInterrupt:
+        print("in order", flush=True)
+"""
+
+
+def test_a_signal_that_came_inside_a_destructor_is_not_lost(programs: Programs) -> None:
+    done = _start(programs, DROPPED).finish()
+    assert (done.returncode, done.stdout) == (0, "went on\nin order\n")
+    assert "Exception ignored in" in done.stderr
+
+
 def test_a_terminal_that_closes_ends_a_study_in_order_however_often_it_says_so(programs: Programs) -> None:
     program = _start(programs, BUSY.replace("60_000_000", "2_000_000"))
     program.process.send_signal(signal.SIGHUP)
