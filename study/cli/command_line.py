@@ -21,7 +21,19 @@ from study.settings.config import CHOICES, PRESETS, StudyConfig, check
 
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
-    "what to study": ("dataset", "data_dir", "train_size", "archs", "baseline", "seed"),
+    "what to study": (
+        "dataset",
+        "data_dir",
+        "title",
+        "test_share",
+        "test_seed",
+        "group_by",
+        "duplicates",
+        "train_size",
+        "archs",
+        "baseline",
+        "seed",
+    ),
     "budget": (
         "preset",
         "trials",

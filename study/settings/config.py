@@ -27,9 +27,21 @@ class StudyConfig:
     """full (CIFAR-10 and the defaults below), laptop (CIFAR-10, 5000 images, 8 trials, 12 epochs, 5 seeds) or quick
     (digits, 250 images, 2 trials, 32 epochs, 5 seeds, batches of 16)"""
     dataset: str = "cifar10"
-    """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
+    """cifar10 (downloaded once), digits (comes with scikit-learn), folder (your own images), torchvision:NAME such as
+    torchvision:FashionMNIST (downloaded once), or package.module:function (arrays that your function returns)."""
     data_dir: Path | None = None
-    """Folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
+    """Folder with train/<class>/* and test/<class>/*, or with <class>/* alone, or an .npz file of arrays; or the folder
+    that keeps downloads (none: the user's cache)."""
+    title: str | None = None
+    """Name of the data set in the report (none: the folder's name)."""
+    test_share: float = 0.2
+    """Share of the images that become the test set if the folder has no train/ and test/."""
+    test_seed: int = 0
+    """The number that this choice of test images depends on; --seed does not change it."""
+    group_by: str | None = None
+    """Regular expression over file names; images of the same first bracket stay on one side of that choice."""
+    duplicates: Literal["drop", "keep", "refuse"] = "drop"
+    """drop (leave training images out that are also in the test set), keep, or refuse; for your own images."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -93,8 +105,10 @@ class StudyConfig:
         try:
             data_dir, archs = values["data_dir"], tuple(values["archs"])
             data_dir = None if data_dir is None else Path(data_dir)
-            first_lrs = tuple(values.get("first_lrs", ()))  # no study of an older version has any
-            config = cls(**{**values, "data_dir": data_dir, "archs": archs, "first_lrs": first_lrs})
+            # A study of an older version has no first_lrs and kept all its images.
+            first_lrs, duplicates = tuple(values.get("first_lrs", ())), values.get("duplicates", "keep")
+            own = {"data_dir": data_dir, "archs": archs, "first_lrs": first_lrs, "duplicates": duplicates}
+            config = cls(**{**values, **own})
             for name, kind in get_type_hints(cls).items():
                 is_plain = isinstance(kind, type | UnionType)
                 if is_plain and not isinstance(value := getattr(config, name), kind):
@@ -126,6 +140,7 @@ PRESETS = {
 CHOICES = {
     "preset": tuple(PRESETS),
     "dataset": ("cifar10", "digits", "folder"),
+    "duplicates": ("drop", "keep", "refuse"),
     "precision": ("auto", "fp32", "bf16"),
     "kernels": ("auto", "off"),
 }
@@ -147,6 +162,7 @@ def check(config: StudyConfig) -> None:
         ("--grace-period", config.grace_period, 1),
         ("--concurrency", config.concurrency, 1),
         ("--seed", config.seed, 0),
+        ("--test-seed", config.test_seed, 0),
         ("--confirm", config.confirm, 0),
     ):
         if value is not None and value < least:
@@ -154,6 +170,8 @@ def check(config: StudyConfig) -> None:
     for lr in config.first_lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise BadInput(f"--first-lrs must be positive, not {lr}")
+    if not 0 < config.test_share < 1:
+        raise BadInput(f"--test-share must be between 0 and 1, not {config.test_share}")
     if config.max_epochs > MOST_EPOCHS:
         raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
     if config.cpus_per_trial is not None and not _is_share(config.cpus_per_trial):
@@ -161,8 +179,11 @@ def check(config: StudyConfig) -> None:
     if config.gpus_per_trial is not None and config.gpus_per_trial != 0 and not _is_share(config.gpus_per_trial):
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     for name, known in CHOICES.items():
-        if (value := getattr(config, name)) not in known:
-            kind = {"dataset": "data set", "kernels": "choice of kernels"}.get(name, name)
+        value = getattr(config, name)
+        if value not in known and not (name == "dataset" and ":" in value):
+            kind = {"dataset": "data set", "kernels": "choice of kernels", "duplicates": "choice of duplicates"}.get(
+                name, name
+            )
             raise BadInput(unknown(kind, value, known))
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from study.data import decoding, image_cache
-from study.data.image_folder import folder_classes, load_image_folder
+from study.data.folder.layout import find_layout
+from study.data.image_folder import load_image_folder
 from study.errors import BadInput
 
 RNG = np.random.default_rng(0)
@@ -325,7 +326,7 @@ def test_bad_layouts(tmp_path: Path) -> None:
 
 def test_a_class_without_images(root: Path) -> None:
     (root / "test/dog/image.png").rename(root / "test/dog/image.txt")
-    assert folder_classes(root) == ("cat", "dog")
+    assert find_layout(root).classes == ("cat", "dog")
     with pytest.raises(BadInput, match=r"'.*/test' has no image in the classes dog: add"):
         load_image_folder(root)
 
