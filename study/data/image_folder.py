@@ -94,9 +94,7 @@ def _findings(layout: Layout, listings: Iterable[Listing]) -> Findings:
     notes = layout.notes
     if unread:
         count = unread.total()
-        notes += (
-            f"{count:,} file{'s are' if count > 1 else ' is'} not read, by the names' endings: {counted(unread)}",
-        )
+        notes += (f"{count:,} file{'s are' if count > 1 else ' is'} not read: {counted(unread)}",)
     return Findings(notes, dict(unread))
 
 

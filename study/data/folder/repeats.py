@@ -9,7 +9,6 @@ import hashlib
 from itertools import chain
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from models.data import IMAGE_SHAPE
 
@@ -72,6 +71,8 @@ def near_pairs(some: Signatures, others: Signatures) -> np.ndarray:
     Returns:
         Positions in `some` and in `others`, int64 [pairs, 2], with at most 4 pairs an image of `some`.
     """
+    from scipy.spatial import cKDTree  # here, because studies of published data sets do not need SciPy
+
     if not len(some.usable) or not len(others.usable):
         return np.empty((0, 2), np.int64)
     axes = _principal_axes(others.features[others.usable])

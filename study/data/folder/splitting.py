@@ -4,8 +4,6 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from study.data.folder.repeats import Signatures, near_pairs, pictures
 from study.errors import BadInput
@@ -30,6 +28,9 @@ def split_images(
     Raises:
         BadInput: if a class cannot be on both sides.
     """
+    # Here and below, because studies of published data sets do not need SciPy.
+    from scipy.sparse import coo_array
+
     together = _components(len(labels), images, groups)
     counts = coo_array((np.ones(len(labels), np.int64), (together, labels))).tocsr()
     totals = np.bincount(labels, minlength=len(classes))
@@ -101,6 +102,9 @@ def compiled_pattern(pattern: str) -> re.Pattern[str]:
 
 def _components(n: int, images: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Number the sets of images that stay together, because they repeat a picture or are of one group, int64 [n]."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first = pictures(images)
     positions = np.unique(first)
     signatures = Signatures(images[positions])

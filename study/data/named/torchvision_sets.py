@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torchvision
 from models.data import IMAGE_SHAPE, Dataset, LabelledImages
 from study.data.cifar10 import STALL_SECONDS, alone_in
 from study.data.named.arrays import scaled
-from study.errors import BadInput, one_line, unknown
+from study.errors import BadInput, one_line
 
 _TRAIN = ({"train": True},), {"train": False}
 _SPLIT = ({"split": "train"},), {"split": "test"}
@@ -60,8 +61,10 @@ def known_set(name: str) -> KnownSet:
     if name.lower() == "cifar10":
         raise BadInput("--dataset torchvision:CIFAR10 is --dataset cifar10 here: pass that")
     if name.lower() not in _KNOWN:
-        names = ", ".join(known.name for known in _KNOWN.values())
-        raise BadInput(unknown("data set of torchvision", name, _KNOWN, otherwise=f"choose from {names}"))
+        names = [known.name for known in _KNOWN.values()]
+        alike = get_close_matches(name.lower(), _KNOWN, n=1, cutoff=0.7)
+        advice = f"did you mean {_KNOWN[alike[0]].name}?" if alike else f"choose from {', '.join(names)}"
+        raise BadInput(f"there is no data set of torchvision {name!r}: {advice}")
     return _KNOWN[name.lower()]
 
 

@@ -76,7 +76,7 @@ def _load_one(root: Path, name: str) -> np.ndarray:
 
 def test_the_images_are_those_that_torchvision_finds_in_its_order(tmp_path: Path) -> None:
     root = tmp_path / "pets"
-    names = ("b.png", "a.PNG", "c.jpeg", "sub/z.bmp", "sub/a.png", "a sub/deep/b.png", ".hidden.png")
+    names = ("b.png", "a.PNG", "c.jpeg", "sub/z.bmp", "sub/a.png", "a sub/deep/b.png")
     for number, (part, kind, name) in enumerate(product(("train", "test"), ("cat", "dog"), names)):
         path = root / part / kind / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -327,7 +327,7 @@ def test_bad_layouts(tmp_path: Path) -> None:
 def test_a_class_without_images(root: Path) -> None:
     (root / "test/dog/image.png").rename(root / "test/dog/image.txt")
     assert find_layout(root).classes == ("cat", "dog")
-    with pytest.raises(BadInput, match=r"'.*/test' has no image in the classes dog: add"):
+    with pytest.raises(BadInput, match=r"has no image in the classes dog \(it has 1 \.txt, which are not read\): add"):
         load_image_folder(root)
 
 
