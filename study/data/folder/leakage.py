@@ -108,7 +108,7 @@ def _near_pairs(train: LabelledImages, test: LabelledImages, first: np.ndarray) 
     """Yields pairs of pictures that nearly agree, the later image first unless the other is a test image."""
     n_train = len(train)
     # Each picture is compared once, however often it repeats, so that its copies do not hide near pictures.
-    firsts = np.unique(first[:n_train], return_index=True)[1], np.unique(first[n_train:], return_index=True)[1]
+    firsts = [np.sort(np.unique(some, return_index=True)[1]) for some in (first[:n_train], first[n_train:])]
     trained, tested = (
         Signatures(part.images if len(kept) == len(part) else part.images[kept])
         for part, kept in zip((train, test), firsts, strict=True)

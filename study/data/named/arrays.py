@@ -34,7 +34,8 @@ def count_npz(path: Path) -> tuple[int, int, int]:
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a damaged file open that it opened itself.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if missing := [name for name in KEYS if name not in file]:
                 raise BadInput(
                     f"{str(path)!r} has no array {missing[0]}: it needs {', '.join(KEYS)}, and has"

@@ -75,9 +75,10 @@ def test_a_data_set_is_downloaded_once(served: list[str]) -> None:
     assert (data.title, data.classes[0], len(data.train), len(data.test)) == ("FashionMNIST", "T-shirt/top", 20, 10)
     assert data.train.labels.tolist() == [*range(10)] * 2
     assert (data.train.images == data.train.images[..., :1]).all()
-    assert len(served) == 4
+    assert served
+    served.clear()
     assert datasets.read(_config("fashionmnist")).fingerprint() == data.fingerprint()
-    assert len(served) == 4
+    assert not served
     assert datasets.sizes(_config("FashionMNIST")) == datasets.Sizes(60_000, 10_000, 10)
 
 
@@ -89,9 +90,7 @@ def test_a_wrong_checksum_is_refused_in_one_line(
     served: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FashionMNIST, "resources", [(name, "0" * 32) for name, _ in FashionMNIST.resources])
-    with pytest.raises(
-        BadInput, match=r"FashionMNIST cannot be read from .* or downloaded there .*--data-dir DIR"
-    ) as caught:
+    with pytest.raises(BadInput, match=r"FashionMNIST cannot be read from .* or downloaded there ") as caught:
         datasets.read(_config("FashionMNIST", tmp_path))
     assert "\n" not in str(caught.value)
 
