@@ -61,6 +61,7 @@ class Dataset:
         test_files: the name of each test image's file, if the images are files. The fingerprint leaves it out.
         train_files: the same for the training images.
         findings: what was noticed while the data set was read.
+        bit_depth: bits that the values of 16-bit images were read with, if there are such images.
     """
 
     title: str
@@ -70,6 +71,7 @@ class Dataset:
     test_files: tuple[str, ...] = ()
     train_files: tuple[str, ...] = ()
     findings: Findings = Findings()
+    bit_depth: int | None = None
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the class names and of every image and label, as 64 hexadecimal digits."""

@@ -107,6 +107,7 @@ def _do(
             progress.say("There is no C compiler (cc) on this machine, so training will take longer")
         config = replace(
             request.config,
+            bit_depth=dataset.bit_depth or request.config.bit_depth,
             precision=_resolve_precision(request.config, resources),
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,

@@ -14,6 +14,7 @@ PACKAGES = ("models", "analysis", "study", "benchmarks")
 FLOORS: dict[str, list[set[str]]] = {
     "study": [
         {"__main__"},
+        {"predict"},
         {"run"},
         {"workflow"},
         {"planning"},
@@ -36,7 +37,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"results"},
         {"numbers"},
     ],
-    "models": [{"training"}, {"networks"}, {"kernels"}, {"data", "randomness", "precision"}],
+    "models": [{"training"}, {"networks", "images"}, {"kernels"}, {"data", "randomness", "precision"}],
 }
 # Packages that a package may import. Within analysis only the retraining of one run needs the networks.
 BELOW = {

@@ -187,11 +187,14 @@ class StudyFolder:
 
     def write_best(self, best: dict[str, Any] | None) -> None:
         """Writes final/best.json: which final run to ship. None removes the file of an earlier report."""
-        path = self.path / "final" / "best.json"
         if best is None:
-            path.unlink(missing_ok=True)
+            self.best.unlink(missing_ok=True)
         else:
-            write_json(path, best)
+            write_json(self.best, best)
+
+    def read_best(self) -> dict[str, Any] | None:
+        """Reads final/best.json; None if there is none. Raises DamagedFile."""
+        return dict(read_json(self.best)) if self.best.exists() else None
 
     def write_samples(self, samples: Samples) -> None:
         """Writes final/samples.npz."""
@@ -207,6 +210,10 @@ class StudyFolder:
         arrays = read_npz(self.samples, ("images", "positions"), optional=("names",))
         names = tuple(map(str, arrays.pop("names", ())))
         return Samples(arrays["images"], arrays["positions"], names)
+
+    @property
+    def best(self) -> Path:
+        return self.path / "final" / "best.json"
 
     @property
     def latency(self) -> Path:

@@ -49,13 +49,17 @@ Dimension = Annotated[Annotated[Range, Tag(_RANGE)] | Annotated[Choices, Tag(_CH
 
 
 class Config(_Part):
-    """Holds the settings of the study that the report shows."""
+    """Holds the settings of the study that the report and `predict` need.
+
+    `bit_depth` is the bits that the values of 16-bit images were read with; None is 16.
+    """
 
     baseline: bool
     trials: int
     max_epochs: int
     seeds: int
     precision: str
+    bit_depth: int | None = None
 
 
 class Network(_Part):

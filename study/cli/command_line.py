@@ -29,6 +29,7 @@ GROUPS = {
         "test_seed",
         "group_by",
         "duplicates",
+        "bit_depth",
         "train_size",
         "archs",
         "baseline",

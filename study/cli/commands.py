@@ -10,6 +10,7 @@ from study.errors import say_error, unknown
 # A command is a module whose main(arguments) returns an exit status. It is imported only if it is asked for.
 COMMANDS = {
     "run": ("study.run", "tune networks with the same budget, retrain the best over seeds, and compare them"),
+    "predict": ("study.predict.__main__", "predict the classes of images with a network that a study trained"),
     "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
     "completion": ("study.cli.completion", "print a script that completes this command in bash or zsh"),
 }

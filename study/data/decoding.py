@@ -1,101 +1,128 @@
-"""Decodes image files of any common format to 32x32 RGB."""
+"""Reads many image files to 32x32 RGB, each of them once."""
 
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.data import IMAGE_SHAPE
-from study.errors import BadInput, one_line
+from models.images.pixels import FULL_DEPTH
+from models.images.reading import UnreadableImage, read
+from study.data.image_cache import ImageCache, Table
+from study.errors import BadInput
 
-# The formats that files with EXTENSIONS hold in practice. PIL is allowed no other: it runs Ghostscript on an EPS.
-IMAGE_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 # A thread decodes at most 256 images at a time, so that the progress bar moves.
 IMAGES_PER_TASK = 256
 # At most 8 threads, because decoding small files is bound by the interpreter and gains nothing from more.
 MAX_THREADS = 8
+# At most 10 unreadable files are named, because the line would grow too long.
+FILES_NAMED = 10
+# 16-bit images have at least 8 bits, because images of fewer are mostly black.
+_LEAST_DEPTH = 8
 
 
-def decode_all(paths: Sequence[str], root: Path) -> np.ndarray:
-    """Decodes images and shows the progress on standard error.
+class Images(NamedTuple):
+    """Holds the images of some files.
+
+    Attributes:
+        pixels: uint8 [n, 32, 32, 3], in the order of the files.
+        bit_depth: bits that the values of 16-bit images have; None if there are no such images.
+    """
+
+    pixels: np.ndarray
+    bit_depth: int | None
+
+
+def read_images(paths: Sequence[str], root: Path, bit_depth: int | None = None) -> Images:
+    """Read images, from the cache if their files have not changed, and show the progress on standard error.
 
     Args:
-        paths: the image files.
-        root: the folder that the progress line names.
-
-    Returns:
-        The images in the order of the paths, uint8 [n, 32, 32, 3].
+        paths: the image files, below `root`.
+        root: the folder of all files.
+        bit_depth: bits of the values in 16-bit images. None takes as many as the largest value of all images needs,
+            and says so if these are fewer than 16.
 
     Raises:
-        BadInput: if an image cannot be read.
+        BadInput: if files cannot be read. It names the first FILES_NAMED of them. The cache keeps the other images.
     """
-    images = np.empty((len(paths), *IMAGE_SHAPE), dtype=np.uint8)
+    cache = ImageCache(root, paths)
+    faults, table = dict(cache.faults), cache.read()
+    unread = [row for row in np.flatnonzero(~table.is_known).tolist() if row not in faults]
+    faults |= _fill(table, unread, paths, root, bit_depth or FULL_DEPTH)
+    depth = bit_depth or _depth_of(table.largest)
+    others = np.flatnonzero((table.largest >= 0) & (table.depth != depth)).tolist()
+    if bit_depth is not None or not faults:  # the depth is not known before every image is read
+        faults |= _fill(table, others, paths, root, depth)
+    if unread or others:
+        cache.write(table)
+    if faults:
+        raise BadInput(describe_unreadable({paths[row]: faults[row] for row in sorted(faults)}, len(paths)))
+    count = int((table.largest >= 0).sum())
+    if count and bit_depth is None and depth < FULL_DEPTH:
+        print(
+            f"{count:,} of {len(paths):,} images have 16 bits a pixel, but no value over {table.largest.max():,}: they"
+            f" are read as {depth}-bit images (--bit-depth {FULL_DEPTH} reads them as they are)",
+            file=sys.stderr,
+        )
+    return Images(table.pixels, depth if count else None)
 
-    def decode_some(start: int) -> int:
-        some = paths[start : start + IMAGES_PER_TASK]
-        for index, path in enumerate(some, start):
-            images[index] = decode(path)
-        return len(some)
+
+def _depth_of(largest: np.ndarray) -> int:
+    """Return the bits that the largest of these values needs, at least _LEAST_DEPTH."""
+    return max(_LEAST_DEPTH, int(largest.max(initial=0)).bit_length())
+
+
+def _fill(table: Table, rows: Sequence[int], paths: Sequence[str], root: Path, bit_depth: int) -> dict[int, str]:
+    """Read the files of these rows into the table. Return why a file cannot be read, by its row."""
+    if not rows:
+        return {}
+
+    def read_some(start: int) -> dict[int, str]:
+        faults = {}
+        for row in rows[start : start + IMAGES_PER_TASK]:
+            try:
+                image = read(paths[row], bit_depth)
+                table.put(row, image.pixels, image.largest, bit_depth)
+            except UnreadableImage as error:
+                table.is_known[row] = False
+                faults[row] = error.reason
+        return faults
 
     is_terminal = sys.stderr.isatty()
     if not is_terminal:
-        print(f"Reading {len(paths):,} images from {root}", file=sys.stderr, flush=True)
+        whole = "" if len(rows) == len(paths) else f" of {len(paths):,}"
+        print(f"Reading {len(rows):,}{whole} images from {root}", file=sys.stderr, flush=True)
     columns = (TextColumn("Reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS))
+    found: dict[int, str] = {}
     with warnings.catch_warnings(), Progress(*columns, console=Console(stderr=True), disable=not is_terminal) as bar:
-        # PIL warns about odd metadata, which does not change the pixels, and about suspiciously large images.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        task = bar.add_task("", total=len(paths))
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata, which do not change the pixels
+        task = bar.add_task("", total=len(rows))
         try:
-            for done in pool.map(decode_some, range(0, len(paths), IMAGES_PER_TASK)):
-                bar.advance(task, done)
+            for tasks, faults in enumerate(pool.map(read_some, range(0, len(rows), IMAGES_PER_TASK)), 1):
+                found |= faults
+                bar.update(task, completed=min(len(rows), tasks * IMAGES_PER_TASK))
         finally:
             pool.shutdown(cancel_futures=True)
-    return images
+    return found
 
 
-def decode(path: str) -> np.ndarray:
-    """Decodes one image to uint8 [32, 32, 3]. The pixels of a 32x32 RGB image stay as they are.
+def describe_unreadable(faults: Mapping[str, str], count: int) -> str:
+    """Return the line that names unreadable files, the first FILES_NAMED of them, and why they are not readable.
 
-    Raises:
-        BadInput: if the file is not a readable image.
+    Args:
+        faults: the reasons by the paths of the files, at least one.
+        count: number of all files.
     """
-    height, width, _ = IMAGE_SHAPE
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(ImageOps.fit(_to_rgb(image), (width, height), Image.Resampling.BILINEAR))
-    except UnidentifiedImageError as error:
-        raise _unreadable(path, "it is empty or not an image") from error
-    except Exception as error:  # PIL's plug-ins raise any exception on a damaged file
-        raise _unreadable(path, one_line(error)) from error
-
-
-def _unreadable(path: str, reason: str) -> BadInput:
-    return BadInput(f"{path!r} is not a readable image ({reason}): remove or replace it")
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Converts an image to RGB, transparency shown on white. Raises ValueError if its pixels have no known range."""
-    if image.mode == "I" and image.format == "TIFF":
-        raise ValueError("32-bit pixels have no fixed range")
-    if image.mode.startswith("I"):
-        # PIL would clip 16-bit pixels at 255.
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its values exceed 16 bits")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range")
-    if image.has_transparency_data:
-        colours = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
-    return image.convert("RGB")
+    if len(faults) == 1:
+        ((path, reason),) = faults.items()
+        return str(UnreadableImage(path, reason))
+    named = ", ".join(f"{path!r} ({reason})" for path, reason in list(faults.items())[:FILES_NAMED])
+    more = f" and {len(faults) - FILES_NAMED:,} more" if len(faults) > FILES_NAMED else ""
+    return f"{len(faults):,} of {count:,} files are not readable images: {named}{more}: remove or replace them"

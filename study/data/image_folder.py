@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from models.data import Dataset, Findings, LabelledImages
-from study.data import image_cache
-from study.data.decoding import decode_all
+from study.data.decoding import read_images
 from study.data.folder.layout import Layout, find_layout
 from study.data.folder.listing import Listing, counted, list_images
 from study.data.folder.splitting import group_numbers, split_images
-from study.data.user_cache import user_cache
 from study.settings.config import StudyConfig
 
 _DEFAULTS = StudyConfig()
@@ -28,7 +26,8 @@ def load_image_folder(root: Path, config: StudyConfig = _DEFAULTS) -> Dataset:
 
     Args:
         root: the folder.
-        config: its test_share, test_seed and group_by say how a folder of classes is split.
+        config: its test_share, test_seed and group_by say how a folder of classes is split, and its bit_depth how
+            16-bit images are read.
 
     Raises:
         BadInput: if `find_layout` or `list_images` raises it, an image cannot be read, or a class cannot be split.
@@ -37,22 +36,18 @@ def load_image_folder(root: Path, config: StudyConfig = _DEFAULTS) -> Dataset:
     listings = _list(layout)
     paths = [os.path.abspath(path) for listing in listings.values() for path in listing.paths]
     home = Path(os.path.abspath(layout.root))
-    cache = user_cache() / "folder" / f"{image_cache.fingerprint(home, paths)}.npz"
-    n_first = len(next(iter(listings.values())).paths)
-    kept = image_cache.read(cache, n_first, len(paths) - n_first)
-    if kept is None:
-        decoded = decode_all(paths, home)
-        kept = decoded[:n_first], decoded[n_first:]
-        image_cache.write(cache, *kept)
+    images = read_images(paths, home, config.bit_depth)
     findings = _findings(layout, listings.values())
     title = _text(layout.root.resolve().name or str(layout.root.resolve()))
     if "all" in listings:
-        return _split(layout, listings["all"], kept[0], title, findings, config)
-    train, test = (
-        LabelledImages(images, listings[part].labels) for part, images in zip(("train", "test"), kept, strict=True)
-    )
-    names = {part: _names(listing.paths, layout.parts[part]) for part, listing in listings.items()}
-    return Dataset(title, layout.classes, train, test, names["test"], names["train"], findings)
+        dataset = _split(layout, listings["all"], images.pixels, title, findings, config)
+    else:
+        names = {part: _names(listing.paths, layout.parts[part]) for part, listing in listings.items()}
+        n_train = len(names["train"])
+        train = LabelledImages(images.pixels[:n_train], listings["train"].labels)
+        test = LabelledImages(images.pixels[n_train:], listings["test"].labels)
+        dataset = Dataset(title, layout.classes, train, test, names["test"], names["train"], findings)
+    return replace(dataset, bit_depth=images.bit_depth)
 
 
 def count_images(root: Path, test_share: float) -> tuple[int, int, int]:

@@ -42,6 +42,8 @@ class StudyConfig:
     """Regular expression over file names; images of the same first bracket stay on one side of that choice."""
     duplicates: Literal["drop", "keep", "refuse"] = "drop"
     """drop (leave training images out that are also in the test set), keep, or refuse; for your own images."""
+    bit_depth: int | None = None
+    """Bits of the values in 16-bit images, 8 to 16 (none: as many as their largest value needs)."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -105,10 +107,11 @@ class StudyConfig:
         try:
             data_dir, archs = values["data_dir"], tuple(values["archs"])
             data_dir = None if data_dir is None else Path(data_dir)
-            # A study of an older version has no first_lrs and kept all its images.
-            first_lrs, duplicates = tuple(values.get("first_lrs", ())), values.get("duplicates", "keep")
-            own = {"data_dir": data_dir, "archs": archs, "first_lrs": first_lrs, "duplicates": duplicates}
-            config = cls(**{**values, **own})
+            # A study of an older version has no first_lrs, kept all its images, and read 16-bit values as they are.
+            older = {"duplicates": "keep", "bit_depth": 16}
+            first_lrs = tuple(values.get("first_lrs", ()))
+            read = {"data_dir": data_dir, "archs": archs, "first_lrs": first_lrs}
+            config = cls(**{**older, **values, **read})
             for name, kind in get_type_hints(cls).items():
                 is_plain = isinstance(kind, type | UnionType)
                 if is_plain and not isinstance(value := getattr(config, name), kind):
@@ -167,6 +170,8 @@ def check(config: StudyConfig) -> None:
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
+    if config.bit_depth is not None and not 8 <= config.bit_depth <= 16:
+        raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     for lr in config.first_lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise BadInput(f"--first-lrs must be positive, not {lr}")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from study.data.folder.listing import EXTENSIONS, entries, extension
+from models.images.kinds import EXTENSIONS
+from study.data.folder.listing import entries, extension
 from study.data.folder.names import are_alike, check_class_names, difference, listed, natural_order, normal
 from study.errors import BadInput
 

@@ -9,10 +9,10 @@ from typing import NoReturn
 
 import numpy as np
 
+from models.images.kinds import EXTENSIONS
 from study.data.folder.names import is_hidden
 from study.errors import BadInput
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 WITHOUT_EXTENSION = "without an extension"
 
 

@@ -268,38 +268,37 @@ LARGE = Image.fromarray(RNG.integers(0, 256, (200, 200, 3), dtype=np.uint8))
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("empty.png", b"", "empty or not an image"),
-        ("text.jpg", b"this is no image\n" * 100, "empty or not an image"),
-        ("script.jpg", _encoded("EPS", LARGE), "empty or not an image"),
-        ("truncated.png", _encoded("PNG", LARGE)[:20_000], "truncated"),
-        ("truncated.jpg", _encoded("JPEG", LARGE)[:5_000], "truncated"),
-        ("truncated.bmp", _encoded("BMP", LARGE)[:5_000], "truncated"),
-        ("truncated.webp", _encoded("WEBP", LARGE)[:5_000], "not a readable image"),
-        ("bomb.png", _png_header(20_000, 20_000), "decompression bomb"),
-        ("small-bomb.png", _png_header(10_000, 10_000), "decompression bomb"),
-        ("float.tif", _encoded("TIFF", Image.fromarray(np.zeros((40, 40), np.float32))), "floating-point"),
-        ("int32.tif", _encoded("TIFF", Image.fromarray(np.full((40, 40), 200, np.int32))), "32-bit pixels"),
+        ("empty.png", b"", "it is empty"),
+        ("text.jpg", b"this is no image\n" * 100, "it is text"),
+        ("script.jpg", _encoded("EPS", LARGE), "it is a PostScript file"),
+        ("truncated.png", _encoded("PNG", LARGE)[:20_000], "it is a PNG image, but damaged: .* truncated"),
+        ("truncated.jpg", _encoded("JPEG", LARGE)[:5_000], "it is a JPEG image, but damaged: .* truncated"),
+        ("truncated.bmp", _encoded("BMP", LARGE)[:5_000], "it is a BMP image, but damaged: .* truncated"),
+        ("truncated.webp", _encoded("WEBP", LARGE)[:5_000], "it is a WebP image, but damaged"),
+        ("bomb.png", _png_header(20_000, 20_000), "400 megapixels, over the limit of 89: scale it down"),
+        ("small-bomb.png", _png_header(10_000, 10_000), "100 megapixels, over the limit of 89: scale it down"),
+        ("float.tif", _encoded("TIFF", Image.fromarray(np.zeros((40, 40), np.float32))), "floating-point pixels"),
+        ("int32.tif", _encoded("TIFF", Image.fromarray(np.full((40, 40), 200, np.int32))), "32-bit .* pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )
-def test_unreadable_images_are_named(root: Path, cache: Path, name: str, content: bytes, reason: str) -> None:
+def test_unreadable_images_are_named(root: Path, name: str, content: bytes, reason: str) -> None:
     path = root / "test" / "dog" / name
     path.write_bytes(content)
     with pytest.raises(BadInput, match=reason) as caught:
         load_image_folder(root)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not cache.exists()
 
 
 def test_names_that_are_no_files(root: Path) -> None:
     link = root / "train/cat/link.png"
     link.symlink_to("nowhere")
-    with pytest.raises(BadInput, match=r"link\.png' cannot be read \(No such file"):
+    with pytest.raises(BadInput, match=r"link\.png' is not a readable image \(No such file"):
         load_image_folder(root)
     link.unlink()
     link.symlink_to(os.devnull)
-    with pytest.raises(BadInput, match=r"link\.png' has an image's name but is not a file"):
+    with pytest.raises(BadInput, match=r"link\.png' is not a readable image \(it is not a file"):
         load_image_folder(root)
 
 
@@ -335,10 +334,10 @@ def test_a_class_without_images(root: Path) -> None:
 
 
 def _forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str) -> np.ndarray:
+    def refuse(path: str, bit_depth: int) -> None:
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(decoding, "decode", refuse)
+    monkeypatch.setattr(decoding, "read", refuse)
 
 
 def test_second_load_reads_no_image(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from study.data import datasets
-from study.data.folder import listing
 from study.data.image_folder import load_image_folder
 from study.errors import BadInput
 from study.settings.config import StudyConfig
@@ -239,7 +238,3 @@ def test_a_class_with_too_few_images_is_named(root: Path, put: Put) -> None:
     (root / "train/cat/0.png").unlink()
     with pytest.raises(BadInput, match=r"the smallest class has 1 of 23 training images.*\(class 'cat'\)"):
         datasets.load_dataset(StudyConfig(dataset="folder", data_dir=root))
-
-
-def test_extensions_are_lower_case() -> None:
-    assert all(extension == extension.lower() for extension in listing.EXTENSIONS)
