@@ -76,7 +76,7 @@ def _split(
         (file, layout.classes[label], "test" if is_test else "train")
         for file, label, is_test in zip(files, listing.labels, in_test, strict=True)
     ]
-    note = f"{layout.root} has no train/ and test/: {in_test.sum():,} of {len(files):,} images became the test set"
+    note = f"There is no train/ and test/: the study chose {in_test.sum():,} of {len(files):,} images as the test set"
     findings = replace(findings, notes=(note, *findings.notes), split=tuple(rows))
     parts = [np.flatnonzero(~in_test), np.flatnonzero(in_test)]
     train, test = (LabelledImages(images[index], listing.labels[index]) for index in parts)

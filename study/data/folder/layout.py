@@ -88,7 +88,7 @@ def _find(root: Path, wrappers: int) -> Layout:
         _refuse_flat(root)
     if len(folders) == 1 and not _has_image(folders[0]) and _folders(folders[0]) and wrappers:
         found = _find(folders[0], wrappers - 1)
-        return replace(found, notes=(f"The images are in {found.root}, not directly in {root}", *found.notes))
+        return replace(found, notes=(f"The images are in {root.name}/{folders[0].name}/", *found.notes))
     if _role(root.name) == "train" and (test := _sibling_test(root)) is not None:
         raise BadInput(
             f"{str(root)!r} is the training part alone, beside {test.name}/: give --data-dir the folder of both,"
@@ -157,7 +157,9 @@ def _strays(parts: dict[str, Path]) -> tuple[tuple[str, ...], Counter[str]]:
         unread.update(extension(name) for name in files)
         if images := [name for name in files if name.lower().endswith(EXTENSIONS)]:
             count = f"{len(images):,} image{'s lie' if len(images) > 1 else ' lies'}"
-            notes.append(f"{count} directly in {place}, in no class, and {'are' if len(images) > 1 else 'is'} not read")
+            notes.append(
+                f"{count} directly in {place.name}/, in no class, and {'are' if len(images) > 1 else 'is'} not read"
+            )
     return tuple(notes), unread
 
 

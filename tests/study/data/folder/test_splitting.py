@@ -33,7 +33,7 @@ def test_every_class_is_split_in_proportion(root: Path) -> None:
     assert sorted(data.train_files + data.test_files) == sorted(
         str(path.relative_to(root)) for path in root.rglob("*.png")
     )
-    assert data.findings.notes[0] == f"{root} has no train/ and test/: 6 of 30 images became the test set"
+    assert data.findings.notes[0] == "There is no train/ and test/: the study chose 6 of 30 images as the test set"
     parts = {file: part for file, _, part in data.findings.split}
     assert {file for file, part in parts.items() if part == "test"} == set(data.test_files)
     counted = datasets.sizes(_config(root))
