@@ -40,9 +40,10 @@ class Findings:
     Attributes:
         notes: sentences for the user.
         unread: the number of files that were not read, by extension.
-        repeats: a row for each repeated picture: "train and test", "within test" or "two labels"; the names of two
-            images; "equal" or "nearly equal".
-        split: a row for each image that the study put into a part itself: its file, its class, "train" or "test".
+        repeats: a row for each repeated picture. It has "train and test", "within test" or "two labels", the names of
+            two images, and "equal" or "nearly equal".
+        split: a row for each image that the study put into a part itself, with its file, its class, and "train" or
+            "test".
     """
 
     notes: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class Dataset:
         classes: class names; a label is an index into them.
         test_files: the name of each test image's file, if the images are files. The fingerprint leaves it out.
         train_files: the same for the training images.
-        findings: what was noticed while the data set was read.
+        findings: sentences and tables for the user about the files and the pictures.
         bit_depth: bits that the values of 16-bit images were read with, if there are such images.
     """
 

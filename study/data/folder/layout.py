@@ -59,7 +59,10 @@ def find_layout(root: Path) -> Layout:
         _refuse_file(root)
     if not os.path.isdir(root):
         raise BadInput(f"there is no folder {str(root)!r}: give --data-dir a folder that holds {LAYOUT}")
-    return _find(root, _MOST_WRAPPERS)
+    found = _find(root, _MOST_WRAPPERS)
+    if found.root == root:
+        return found
+    return replace(found, notes=(f"The images are in {found.root.relative_to(root)}/", *found.notes))
 
 
 def holds_images(root: Path) -> bool:
@@ -87,8 +90,7 @@ def _find(root: Path, wrappers: int) -> Layout:
     if not folders:
         _refuse_flat(root)
     if len(folders) == 1 and not _has_image(folders[0]) and _folders(folders[0]) and wrappers:
-        found = _find(folders[0], wrappers - 1)
-        return replace(found, notes=(f"The images are in {root.name}/{folders[0].name}/", *found.notes))
+        return _find(folders[0], wrappers - 1)
     if _role(root.name) == "train" and (test := _sibling_test(root)) is not None:
         raise BadInput(
             f"{str(root)!r} is the training part alone, beside {test.name}/: give --data-dir the folder of both,"
@@ -156,10 +158,8 @@ def _strays(parts: dict[str, Path]) -> tuple[tuple[str, ...], Counter[str]]:
         files = [entry.name for entry in entries(place) if not _is_folder(entry)]
         unread.update(extension(name) for name in files)
         if images := [name for name in files if name.lower().endswith(EXTENSIONS)]:
-            count = f"{len(images):,} image{'s lie' if len(images) > 1 else ' lies'}"
-            notes.append(
-                f"{count} directly in {place.name}/, in no class, and {'are' if len(images) > 1 else 'is'} not read"
-            )
+            count = "1 image lies" if len(images) == 1 else f"{len(images):,} images lie"
+            notes.append(f"{count} directly in {place.name}/, in no class: not read")
     return tuple(notes), unread
 
 

@@ -50,9 +50,10 @@ def from_arrays(arrays: Mapping[str, Any], title: str, where: str) -> Dataset:
     """Return the data set of some arrays.
 
     Args:
-        arrays: x_train and x_test, uint8 [n, height, width], [n, height, width, 1] or [n, height, width, 3]; y_train
-            and y_test, whole numbers from 0 on [n] or [n, 1]; optionally classes, the names of the classes.
-        where: what error lines name.
+        arrays: the images x_train and x_test are uint8 [n, height, width], [n, height, width, 1] or
+            [n, height, width, 3]. The labels y_train and y_test are whole numbers from 0, [n] or [n, 1]. The names of
+            the classes may be in `classes`.
+        where: the file or function that error lines name.
 
     Raises:
         BadInput: if an array is missing, or has another type or shape, or a class has no image in a part.
