@@ -30,7 +30,7 @@ class StudyConfig:
     """cifar10 (downloaded once), digits (comes with scikit-learn), folder (your own images), torchvision:NAME such as
     torchvision:FashionMNIST (downloaded once), or package.module:function (arrays that your function returns)."""
     data_dir: Path | None = None
-    """Folder with train/<class>/* and test/<class>/* or with <class>/* alone, an .npz file of arrays, or the folder that
+    """Folder with train/<class>/* and test/<class>/*, or <class>/* alone, an .npz file of arrays, or the folder that
     keeps downloads (none: the user's cache)."""
     title: str | None = None
     """Name of the data set in the report (none: the folder's name)."""

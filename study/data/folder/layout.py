@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.images.kinds import EXTENSIONS
 from study.data.folder.listing import entries, extension
-from study.data.folder.names import are_alike, check_class_names, difference, listed, natural_order, normal
+from study.data.folder.names import are_alike, check_class_names, difference, is_hidden, listed, natural_order, normal
 from study.errors import BadInput
 
 LAYOUT = "train/<class>/* and test/<class>/*, or <class>/*"
@@ -67,10 +67,16 @@ def find_layout(root: Path) -> Layout:
 
 def holds_images(root: Path) -> bool:
     """Return whether a folder has the layout of a folder of images, so that it is no place for a download."""
-    folders = _folders(root)
-    if {"train", "test"} <= {_role(path.name) for path in folders}:
+    inner = {name: _list(root / name) for name in _list(root)[0] if not is_hidden(name)}
+    if {"train", "test"} <= {_role(name) for name, (folders, _) in inner.items() if folders}:
         return True
-    return sum(_has_image(folder) for folder in folders) > 1
+    return sum(any(file.lower().endswith(EXTENSIONS) for file in files) for _, files in inner.values()) > 1
+
+
+def _list(place: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the folders and of the files in a folder; nothing if it cannot be listed."""
+    _, folders, files = next(os.walk(place), ("", [], []))
+    return folders, files
 
 
 def _find(root: Path, wrappers: int) -> Layout:
@@ -81,6 +87,8 @@ def _find(root: Path, wrappers: int) -> Layout:
             if role in roles:
                 raise BadInput(f"{str(root)!r} has both {roles[role].name}/ and {folder.name}/: keep one of them")
             roles[role] = folder
+    if not any(_folders(path) for path in roles.values()) and any(_has_image(path) for path in roles.values()):
+        roles = {}  # a class may be named "train"
     if "train" in roles and "test" in roles:
         return _find_parts(root, roles)
     if roles.keys() & {"train", "test"}:

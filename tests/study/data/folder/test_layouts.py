@@ -161,6 +161,18 @@ def test_images_without_dataset_folder_are_no_place_for_a_download(root: Path) -
     assert "add --dataset folder" in _refusal(root, dataset="digits")
 
 
+def test_a_place_for_a_download_may_hold_other_things(tmp_path: Path, put: Put) -> None:
+    put("wallpapers/1.png", 0)
+    (tmp_path / "pets/old").symlink_to("nowhere")
+    datasets.check(StudyConfig(dataset="cifar10", data_dir=tmp_path / "pets"))
+
+
+def test_a_class_may_be_named_train(tmp_path: Path, put: Put) -> None:
+    for seed, name in enumerate(("train/1.png", "train/2.png", "plane/1.png", "plane/2.png")):
+        put(name, seed)
+    assert load_image_folder(tmp_path / "pets").classes == ("plane", "train")
+
+
 def test_images_without_classes_are_refused(put: Put) -> None:
     assert "holds images but no folders of classes" in _refusal(put("1.png", 0).parent)
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import pickle
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -101,6 +102,14 @@ def test_without_a_network_the_remedies_are_named(tmp_path: Path, monkeypatch: p
         datasets.read(_config("FashionMNIST", tmp_path))
     for remedy in ("--data-dir DIR", "--dataset folder", "--dataset digits"):
         assert remedy in str(caught.value)
+
+
+def test_a_silent_server_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchvision_sets, "STALL_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.getsockname()[1]}/"])
+        with within(5), pytest.raises(BadInput, match="timed out"):
+            datasets.read(_config("FashionMNIST", tmp_path))
 
 
 def test_svhn_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
