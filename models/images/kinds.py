@@ -1,5 +1,7 @@
 """The image formats that are read, and the kind of any other file by its first bytes."""
 
+import codecs
+
 # The formats that are read, in Pillow's words, and the endings of their names. Pillow may try no other format: it runs
 # Ghostscript on an EPS, and takes any bytes for a TGA.
 FORMATS = {
@@ -106,5 +108,8 @@ def _kind_of_text(text: bytes) -> str:
         return "an SVG drawing"
     if text.startswith(b"<?xml"):
         return "an XML file"
-    is_text = all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in text)
-    return "text" if is_text and not any(128 <= byte < 160 for byte in text) else "of no known kind"
+    try:
+        letters = codecs.getincrementaldecoder("utf-8")().decode(text)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return "of no known kind"
+    return "of no known kind" if any(letter < " " and not letter.isspace() for letter in letters) else "text"

@@ -27,7 +27,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Return 0; 2 if an image or another input cannot be used; 1 if the study is damaged."""
+    """Run the command line. Return 2 if an image or other input cannot be used, 1 if the study is damaged, else 0."""
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -17,7 +17,7 @@ from models.kernels.available import use_kernels
 from models.networks.fingerprint import difference, fingerprint, shape_difference, shapes
 from models.networks.registry import ARCHITECTURES
 from models.precision import Precision, resolve, training_device
-from models.training.inference import DeviceImages, predict_logits
+from models.training.inference import BATCH_SIZE, CPU_BATCH_SIZE, DeviceImages, predict_logits
 from study.errors import BadInput, one_line, unknown
 
 
@@ -41,12 +41,23 @@ class Predictor:
     _network: nn.Module
     _statistics: ChannelStatistics
     _precision: Precision
+    _n_test: int
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the logits float32 [n, classes] of images uint8 [n, 32, 32, 3]."""
-        images = DeviceImages(pixels, self._statistics, training_device())
-        everything = torch.arange(len(images), device=images.device)
-        return predict_logits(self._network, images, everything, self._precision).cpu().numpy()
+        """Return the logits float32 [n, classes] of images uint8 [n, 32, 32, 3].
+
+        The images are predicted in batches as large as the study's, because bfloat16 rounds otherwise in batches of
+        another size. So an image has the logits that it had in the study, whatever it is predicted with.
+        """
+        device, n = training_device(), len(pixels)
+        size = min(CPU_BATCH_SIZE if device.type == "cpu" else BATCH_SIZE, self._n_test)
+        if (rest := n % size) and rest != self._n_test % size:
+            pixels = np.concatenate([pixels, np.zeros((size - rest, *pixels.shape[1:]), np.uint8)])
+        images = DeviceImages(pixels, self._statistics, device)
+        everything = torch.arange(len(images), device=device)
+        batches = [predict_logits(self._network, images, part, self._precision) for part in everything.split(size)]
+        logits: np.ndarray = torch.cat(batches).cpu().numpy()
+        return logits[:n]
 
 
 def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
@@ -89,6 +100,7 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
         _network=network,
         _statistics=ChannelStatistics(mean, deviation),
         _precision=resolve(study.config.precision, training_device()),
+        _n_test=study.data.n_test,
     )
 
 

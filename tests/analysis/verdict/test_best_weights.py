@@ -109,7 +109,7 @@ def test_the_docs_say_how_to_predict(
     expected = predict_logits(network, batch, torch.arange(5), "fp32").argmax(dim=1).tolist()
     assert len(set(expected)) > 2
 
-    section = PAGE.read_text().partition("## Predict")[2]
+    section = PAGE.read_text().partition("## In Python")[2]
     code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
     monkeypatch.chdir(tmp_path)
     for image, label in zip(images, expected, strict=True):

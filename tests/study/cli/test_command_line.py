@@ -65,11 +65,13 @@ def test_every_setting_has_a_flag() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["data_dir", "train_size", "grace_period", "concurrency", "gpus_per_trial", "address", "storage"]
+    "field",
+    ["data_dir", "bit_depth", "train_size", "grace_period", "concurrency", "gpus_per_trial", "address", "storage"],
 )
 def test_a_setting_can_be_taken_back(field: str) -> None:
     base = StudyConfig(
         data_dir=Path("d"),
+        bit_depth=12,
         train_size=9,
         grace_period=2,
         concurrency=2,

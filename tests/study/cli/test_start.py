@@ -39,7 +39,9 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         (["study.cli.commands", "report", "--help"], 0, "DIR"),
         (["study.cli.commands", "completion", "bash"], 0, "--max-epochs"),
         (["study.cli.commands", "completion", "fish"], 2, "there is no shell 'fish': choose from bash, zsh"),
-        (["study.cli.commands"], 2, "choose from run, report"),
+        (["study.predict", "--help"], 0, "--networks FILE"),
+        (["study.cli.commands", "predict", "--help"], 0, "--run NAME"),
+        (["study.cli.commands"], 2, "choose from run, predict, report"),
     ],
 )
 def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, words: str) -> None:

@@ -103,6 +103,8 @@ def test_what_is_no_configuration(values: Any) -> None:
         ({"max_epochs": 0}, "--max-epochs must be at least 1, not 0"),
         ({"seeds": -2}, "--seeds must be at least 1, not -2"),
         ({"train_size": 0}, "--train-size must be at least 1, not 0"),
+        ({"bit_depth": 7}, "--bit-depth must be from 8 to 16, not 7"),
+        ({"bit_depth": 17}, "--bit-depth must be from 8 to 16, not 17"),
         ({"concurrency": 0}, "--concurrency must be at least 1, not 0"),
         ({"seed": -1}, "--seed must be at least 0, not -1"),
         ({"cpus_per_trial": 0.0}, "--cpus-per-trial must be at least 0.001"),
