@@ -78,7 +78,7 @@ def find_repeats(train: LabelledImages, test: LabelledImages) -> list[Repeat]:
         for image, other in pairs:
             for kind in _kinds(image, other, n_train):
                 found.setdefault((kind, image), Repeat(kind, image, other, is_equal))
-            if labels[image] != labels[other]:
+            if labels[image] != labels[other] and (TWO_LABELS, other) not in found:
                 found.setdefault((TWO_LABELS, image), Repeat(TWO_LABELS, image, other, is_equal))
     return sorted(found.values(), key=lambda repeat: (repeat.kind, repeat.image))
 
@@ -105,7 +105,10 @@ def _equal_pairs(first: np.ndarray, n_train: int) -> Iterator[tuple[int, int]]:
 
 
 def _near_pairs(train: LabelledImages, test: LabelledImages, first: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yields pairs of pictures that nearly agree, the later image first unless the other is a test image."""
+    """Yields pairs of pictures that nearly agree, a training or the later test image first, and a test image second.
+
+    Pairs within the training set are not looked for: they would double the time.
+    """
     n_train = len(train)
     # Each picture is compared once, however often it repeats, so that its copies do not hide near pictures.
     firsts = [np.sort(np.unique(some, return_index=True)[1]) for some in (first[:n_train], first[n_train:])]
@@ -120,7 +123,6 @@ def _near_pairs(train: LabelledImages, test: LabelledImages, first: np.ndarray) 
     for some, others, images, other_images in (
         (trained, tested, positions[0], positions[1]),
         (tested, tested, positions[1], positions[1]),
-        (trained, trained, positions[0], positions[0]),
     ):
         for a, b in near_pairs(some, others).tolist():
             image, other = int(images[a]), int(other_images[b])
