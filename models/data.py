@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,6 +34,25 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """Holds what was noticed while a data set was read. The fingerprint leaves it out.
+
+    Attributes:
+        notes: sentences for the user.
+        unread: the number of files that were not read, by extension.
+        repeats: a row for each repeated picture. It has "train and test", "within test" or "two labels", the names of
+            two images, and "equal" or "nearly equal".
+        split: a row for each image that the study put into a part itself, with its file, its class, and "train" or
+            "test".
+    """
+
+    notes: tuple[str, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    repeats: tuple[tuple[str, str, str, str], ...] = ()
+    split: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Holds a training and a test set over the same classes.
 
@@ -40,6 +60,8 @@ class Dataset:
         title: name shown in reports.
         classes: class names; a label is an index into them.
         test_files: the name of each test image's file, if the images are files. The fingerprint leaves it out.
+        train_files: the same for the training images.
+        findings: sentences and tables for the user about the files and the pictures.
         bit_depth: bits that the values of 16-bit images were read with, if there are such images.
     """
 
@@ -48,6 +70,8 @@ class Dataset:
     train: LabelledImages
     test: LabelledImages
     test_files: tuple[str, ...] = ()
+    train_files: tuple[str, ...] = ()
+    findings: Findings = Findings()
     bit_depth: int | None = None
 
     def fingerprint(self) -> str:
@@ -69,7 +93,11 @@ class Split:
 
 
 class TooFewImages(ValueError):
-    """Says that a class has fewer images than a split needs."""
+    """Says that a class has fewer images than a split needs; `label` is that class if it is a single one."""
+
+    def __init__(self, message: str, label: int | None = None) -> None:
+        super().__init__(message)
+        self.label = label
 
 
 def stratified_split(labels: np.ndarray, seed: int) -> Split:
@@ -86,10 +114,17 @@ def stratified_split(labels: np.ndarray, seed: int) -> Split:
     train = np.setdiff1d(np.arange(len(labels)), validation)
     n_classes, *on_sides = (len(np.unique(part)) for part in (labels, labels[train], labels[validation]))
     if not len(validation) or min(on_sides) < n_classes:
-        smallest = min(np.unique(labels, return_counts=True)[1], default=0)
+        present, counts = np.unique(labels, return_counts=True)
+        smallest = min(counts, default=0)
+        if smallest >= 2 and len(validation) < n_classes:
+            raise TooFewImages(
+                f"a tenth of the {len(labels):,} training images is {len(validation):,} for validation, too few for"
+                f" {n_classes:,} classes; use more images or fewer classes"
+            )
         raise TooFewImages(
             f"the smallest class has {smallest} of {len(labels)} training images: too few to be in both the training"
-            f" and the validation part; use more images"
+            f" and the validation part; use more images",
+            int(present[counts.argmin()]) if len(present) else None,
         )
     return Split(train, validation)
 

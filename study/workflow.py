@@ -81,6 +81,8 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
             announce(request, progress)
         progress.do("Loading the images")
         dataset = load_dataset(request.config)
+        for note in dataset.findings.notes:
+            progress.say(note)
         failures = _do(request, dataset, progress, interrupts, stack)
         progress.show("Writing the report", "Report")
         return _conclude(request.folder, screen, failures)

@@ -1,5 +1,6 @@
 """Reads and writes the study folder. `run_folders` does it for the runs in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,14 @@ class StudyFolder:
         if not isinstance(study, dict):
             raise DamagedFile(f"{self.path / 'study.json'} is not a JSON object")
         return study
+
+    def write_split(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Writes split.csv: the file, the class and the part of each image that the study split itself."""
+        write_csv(self.path / "split.csv", pd.DataFrame(rows, columns=["file", "class", "part"]))
+
+    def write_repeats(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
+        """Writes repeats.csv: for each repeated picture what is wrong with it, both images, and how alike they are."""
+        write_csv(self.path / "repeats.csv", pd.DataFrame(rows, columns=["kind", "image", "repeats", "likeness"]))
 
     @property
     def tune(self) -> Path:

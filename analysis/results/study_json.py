@@ -89,13 +89,22 @@ class Search(_Part):
 
 
 class Data(_Part):
-    """Describes the data set."""
+    """Describes the data set.
+
+    Attributes:
+        notes: sentences about what was noticed while the images were read.
+        unread: the number of files that were not read, by extension.
+        repeats: the number of repeated pictures: in "train and test", "within test", or under "two labels".
+    """
 
     title: str
     classes: list[str]
     n_train: int
     n_test: int
     fingerprint: str
+    notes: list[str] = []
+    unread: dict[str, int] = {}
+    repeats: dict[str, int] = {}
 
 
 class Environment(_Part):

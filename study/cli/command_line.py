@@ -25,7 +25,8 @@ from study.settings.config import CHOICES, PRESETS, StudyConfig, check
 
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
-    "what to study": ("dataset", "data_dir", "bit_depth", "train_size", "archs", "baseline", "seed"),
+    "what to study": ("dataset", "data_dir", "train_size", "archs", "baseline", "seed"),
+    "your own images": ("title", "test_share", "test_seed", "group_by", "duplicates", "bit_depth"),
     "budget": (
         "preset",
         "trials",

@@ -35,6 +35,10 @@ def created_folder(
         path = request.folder.path
         aside = set_aside(path)
         create(path.parent, path.name)
+        if dataset.findings.split:
+            request.folder.write_split(dataset.findings.split)
+        if dataset.findings.repeats:
+            request.folder.write_repeats(dataset.findings.repeats)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
         yield aside
 
@@ -65,6 +69,12 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
     """
     study = request.folder.read_study()
     if (fingerprint := dataset.fingerprint()) != study["data"]["fingerprint"]:
+        begun, now = study["data"]["classes"], list(dataset.classes)
+        if begun != now and sorted(begun) == sorted(now):
+            raise BadInput(
+                f"{request.folder.path} was begun by a version with another order of the classes"
+                f" ({', '.join(begun[:5])}, not {', '.join(now[:5])}): go on with that version, or begin anew"
+            )
         raise BadInput(
             f"{request.folder.path} was begun with other data: the fingerprint is {fingerprint[:12]} now, not"
             f" {study['data']['fingerprint'][:12]}; put the old data back, or begin anew"

@@ -57,9 +57,13 @@ def read_request(arguments: Sequence[str]) -> Request:
     config = _absolute(options.config())
     _check_networks(config)
     _check_storage(config)
-    name = f"{config.dataset}-{datetime.now():%Y%m%d-%H%M%S}" if options.name is None else check_name(options.name)
+    name = (
+        f"{config.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+        if options.name is None
+        else check_name(options.name)
+    )
     check_free(options.results_dir, name)
-    datasets.check(config.dataset, config.data_dir)
+    datasets.check(config)
     if config.address is None:
         divide(machine_capacity(), config)
     folder = StudyFolder(options.results_dir / name)

@@ -36,7 +36,7 @@ def load_cifar10(root: Path) -> Dataset:
         with contextlib.suppress(RuntimeError):  # torchvision's error if a file is missing or damaged
             return _read_cifar10(root)
         root.mkdir(parents=True, exist_ok=True)
-        with _alone_in(root):
+        with alone_in(root, "CIFAR-10"):
             with contextlib.suppress(RuntimeError):  # another study may have downloaded it meanwhile
                 return _read_cifar10(root)
             if not check_integrity(archive, CIFAR10.tgz_md5):
@@ -52,14 +52,18 @@ def load_cifar10(root: Path) -> Dataset:
 
 
 @contextlib.contextmanager
-def _alone_in(root: Path) -> Iterator[None]:
-    """Waits until no other process downloads or unpacks in `root`, then keeps other processes waiting."""
+def alone_in(root: Path, title: str) -> Iterator[None]:
+    """Waits until no other process downloads or unpacks in `root`, then keeps other processes waiting.
+
+    Args:
+        title: the data set that the line about waiting names.
+    """
     for attempt in itertools.count():
         with contextlib.suppress(Locked), exclusive(root):
             yield
             return
         if attempt == 0:
-            print(f"Waiting for another process that downloads CIFAR-10 to {root}", file=sys.stderr)
+            print(f"Waiting for another process that downloads {title} to {root}", file=sys.stderr)
         time.sleep(POLL_SECONDS)
 
 

@@ -7,30 +7,70 @@ from pathlib import Path
 from models.data import Dataset, TooFewImages, stratified_split, stratified_subset
 from models.randomness import integer, stream
 from study.data.digits import load_digits
-from study.data.image_folder import LAYOUT, count_images, folder_classes, load_image_folder
+from study.data.folder.layout import LAYOUT, find_layout, holds_images
+from study.data.folder.leakage import handle_repeats
+from study.data.folder.names import is_text
+from study.data.folder.splitting import compiled_pattern
+from study.data.image_folder import count_images, load_image_folder
+from study.data.named.arrays import count_npz, load_npz
+from study.data.named.own_function import find_function, load_function
 from study.data.user_cache import user_cache
 from study.errors import BadInput, unknown
 from study.settings.config import CHOICES, StudyConfig
 
 DATASETS = CHOICES["dataset"]
+TORCHVISION = "torchvision:"
 
 
-def check(name: str, data_dir: Path | None) -> None:
+def check(config: StudyConfig) -> None:
     """Checks what can be checked without reading an image or using the network.
 
     Raises:
-        BadInput: if there is no such data set, or the folder is missing, unwanted or not laid out as needed.
+        BadInput: if there is no such data set, the folder is missing, unwanted or not laid out as needed, or a setting
+            does not fit the data set.
     """
-    if name not in DATASETS:
+    name, data_dir = config.dataset, config.data_dir
+    if config.title is not None and not (is_text(config.title) and config.title.strip()):
+        raise BadInput(f"--title {config.title!r} is not printable text: choose another")
+    is_split = False
+    if name.startswith(TORCHVISION):
+        # Here and below, because torchvision takes as long to import as torch.
+        from study.data.named.torchvision_sets import known_set
+
+        known_set(name.removeprefix(TORCHVISION))
+    elif ":" in name:
+        if data_dir is not None:
+            raise BadInput(f"--dataset {name} is a function and takes no --data-dir: leave it out")
+        find_function(name)
+    elif name not in DATASETS:
         raise BadInput(unknown("data set", name, DATASETS))
     if name == "digits" and data_dir is not None:
-        raise BadInput("the data set digits comes with scikit-learn and takes no --data-dir: leave it out")
+        raise BadInput(
+            "the data set digits comes with scikit-learn and takes no --data-dir: leave it out, or add --dataset folder"
+        )
     if name == "folder":
         if data_dir is None:
             raise BadInput(f"--dataset folder needs --data-dir PATH, where PATH holds {LAYOUT}")
-        folder_classes(data_dir)
-    elif data_dir is not None and not os.path.isdir(data_dir):
-        raise BadInput(f"there is no folder {str(data_dir)!r}: make it, or leave --data-dir out")
+        is_split = not _is_npz(data_dir) and "all" in find_layout(data_dir).parts
+    elif data_dir is not None:
+        if not os.path.isdir(data_dir):
+            raise BadInput(f"there is no folder {str(data_dir)!r}: make it, or leave --data-dir out")
+        if holds_images(data_dir):
+            raise BadInput(
+                f"{str(data_dir)!r} holds images in folders, and --data-dir is where {name} is downloaded to: add"
+                " --dataset folder to study these images"
+            )
+    _check_split(config, is_split)
+
+
+def _check_split(config: StudyConfig, is_split: bool) -> None:
+    """Raises BadInput if a setting of the split is bad, or is given for data that have a test set."""
+    if config.group_by is not None:
+        compiled_pattern(config.group_by)
+    for field, default in (("test_share", StudyConfig.test_share), ("test_seed", 0), ("group_by", None)):
+        if not is_split and getattr(config, field) != default:
+            flag = "--" + field.replace("_", "-")
+            raise BadInput(f"{flag} is for a folder of classes without train/ and test/: leave it out")
 
 
 @dataclass(frozen=True)
@@ -43,36 +83,61 @@ class Sizes:
 
 
 def sizes(config: StudyConfig) -> Sizes:
-    """Count the images that a study would have, without reading or downloading one. Raises BadInput."""
-    check(config.dataset, config.data_dir)
+    """Count the images that a study would have, without reading or downloading one. Raises BadInput.
+
+    A function of the user's own is called.
+    """
+    check(config)
     if config.dataset == "folder":
         assert config.data_dir is not None
-        found = Sizes(*count_images(config.data_dir))
+        is_npz = _is_npz(config.data_dir)
+        found = Sizes(*(count_npz(config.data_dir) if is_npz else count_images(config.data_dir, config.test_share)))
+    elif config.dataset.startswith(TORCHVISION):
+        from study.data.named.torchvision_sets import known_set
+
+        found = Sizes(*known_set(config.dataset.removeprefix(TORCHVISION)).sizes)
+    elif ":" in config.dataset:
+        dataset = load_function(config.dataset)
+        found = Sizes(len(dataset.train), len(dataset.test), len(dataset.classes))
     else:
         found = {"cifar10": Sizes(50_000, 10_000, 10), "digits": Sizes(1_437, 360, 10)}[config.dataset]
     return replace(found, train=config.train_size or found.train)
 
 
-def load(name: str, data_dir: Path | None, bit_depth: int | None = None) -> Dataset:
-    """Loads a data set.
+def load(name: str, data_dir: Path | None) -> Dataset:
+    """Loads a data set by its name, with the other settings at their defaults. Raises BadInput as `read` does."""
+    return read(StudyConfig(dataset=name, data_dir=data_dir))
 
-    Args:
-        name: one of DATASETS.
-        data_dir: for folder, the folder that holds train/ and test/. For cifar10, the folder of torchvision's files,
-            which are downloaded into it if they are missing; None is the user's cache. For digits, None.
-        bit_depth: for folder, bits of the values in 16-bit images (None: as many as their largest value needs).
+
+def read(config: StudyConfig) -> Dataset:
+    """Reads the data set that the settings name.
+
+    Published data sets stay as they are published. In the user's own images, repeated pictures are found.
 
     Raises:
-        BadInput: if `check` raises it, a file cannot be read, or a download fails. A download fails 20 s after the
-            last byte arrived.
+        BadInput: if `check` raises it, a file cannot be read, a download fails, or pictures repeat and may not. A
+            download fails 20 s after the last byte arrived.
     """
-    check(name, data_dir)
+    check(config)
+    dataset = _read(config)
+    if config.dataset == "folder" or (":" in config.dataset and not config.dataset.startswith(TORCHVISION)):
+        dataset = handle_repeats(dataset, config.duplicates)
+    return dataset if config.title is None else replace(dataset, title=config.title)
+
+
+def _read(config: StudyConfig) -> Dataset:
+    name, data_dir = config.dataset, config.data_dir
     if name == "digits":
         return load_digits()
     if name == "folder":
         assert data_dir is not None
-        return load_image_folder(data_dir, bit_depth)
-    # Imported here because torchvision takes as long to import as torch.
+        return load_npz(data_dir) if _is_npz(data_dir) else load_image_folder(data_dir, config)
+    if name.startswith(TORCHVISION):
+        from study.data.named.torchvision_sets import load_torchvision
+
+        return load_torchvision(name.removeprefix(TORCHVISION), data_dir or user_cache())
+    if ":" in name:
+        return load_function(name)
     from study.data.cifar10 import load_cifar10
 
     return load_cifar10(data_dir or user_cache())
@@ -80,14 +145,21 @@ def load(name: str, data_dir: Path | None, bit_depth: int | None = None) -> Data
 
 def load_dataset(config: StudyConfig) -> Dataset:
     """Reads the data set and cuts it to --train-size. Raises BadInput if it is too small to split."""
-    dataset = load(config.dataset, config.data_dir, config.bit_depth)
+    dataset = read(config)
     try:
         if config.train_size is not None:
             seed = integer(stream(config.seed, "subset"))
-            dataset = replace(dataset, train=stratified_subset(dataset.train, config.train_size, seed))
+            subset = stratified_subset(dataset.train, config.train_size, seed)
+            files = dataset.train_files if subset is dataset.train else ()
+            dataset = replace(dataset, train=subset, train_files=files)
         stratified_split(dataset.train.labels, seed=0)
     except TooFewImages as error:
         flag = "" if config.train_size is None else f"--train-size {config.train_size}: "
+        named = "" if error.label is None else f" (class {dataset.classes[error.label]!r})"
         hint = " (--train-size none takes all)" if len(dataset.train) < (config.train_size or 0) else ""
-        raise BadInput(f"{flag}{error}{hint}") from error
+        raise BadInput(f"{flag}{error}{named}{hint}") from error
     return dataset
+
+
+def _is_npz(path: Path) -> bool:
+    return path.suffix.lower() == ".npz" and path.is_file()

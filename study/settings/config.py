@@ -15,7 +15,18 @@ LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
 # How the versions that lacked a setting trained. Their studies go on in the same way.
-_FORMERLY: dict[str, Any] = {"kernels": "auto", "patience": 5, "batch_size": 128, "first_lrs": [], "bit_depth": 16}
+_FORMERLY: dict[str, Any] = {
+    "kernels": "auto",
+    "patience": 5,
+    "batch_size": 128,
+    "first_lrs": [],
+    "bit_depth": 16,
+    "duplicates": "keep",
+    "title": None,
+    "test_share": 0.2,
+    "test_seed": 0,
+    "group_by": None,
+}
 
 
 @dataclass(frozen=True)
@@ -29,9 +40,21 @@ class StudyConfig:
     """full (CIFAR-10 and the defaults below), laptop (CIFAR-10, 5000 images, 8 trials, 12 epochs, 5 seeds) or quick
     (digits, 260 images, 2 trials, 32 epochs, 5 seeds, batches of 16)"""
     dataset: str = "cifar10"
-    """cifar10 (downloaded once), digits (comes with scikit-learn), or folder (your own images)."""
+    """cifar10 (downloaded once), digits (comes with scikit-learn), folder (your own images), torchvision:NAME such as
+    torchvision:FashionMNIST (downloaded once), or package.module:function (arrays that your function returns)."""
     data_dir: Path | None = None
-    """Folder with train/<class>/* and test/<class>/*, or the folder that keeps cifar10 (none: the user's cache)."""
+    """Folder with train/<class>/* and test/<class>/*, or <class>/* alone, an .npz file of arrays, or the folder that
+    keeps downloads (none: the user's cache)."""
+    title: str | None = None
+    """Name of the data set in the report (none: the folder's name)."""
+    test_share: float = 0.2
+    """Share of the images that become the test set if the folder has no train/ and test/."""
+    test_seed: int = 0
+    """The number that this choice of test images depends on; --seed does not change it."""
+    group_by: str | None = None
+    """Regular expression over file names; images of the same first bracket stay on one side of that choice."""
+    duplicates: Literal["drop", "keep", "refuse"] = "drop"
+    """drop (leave training images out that are also in the test set), keep, or refuse; for your own images."""
     bit_depth: int | None = None
     """Bits of the values in 16-bit images, 8 to 16 (none: as many as their largest value needs)."""
     trials: int = 32
@@ -137,6 +160,7 @@ PRESETS = {
 CHOICES = {
     "preset": tuple(PRESETS),
     "dataset": ("cifar10", "digits", "folder"),
+    "duplicates": ("drop", "keep", "refuse"),
     "precision": ("auto", "fp32", "bf16"),
     "kernels": ("auto", "off"),
 }
@@ -157,6 +181,7 @@ def check(config: StudyConfig) -> None:
         ("--train-size", config.train_size, 1),
         ("--concurrency", config.concurrency, 1),
         ("--seed", config.seed, 0),
+        ("--test-seed", config.test_seed, 0),
         ("--confirm", config.confirm, 0),
     ):
         if value is not None and value < least:
@@ -166,6 +191,8 @@ def check(config: StudyConfig) -> None:
     for lr in config.first_lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise BadInput(f"--first-lrs must be positive, not {lr}")
+    if not 0 < config.test_share < 1:
+        raise BadInput(f"--test-share must be between 0 and 1, not {config.test_share}")
     if config.max_epochs > MOST_EPOCHS:
         raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
     if config.cpus_per_trial is not None and not _is_share(config.cpus_per_trial):
@@ -173,8 +200,11 @@ def check(config: StudyConfig) -> None:
     if config.gpus_per_trial is not None and config.gpus_per_trial != 0 and not _is_share(config.gpus_per_trial):
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     for name, known in CHOICES.items():
-        if (value := getattr(config, name)) not in known:
-            kind = {"dataset": "data set", "kernels": "choice of kernels"}.get(name, name)
+        value = getattr(config, name)
+        if value not in known and not (name == "dataset" and ":" in value):
+            kind = {"dataset": "data set", "kernels": "choice of kernels", "duplicates": "choice of duplicates"}.get(
+                name, name
+            )
             raise BadInput(unknown(kind, value, known))
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -64,6 +65,9 @@ def describe_study(
             "n_train": len(dataset.train),
             "n_test": len(dataset.test),
             "fingerprint": dataset.fingerprint(),
+            "notes": list(dataset.findings.notes),
+            "unread": dict(dataset.findings.unread),
+            "repeats": dict(Counter(kind for kind, *_ in dataset.findings.repeats)),
         },
     }
     return checked_study(study)

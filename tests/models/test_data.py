@@ -79,6 +79,17 @@ def test_a_split_that_would_miss_a_class_is_refused(sizes: list[int], seed: int)
         stratified_split(_labels(sizes), seed)
 
 
+def test_many_small_classes_are_refused_for_their_number() -> None:
+    with pytest.raises(TooFewImages, match="is 180 for validation, too few for 200 classes"):
+        stratified_split(_labels([9] * 200), 0)
+
+
+def test_a_class_that_is_too_small_is_named() -> None:
+    with pytest.raises(TooFewImages, match="the smallest class has 1 of 31") as caught:
+        stratified_split(_labels([30, 1]), 0)
+    assert caught.value.label == 1
+
+
 @pytest.mark.parametrize(("sizes", "drawn"), [([200, 2], [19, 1]), ([5, 95], [1, 9]), ([5, 15, 40, 40], [1, 1, 4, 4])])
 def test_the_smallest_class_is_on_both_sides_whatever_the_seed(sizes: list[int], drawn: list[int]) -> None:
     labels = _labels(sizes)

@@ -8,16 +8,17 @@ import numpy as np
 
 from models.data import Dataset
 from study.data import datasets
+from study.settings.config import StudyConfig
 
-load = datasets.load
+read = datasets.read
 
 
-def load_another_test_set(name: str, data_dir: Path | None) -> Dataset:
+def read_another_test_set(config: StudyConfig) -> Dataset:
     """Return the data set with inverted test images and shifted labels."""
-    dataset = load(name, data_dir)
+    dataset = read(config)
     test = replace(dataset.test, images=255 - dataset.test.images, labels=np.roll(dataset.test.labels, 7))
     return replace(dataset, test=test)
 
 
-datasets.load = load_another_test_set
+datasets.read = read_another_test_set
 runpy.run_path(str(Path(__file__).parent / "own_networks.py"), run_name="__main__")

@@ -37,6 +37,13 @@ from study.run import main
         (["--dataset", "folder"], "--data-dir"),
         (["--dataset", "folder", "--data-dir", "not-there"], "not-there"),
         (["--dataset", "cifar10", "--data-dir", "not-there"], "not-there"),
+        (["--dataset", "digits", "--duplicates", "shred"], "there is no choice of duplicates 'shred'"),
+        (["--dataset", "digits", "--test-share", "1.5"], "--test-share must be between 0 and 1"),
+        (["--dataset", "digits", "--test-seed", "-1"], "--test-seed must be at least 0"),
+        (["--dataset", "digits", "--group-by", "("], "is not a regular expression"),
+        (["--dataset", "digits", "--group-by", "a"], "--group-by is for a folder of classes without train/ and test/"),
+        (["--dataset", "torchvision:ImageNet"], "there is no data set of torchvision 'ImageNet'"),
+        (["--dataset", "nowhere.at_all:function"], "the module 'nowhere.at_all' cannot be imported"),
         (["--turbo"], "--turbo"),
         (
             ["--dataset", "digits", "--storage", "s3://key:secret@bucket/a?region=x"],

@@ -6,7 +6,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from shutil import copy
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from optuna.distributions import FloatDistribution
@@ -163,17 +166,81 @@ def test_every_session_that_goes_on_is_noted(folder: StudyFolder) -> None:
     assert (study["command"], study["config"]["seeds"]) == (before["command"], 6)
 
 
+def _put_images(folder: Path, *parts: str) -> None:
+    """Write twenty pictures in each part that are unlike all others."""
+    rng = np.random.default_rng(0)
+    for path, number in product(parts, range(20)):
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32), dtype=np.uint8)).save(folder / path / f"{number}.png")
+
+
 def test_data_that_were_moved_are_the_same(tmp_path: Path) -> None:
     here, there = tmp_path / "images", tmp_path / "moved"
-    for path, grey in product(("train/a", "train/b", "test/a", "test/b"), range(20)):
-        (here / path).mkdir(parents=True, exist_ok=True)
-        Image.new("L", (32, 32), grey).save(here / path / f"{grey}.png")
+    _put_images(here, "train/a", "train/b", "test/a", "test/b")
     with _created(read_request(["--dataset", "folder", "--data-dir", str(here), "--name", "moved"])):
         pass
     here.rename(there)
     request = read_request(["--resume", "--name", "moved", "--data-dir", str(there)])
     take_up_folder(request, load_dataset(request.config))
     assert request.folder.read_study()["config"]["data_dir"] == str(there)
+
+
+def test_what_was_noticed_in_the_images_is_written_down(tmp_path: Path) -> None:
+    _put_images(tmp_path / "pets", "train/a", "train/b", "test/a", "test/b")
+    copy(tmp_path / "pets/test/a/3.png", tmp_path / "pets/train/a/leak.png")
+    (tmp_path / "pets/train/b/photo.heic").touch()
+    request = read_request(["--dataset", "folder", "--data-dir", "pets", "--name", "noticed"])
+    with _created(request):
+        pass
+    data = request.folder.read_study()["data"]
+    assert (data["n_train"], data["unread"], data["repeats"]) == (40, {".heic": 1}, {"train and test": 1})
+    assert [note[:20] for note in data["notes"]] == ["1 file is not read: ", "1 of 41 training ima"]
+    table = pd.read_csv(request.folder.path / "repeats.csv")
+    assert table.to_dict("records") == [
+        {"kind": "train and test", "image": "train/a/leak.png", "repeats": "test/a/3.png", "likeness": "equal"}
+    ]
+    assert not (request.folder.path / "split.csv").exists()
+
+
+def test_the_split_of_one_folder_is_written_down_and_made_again_on_resume(tmp_path: Path) -> None:
+    _put_images(tmp_path / "pets", "a", "b")
+    request = read_request(["--dataset", "folder", "--data-dir", "pets", "--test-share", "0.25", "--name", "split"])
+    with _created(request):
+        pass
+    table = pd.read_csv(request.folder.path / "split.csv")
+    assert table.groupby(["class", "part"]).size().to_dict() == {
+        ("a", "test"): 5,
+        ("a", "train"): 15,
+        ("b", "test"): 5,
+        ("b", "train"): 15,
+    }
+    request = read_request(["--resume", "--name", "split"])
+    take_up_folder(request, load_dataset(request.config))
+
+
+def test_an_older_study_keeps_the_images_that_it_began_with(folder: StudyFolder) -> None:
+    study = folder.read_study()
+    for setting in ("duplicates", "title", "test_share", "test_seed", "group_by"):
+        del study["config"][setting]
+    folder.write_study(study)
+    request = read_request(RESUME)
+    assert (request.config.duplicates, request.config.test_share) == ("keep", 0.2)
+    take_up_folder(request, load_dataset(request.config))
+
+
+def test_an_older_study_with_its_classes_in_another_order_is_refused(tmp_path: Path) -> None:
+    _put_images(tmp_path / "pets", "train/2", "train/10", "test/2", "test/10")
+    begun = read_request(["--dataset", "folder", "--data-dir", "pets", "--name", "ordered"])
+    with _created(begun):
+        pass
+    study = begun.folder.read_study()
+    study["data"] |= {"classes": ["10", "2"], "fingerprint": "0" * 64}
+    begun.folder.write_study(study)
+    request = read_request(["--resume", "--name", "ordered"])
+    with pytest.raises(
+        BadInput, match=r"with another order of the classes \(10, 2, not 2, 10\): go on with that version"
+    ):
+        take_up_folder(request, load_dataset(request.config))
 
 
 def test_other_data_are_refused(folder: StudyFolder) -> None:

@@ -21,6 +21,7 @@ from torchvision.datasets import CIFAR10
 from models.data import Dataset
 from study.data import cifar10, datasets
 from study.errors import BadInput
+from study.settings.config import StudyConfig
 from study.storage.lock import exclusive
 from tests.pace import within
 
@@ -54,7 +55,7 @@ def test_bad_choices(name: str, folder: str | None, message: str, tmp_path: Path
     (tmp_path / "file").touch()
     data_dir = None if folder is None else tmp_path / folder
     with pytest.raises(BadInput, match=message):
-        datasets.check(name, data_dir)
+        datasets.check(StudyConfig(dataset=name, data_dir=data_dir))
     with pytest.raises(BadInput, match=message):
         datasets.load(name, data_dir)
 

@@ -15,7 +15,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from study.data import decoding, image_cache
-from study.data.image_folder import folder_classes, load_image_folder
+from study.data.folder.layout import find_layout
+from study.data.image_folder import load_image_folder
 from study.errors import BadInput
 
 RNG = np.random.default_rng(0)
@@ -75,7 +76,7 @@ def _load_one(root: Path, name: str) -> np.ndarray:
 
 def test_the_images_are_those_that_torchvision_finds_in_its_order(tmp_path: Path) -> None:
     root = tmp_path / "pets"
-    names = ("b.png", "a.PNG", "c.jpeg", "sub/z.bmp", "sub/a.png", "a sub/deep/b.png", ".hidden.png")
+    names = ("b.png", "a.PNG", "c.jpeg", "sub/z.bmp", "sub/a.png", "a sub/deep/b.png")
     for number, (part, kind, name) in enumerate(product(("train", "test"), ("cat", "dog"), names)):
         path = root / part / kind / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -324,8 +325,8 @@ def test_bad_layouts(tmp_path: Path) -> None:
 
 def test_a_class_without_images(root: Path) -> None:
     (root / "test/dog/image.png").rename(root / "test/dog/image.txt")
-    assert folder_classes(root) == ("cat", "dog")
-    with pytest.raises(BadInput, match=r"'.*/test' has no image in the classes dog: add"):
+    assert find_layout(root).classes == ("cat", "dog")
+    with pytest.raises(BadInput, match=r"has no image in the classes dog \(it has 1 \.txt, which are not read\): add"):
         load_image_folder(root)
 
 

@@ -99,7 +99,8 @@ def test_the_provenance_says_when_how_long_and_with_which_code(tmp_path: Path) -
     assert "Begun 2025-01-02 03:04 UTC Training time 15 s, as the sum over all runs" in shown
     assert "Ended" not in shown and "Training code" not in shown and "Version" not in shown, "an older study"
     study = folder.read_study()
-    folder.write_study(study | {"environment": study["environment"] | {"version": "0.3.1"}})
+    data = study["data"] | {"notes": ["2 files are not read: 1 .heic and 1 <b>"]}
+    folder.write_study(study | {"environment": study["environment"] | {"version": "0.3.1"}, "data": data})
     for number, run in enumerate([("alexnet-baseline", 0), ("alexnet-baseline", 1), ("mobilenet-baseline", 0)]):
         final = folder.final.read(*run, weights=True)
         final.metrics.update(kernels="fast" if number else "torch", ended=f"2025-01-02T05:0{number}:05+00:00")
@@ -108,3 +109,4 @@ def test_the_provenance_says_when_how_long_and_with_which_code(tmp_path: Path) -
     assert "Ended 2025-01-02 05:02 UTC, after 1 h 58 min" in shown
     assert "the fast code of this project in 2 of 3 final runs, torch's layers in 1 of 3 final runs" in shown
     assert "Version fairverdict 0.3.1" in shown
+    assert "Note on the data 2 files are not read: 1 .heic and 1 &lt;b&gt;" in shown.replace("<b>", "&lt;b&gt;")
