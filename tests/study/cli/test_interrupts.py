@@ -88,7 +88,6 @@ class Interrupted:
 
 with Interrupts(lambda: "parting") as interrupts:
     interrupts.listen()
-    print("ready", flush=True)
     interrupts.check()
     try:
         Interrupted()
@@ -100,7 +99,7 @@ with Interrupts(lambda: "parting") as interrupts:
 
 
 def test_a_signal_that_came_inside_a_destructor_is_not_lost(programs: Programs) -> None:
-    done = _start(programs, DROPPED).finish()
+    done = programs.start("-c", DROPPED, cwd=ROOT).finish()
     assert (done.returncode, done.stdout) == (0, "went on\nin order\n")
     assert "Exception ignored in" in done.stderr
 
