@@ -109,9 +109,8 @@ class Study:
         }
 
     def prefix(self) -> str:
-        """What the names of its objects begin with; studies of one name are told apart by their ids."""
-        study_id: str = json.loads((self.folder / "study.json").read_text())["id"]
-        return f"checkpoints/{self.folder.name}-{study_id[:8]}/"
+        """What the names of its objects begin with: a study's id names its folder."""
+        return f"checkpoints/{json.loads((self.folder / 'study.json').read_text())['id']}/"
 
 
 def _epochs_in(checkpoint: bytes) -> int:
