@@ -109,7 +109,7 @@ class Study:
         }
 
     def prefix(self) -> str:
-        """What the names of its objects begin with: a study's id names its folder."""
+        """Return the beginning of the names of its objects: the study's folder there has its id as its name."""
         return f"checkpoints/{json.loads((self.folder / 'study.json').read_text())['id']}/"
 
 
