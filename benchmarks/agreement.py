@@ -27,7 +27,7 @@ from models.networks.registry import ARCHITECTURES, Architecture
 from models.precision import resolve
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
-from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, baseline_recipe
+from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, baseline_values
 from study.data import datasets
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def train_plainly(architecture: Architecture, data: TrainingData, epochs: int, s
     labels = torch.from_numpy(data.source.labels)
     train = TensorDataset(images[data.split.train], labels[data.split.train])
     validation = TensorDataset(images[data.split.validation], labels[data.split.validation])
-    model = plain_network(architecture, data.n_classes, architecture.baseline_dropout)
+    model = plain_network(architecture, data.n_classes, float(architecture.baseline["dropout"]))
     optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
     criterion = nn.CrossEntropyLoss()
     for _ in range(epochs):
@@ -59,7 +59,7 @@ def train_plainly(architecture: Architecture, data: TrainingData, epochs: int, s
 
 def train_with_project(architecture: Architecture, data: TrainingData, epochs: int, seed: int) -> float:
     """Trains with the project's loop at its automatic precision; returns the last validation accuracy in [0, 1]."""
-    config = baseline_recipe(architecture.baseline_dropout, max_epochs=epochs, patience=epochs)
+    config = TrainingConfig(baseline_values(architecture.baseline), max_epochs=epochs, patience=epochs)
     run = TrainingRun(architecture, config, data, RunSeeds.of(seed, "agreement"), CPU, resolve("auto", CPU))
     while run.outcome is None:
         run.train_epoch()

@@ -32,7 +32,7 @@ from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
-from models.training.recipe import baseline_recipe
+from models.training.recipe import TrainingConfig, baseline_values
 from study.cluster.capacity import divide
 from study.cluster.session import ray_session
 from study.settings.config import StudyConfig
@@ -52,7 +52,7 @@ class _Worker:
         self._runs = {
             arch: TrainingRun(
                 architecture,
-                baseline_recipe(architecture.baseline_dropout, 10_000, 10_000),
+                TrainingConfig(baseline_values(architecture.baseline), 10_000, 10_000),
                 data,
                 RunSeeds.of(number),
                 device,

@@ -64,7 +64,7 @@ def tasks(configurations: int, max_epochs: int) -> list[Task]:
     lrs = [float(f"{config['lr']:.4g}") for config in configs]
     dropouts = [round(float(config["dropout"]), 4) for config in configs]
     designs = {
-        arch: [(BASELINE_LEARNING_RATE, architecture.baseline_dropout), *zip(lrs, dropouts, strict=True)]
+        arch: [(BASELINE_LEARNING_RATE, float(architecture.baseline["dropout"])), *zip(lrs, dropouts, strict=True)]
         for arch, architecture in ARCHITECTURES.items()
     }
     return [

@@ -25,7 +25,7 @@ COPY_BYTES = 2**32 if ON_GPU else 2**28
 
 def flops(arch: str) -> int:
     """Counts the floating-point operations of the products of one training step."""
-    model = ARCHITECTURES[arch].build(10, 0.0).train()
+    model = ARCHITECTURES[arch].build(10, {"dropout": 0.0}).train()
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(BATCH_SIZE, 3, 32, 32)).sum().backward()
     return int(counter.get_total_flops())
@@ -54,7 +54,7 @@ def bytes_moved(arch: str, precision: Precision) -> int:
         elif isinstance(layer, GlobalAveragePool):
             values += 2 * (read + written)
 
-    model = ARCHITECTURES[arch].build(10, 0.0).eval()
+    model = ARCHITECTURES[arch].build(10, {"dropout": 0.0}).eval()
     for layer in model.modules():
         layer.register_forward_hook(count)
     model(torch.zeros(BATCH_SIZE, 3, 32, 32))

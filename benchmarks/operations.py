@@ -29,7 +29,7 @@ from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
-from models.training.recipe import BATCH_SIZE, baseline_recipe
+from models.training.recipe import BATCH_SIZE, TrainingConfig, baseline_values
 from study.cluster.environment import ALLOCATION
 
 CPU = torch.device("cpu")
@@ -84,7 +84,7 @@ def measure(arch: str, threads: int, steps: int, rounds: int) -> dict[str, float
     rng = np.random.default_rng(0)
     n = steps * BATCH_SIZE
     images = LabelledImages(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), rng.integers(0, 10, n))
-    config = baseline_recipe(ARCHITECTURES[arch].baseline_dropout, 10_000, 10_000)
+    config = TrainingConfig(baseline_values(ARCHITECTURES[arch].baseline), 10_000, 10_000)
     data = TrainingData.from_split(images, Split(np.arange(n), np.arange(10)), 10)
     run = TrainingRun(ARCHITECTURES[arch], config, data, RunSeeds.of(0), CPU, resolve("auto", CPU))
     run.train_epoch()

@@ -11,7 +11,7 @@ def plain_network(architecture: Architecture, n_classes: int, dropout: float) ->
 
     Train it in float32: then its convolutions are torch's, too.
     """
-    model = architecture.build(n_classes, dropout)
+    model = architecture.build(n_classes, {"dropout": dropout})
     for name, layers in model.named_children():
         if isinstance(layers, Features):
             setattr(model, name, nn.Sequential(*layers))

@@ -48,6 +48,7 @@ from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 from study.storage.checkpoints import CheckpointStore
 
 SIZES = (100, 1000, 10_000)
@@ -78,7 +79,7 @@ def run(trials: int) -> dict[str, Any]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     config = StudyConfig(dataset="digits", trials=trials // 2, max_epochs=MAX_EPOCHS)
-    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
+    baselines = {arch: baseline_of(config, arch) for arch in config.archs}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": TRIALS_A_NODE, "include_dashboard": False})
     with tempfile.TemporaryDirectory() as directory, Progress(Screen(quiet=True)) as progress:
         folder = StudyFolder(Path(directory) / "scale")

@@ -17,10 +17,11 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from benchmarks.replay import Side
+from models.networks.hyperparameters import Value
 from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
 from models.training.history import EpochResult
-from models.training.recipe import Value, baseline_recipe
+from models.training.recipe import TrainingConfig, baseline_values
 from study.search.ledger import Ledger
 from study.search.sampler import Sampler
 from study.search.search import Search
@@ -84,7 +85,7 @@ class ThisProject:
         steps_per_epoch: float = math.inf,
     ) -> None:
         config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed)
-        baseline = baseline_recipe(ARCHITECTURES[arch].baseline_dropout, max_epochs)
+        baseline = TrainingConfig(baseline_values(ARCHITECTURES[arch].baseline), max_epochs)
         self._search = _CurvesEndTrials(
             config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, startup_trials, steps_per_epoch
         )

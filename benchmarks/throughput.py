@@ -47,7 +47,7 @@ from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
-from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, baseline_recipe
+from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, baseline_values
 from study.cluster.environment import ALLOCATION
 from study.data import datasets
 
@@ -87,7 +87,7 @@ def project(setting: Setting) -> Round:
     torch.set_num_threads(setting.threads)
     images = _decoded(setting.folder, setting.images)
     split = Split(np.arange(setting.images), np.arange(10))
-    config = baseline_recipe(ARCHITECTURES[setting.arch].baseline_dropout, 10_000, 10_000)
+    config = TrainingConfig(baseline_values(ARCHITECTURES[setting.arch].baseline), 10_000, 10_000)
     data = TrainingData.from_split(images, split, 10)
     run = TrainingRun(ARCHITECTURES[setting.arch], config, data, RunSeeds.of(0), DEVICE, resolve("auto", DEVICE))
     return lambda: run.train_epoch().seconds / setting.steps
@@ -104,7 +104,7 @@ def plain(setting: Setting) -> Round:
         dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS, multiprocessing_context="fork"
     )
     architecture = ARCHITECTURES[setting.arch]
-    model = plain_network(architecture, 10, architecture.baseline_dropout).train().to(DEVICE)
+    model = plain_network(architecture, 10, float(architecture.baseline["dropout"])).train().to(DEVICE)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=BASELINE_LEARNING_RATE)
 

@@ -26,6 +26,7 @@ from study.data import datasets
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 
 NETWORK = "mobilenet"
 TWINS = ("first", "second")
@@ -59,7 +60,7 @@ def run_twin_study(seed: int, config: StudyConfig) -> TwinStudy:
 def _search(seed: int, config: StudyConfig, dataset: Dataset) -> Mapping[str, TrainingConfig]:
     """Returns the tuned recipe of each twin, found by the project's own search, one trial at a time."""
     data = _split(dataset, integer(stream(seed, "search", "split")))
-    baseline = config.baseline_training(NETWORK)
+    baseline = baseline_of(config, NETWORK)
     with tempfile.TemporaryDirectory() as directory:
         search = Search(
             config,

@@ -11,7 +11,6 @@ import ray
 import torch
 
 from analysis.retraining.step_time import StepTime, measure_step
-from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
 from study.cli.request import Request
 from study.cluster.capacity import Resources, divide, machine_capacity
@@ -21,6 +20,7 @@ from study.plan.forecast import laptop_advice, look_ahead
 from study.plan.outline import details, outline, time_line
 from study.plan.step_times import step_times
 from study.settings.config import StudyConfig
+from study.settings.networks import architecture_of
 
 
 def trains_on_cpus_here(config: StudyConfig) -> bool:
@@ -89,7 +89,7 @@ def _announce(
     progress.show("Measuring a training step of each network")
     images = sizes(config)
     times = step_times(
-        {arch: ARCHITECTURES[arch] for arch in config.archs},
+        {arch: architecture_of(config, arch) for arch in config.archs},
         images.classes,
         resolve(precision, torch.device("cpu")),
         config.kernels,

@@ -27,6 +27,7 @@ from study.search.driver import run_search
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of, space_of
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ class Stages:
     def search(self) -> Search:
         """Search every network, and write its tables whatever happens."""
         search = open_search(self.folder, self.config)
-        titles = {arch: entry.title for arch, entry in self.architectures.items()}
         recorder = SearchRecorder(
-            self.folder, self.progress, titles, self.config, self.dataset.title, self._images_per_epoch()
+            self.folder, self.progress, self._titles(), self.config, self.dataset.title, self._images_per_epoch()
         )
         if search.is_done():
             recorder.flush(search)
@@ -88,7 +88,9 @@ class Stages:
         if not missing:
             return []
         self._drop_damaged_checkpoints([plan.name for plan in missing])
-        recorder = RunsRecorder(self.folder, self.progress, stage, plans, missing, self._images_per_epoch())
+        recorder = RunsRecorder(
+            self.folder, self.progress, stage, plans, missing, self._images_per_epoch(), self._titles()
+        )
         failures = []
         for plan, run in self.ray_runs.make(missing, recorder.on_epoch):
             recorder.on_end(plan, run)
@@ -98,6 +100,9 @@ class Stages:
                 self.settings.checkpoints.delete(plan.name)
         recorder.finish()
         return failures
+
+    def _titles(self) -> dict[str, str]:
+        return {arch: entry.title for arch, entry in self.architectures.items()}
 
     def _images_per_epoch(self) -> int:
         return len(self.dataset.train) - round(VALIDATION_FRACTION * len(self.dataset.train))
@@ -140,9 +145,10 @@ class Stages:
 
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     """Open the search of a study that was begun, brought up to its journal."""
-    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
+    baselines = {arch: baseline_of(config, arch) for arch in config.archs}
     steps = steps_per_epoch(folder.read_study()["data"]["n_train"], config.batch_size)
-    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps)
+    spaces = {arch: space_of(config, arch) for arch in config.archs}
+    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps, spaces=spaces)
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:
@@ -150,7 +156,7 @@ def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:
     return [
         SearchOutcome(
             arch,
-            config.baseline_training(arch),
+            baseline_of(config, arch),
             {trial.number: search.recipe(trial) for trial in search.leaders(arch)},
             has_failed=all(trial.status == "FAILED" for trial in search.ledger.trials(arch)),
         )

@@ -27,7 +27,6 @@ from analysis.retraining.plans import (
     stray_runs,
 )
 from models.data import Dataset
-from models.networks.registry import ARCHITECTURES
 from models.precision import resolve, training_device
 from study.cli.interrupts import Interrupts
 from study.cli.opening import created_folder, take_up_folder
@@ -42,6 +41,7 @@ from study.planning import announce, announce_cluster, trains_on_cpus_here, why_
 from study.runs.ray_runs import RayRuns
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.networks import architecture_of, baseline_of
 from study.stages import Stages, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
 from study.storage.claim import held, mend
@@ -137,7 +137,7 @@ def _do(
             kernels=config.kernels,
         )
         slots = Slots(resources, request.config)
-        architectures = {arch: ARCHITECTURES[arch] for arch in config.archs}
+        architectures = {arch: architecture_of(config, arch) for arch in config.archs}
         ray_runs = RayRuns(architectures, settings, resources, slots, interrupts.check)
         stages = Stages(
             request.folder,
@@ -210,7 +210,7 @@ def _is_finished(request: Request, screen: Screen) -> bool:
 def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None) -> list[RunPlan]:
     """Plan the final runs, which the confirmation runs in the folder decide on; without a search, baselines alone."""
     if search is None:
-        return plan_baselines({arch: config.baseline_training(arch) for arch in config.archs}, config.seeds)
+        return plan_baselines({arch: baseline_of(config, arch) for arch in config.archs}, config.seeds)
     return plan_final_runs(outcomes_of(search, config), config.seeds, folder.confirm.read_all())
 
 

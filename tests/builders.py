@@ -18,10 +18,10 @@ CPU = torch.device("cpu")
 class ToyNet(nn.Module):
     """Two linear layers over 4x4 averages: trains in a millisecond."""
 
-    def __init__(self, n_classes: int, dropout: float) -> None:
+    def __init__(self, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, n_classes)
+            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, num_classes)
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class ToyNet(nn.Module):
         return logits
 
 
-TOY = Architecture("toy", "Toy", ToyNet, baseline_dropout=0.1)
+TOY = Architecture("toy", "Toy", ToyNet, baseline={"dropout": 0.1})
 
 
 def noise(n: int, n_classes: int = 3, seed: int = 0) -> LabelledImages:

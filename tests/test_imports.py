@@ -150,7 +150,7 @@ from tests.builders import ToyNet, noise
 
 images = noise(60)
 data = TrainingData.from_split(images, stratified_split(images.labels, 0), 3)
-toy, recipe = Architecture("toy", "Toy", ToyNet, baseline_dropout=0.1), TrainingConfig({"lr": 1e-3, "dropout": 0.1}, 2)
+toy, recipe = Architecture("toy", "Toy", ToyNet), TrainingConfig({"lr": 1e-3, "dropout": 0.1}, 2)
 run, other = (TrainingRun(toy, recipe, data, RunSeeds.of(0), torch.device("cpu"), "fp32") for _ in range(2))
 run.train_epoch()
 other.load_state_dict(run.state_dict())

@@ -30,7 +30,9 @@ def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, t
     device = training_device()
     torch.set_num_threads(threads)
     models = {
-        name: architecture.build(n_classes, 0.0).eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        name: architecture.build(n_classes, architecture.baseline)
+        .eval()
+        .to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, architecture in architectures.items()
     }
     one = torch.zeros(1, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)

@@ -55,7 +55,7 @@ def measure_step(
     data = TrainingData.from_split(
         LabelledImages(images, everything % n_classes), Split(everything, everything), n_classes
     )
-    recipe = TrainingConfig({"lr": 1e-4, "dropout": architecture.baseline_dropout}, _PASSES, _PASSES, size)
+    recipe = TrainingConfig({**architecture.baseline, "lr": 1e-4}, _PASSES, _PASSES, size)
     torch.set_num_threads(threads)
     try:
         run = TrainingRun(architecture, recipe, data, RunSeeds.of(0, "step time"), device, precision, kernels)

@@ -12,11 +12,11 @@ class AlexNet(nn.Module):
     normalisation, and smaller fully connected layers, because images have 32x32 pixels.
 
     Args:
-        n_classes: number of logits, at least 1.
+        num_classes: number of logits, at least 1.
         dropout: probability in [0, 1) of zeroing a unit after each hidden fully connected layer.
     """
 
-    def __init__(self, n_classes: int = 10, dropout: float = 0.5) -> None:
+    def __init__(self, num_classes: int = 10, dropout: float = 0.5) -> None:
         super().__init__()
         self.features = Features(
             *conv_bn_relu(3, 64),
@@ -35,10 +35,10 @@ class AlexNet(nn.Module):
             nn.Linear(1024, 512),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
-            nn.Linear(512, n_classes),
+            nn.Linear(512, num_classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [n, 3, 32, 32] to logits [n, n_classes]."""
+        """Map normalised images [n, 3, 32, 32] to logits [n, num_classes]."""
         logits: Tensor = self.classifier(self.features(images))
         return logits

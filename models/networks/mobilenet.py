@@ -9,11 +9,11 @@ class MobileNetLike(nn.Module):
     """Has a 3x3 convolution, two depthwise separable blocks and global average pooling; 13,898 parameters (10 classes).
 
     Args:
-        n_classes: number of logits, at least 1.
+        num_classes: number of logits, at least 1.
         dropout: probability in [0, 1) of zeroing a pooled feature before the last layer.
     """
 
-    def __init__(self, n_classes: int = 10, dropout: float = 0.0) -> None:
+    def __init__(self, num_classes: int = 10, dropout: float = 0.0) -> None:
         super().__init__()
         self.features = Features(
             *conv_bn_relu(3, 32),
@@ -27,10 +27,10 @@ class MobileNetLike(nn.Module):
             GlobalAveragePool(),
             nn.Flatten(),
             nn.Dropout(dropout),
-            nn.Linear(128, n_classes),
+            nn.Linear(128, num_classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [n, 3, 32, 32] to logits [n, n_classes]."""
+        """Map normalised images [n, 3, 32, 32] to logits [n, num_classes]."""
         logits: Tensor = self.classifier(self.features(images))
         return logits

@@ -1,11 +1,13 @@
 """The networks that a study can compare. A new one is a file of its own and two lines here, import and entry."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
 from models.networks.alexnet import AlexNet
+from models.networks.hyperparameters import Value, of_network
 from models.networks.mobilenet import MobileNetLike
 
 
@@ -16,8 +18,11 @@ class Architecture:
     Attributes:
         name: lower-case identifier, used on the command line and in file names.
         title: name shown in tables and figures.
-        build: `build(n_classes, dropout)` returns a module that maps images [n, 3, 32, 32] to logits [n, n_classes].
-        baseline_dropout: the dropout of its documented recipe, in [0, 1).
+        factory: returns a module that maps images [n, 3, 32, 32] to logits [n, num_classes]. It is called with
+            `num_classes`, `arguments` and the hyperparameters of the network, all by name.
+        baseline: the hyperparameters of its documented recipe, by name. Without `lr` the learning rate is the
+            documented one.
+        arguments: further arguments of the factory, the same in every run.
         capturable: true if a training step may be captured as a CUDA graph and replayed, which is faster on a GPU
             (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
@@ -26,9 +31,19 @@ class Architecture:
 
     name: str
     title: str
-    build: Callable[[int, float], nn.Module]
-    baseline_dropout: float
+    factory: Callable[..., nn.Module]
+    baseline: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capturable: bool = False
+
+    def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
+        """Return a new module.
+
+        Args:
+            n_classes: number of logits, at least 1.
+            values: a configuration; the factory gets those of its hyperparameters that belong to the network.
+        """
+        return self.factory(num_classes=n_classes, **self.arguments, **of_network(values))
 
 
 ARCHITECTURES: dict[str, Architecture] = {}
@@ -43,5 +58,5 @@ def register(architecture: Architecture) -> None:
     ARCHITECTURES[architecture.name] = architecture
 
 
-register(Architecture("alexnet", "AlexNet", AlexNet, baseline_dropout=0.5, capturable=True))
-register(Architecture("mobilenet", "MobileNet-like", MobileNetLike, baseline_dropout=0.0, capturable=True))
+register(Architecture("alexnet", "AlexNet", AlexNet, {"dropout": 0.5}, capturable=True))
+register(Architecture("mobilenet", "MobileNet-like", MobileNetLike, {"dropout": 0.0}, capturable=True))

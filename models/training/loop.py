@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from models.data import TrainingData
 from models.kernels.available import use_kernels
-from models.networks.fingerprint import shape_difference, shapes
+from models.networks.inspection.fingerprint import shape_difference, shapes
 from models.networks.registry import Architecture
 from models.precision import Precision
 from models.randomness import RunSeeds, integer, seeded, stream
@@ -67,7 +67,7 @@ class TrainingRun:
         self._train = data.split.train
         self._validation = torch.from_numpy(data.split.validation).to(device)
         with seeded(seeds.weights, device):
-            model = architecture.build(data.n_classes, config.dropout)
+            model = architecture.build(data.n_classes, config.values)
         self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.kernels = choose_kernels(
             architecture.name, self._model, data.n_classes, architecture.capturable, device, precision, kernels

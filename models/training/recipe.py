@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from models.data import VALIDATION_FRACTION
+from models.networks.hyperparameters import Value
 
 # Raise it by 1 when a change of models/training makes equal seeds give other numbers than rounding explains: another
 # optimizer, loss, schedule, initialisation, normalisation, order of the data or rule of early stopping.
@@ -16,10 +17,7 @@ PATIENCE = 5
 # For batches of BATCH_SIZE images.
 BASELINE_LEARNING_RATE = 1e-3
 # The hyperparameters that the training loop reads.
-HYPERPARAMETERS = ("lr", "dropout")
-
-Value = float | int | str
-"""A hyperparameter's value: a number, or the name of a category."""
+OF_TRAINING = ("lr", "weight_decay", "momentum", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -27,42 +25,65 @@ class TrainingConfig:
     """Holds the recipe of one run.
 
     Attributes:
-        values: the hyperparameters by name, among them `lr` and `dropout`.
+        values: the hyperparameters by name, among them `lr`. A name of OF_TRAINING takes the place of the constant
+            below; the others belong to the network.
         max_epochs: cap on the epochs, at least 1.
         patience: the run stops after this many epochs without a lower validation loss, at least 1.
         batch_size: images a step, at least 1; the last step of an epoch takes the images that are left.
+        optimizer: adam (Kingma and Ba, 2015), adamw (Loshchilov and Hutter, 2019) or sgd.
+        momentum: of sgd, in [0, 1).
+        nesterov: true takes Nesterov's momentum with sgd.
+        weight_decay: at least 0; adamw decouples it from the gradient, adam and sgd add it to the gradient.
+        label_smoothing: share of the target spread over all classes, in [0, 1); the validation loss has none.
+        schedule: constant, or cosine (Loshchilov and Hutter, 2017): from the learning rate down to 0 at `max_epochs`.
+        warmup_epochs: the learning rate grows linearly to its value over this many epochs, at least 0.
+        augment: none, flip (left to right, with probability 1/2) or flip_crop (flip, then a crop of the image padded
+            by an eighth of its side with zeros).
     """
 
     values: Mapping[str, Value] = field(hash=False)
     max_epochs: int
     patience: int = PATIENCE
     batch_size: int = BATCH_SIZE
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: int = 0
+    augment: Literal["none", "flip", "flip_crop"] = "none"
 
     @property
     def lr(self) -> float:
-        """Return the learning rate of Adam (Kingma and Ba, 2015), positive."""
+        """Return the learning rate, positive; a schedule's highest."""
         return float(self.values["lr"])
 
-    @property
-    def dropout(self) -> float:
-        """Return the probability in [0, 1) of zeroing a unit."""
-        return float(self.values["dropout"])
-
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a checkpoint keeps it: the hyperparameters beside the rest."""
+        """Return the recipe as a checkpoint keeps it: the hyperparameters beside the constants.
+
+        A constant that the documented recipe shares is left out, except those that every version had.
+        """
         rest = {"max_epochs": self.max_epochs, "patience": self.patience, "batch_size": self.batch_size}
-        return {**self.values, **rest}
+        others = {
+            constant.name: value
+            for constant in fields(self)
+            if constant.name not in ("values", *rest) and (value := getattr(self, constant.name)) != constant.default
+        }
+        return {**self.values, **rest, **others}
 
 
-def baseline_recipe(
-    dropout: float, max_epochs: int, patience: int = PATIENCE, batch_size: int = BATCH_SIZE
-) -> TrainingConfig:
-    """Return the documented recipe of a network, given its documented dropout.
+# The constants that a study may choose, the same for all of its networks.
+CONSTANTS = tuple(constant.name for constant in fields(TrainingConfig) if constant.name not in ("values", "max_epochs"))
 
-    The learning rate of other batch sizes follows the square-root rule for Adam (Malladi et al., 2022).
+
+def baseline_values(documented: Mapping[str, Value], batch_size: int = BATCH_SIZE) -> dict[str, Value]:
+    """Return the hyperparameters of a baseline, given those that its documentation names.
+
+    A learning rate that is not named is the documented one; for other batch sizes it follows the square-root rule for
+    Adam (Malladi et al., 2022).
     """
-    lr = BASELINE_LEARNING_RATE * math.sqrt(batch_size / BATCH_SIZE)
-    return TrainingConfig({"lr": lr, "dropout": dropout}, max_epochs, patience, batch_size)
+    return {"lr": BASELINE_LEARNING_RATE * math.sqrt(batch_size / BATCH_SIZE), **documented}
 
 
 def steps_per_epoch(n_train: int, batch_size: int) -> int:

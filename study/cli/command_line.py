@@ -21,7 +21,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from analysis.paths import user_path
 from study import __version__
 from study.errors import BadInput, unknown
-from study.settings.config import CHOICES, PRESETS, StudyConfig, check
+from study.settings.config import CHOICES, FILE_ONLY, PRESETS, StudyConfig, check, take_in_factories
 
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
@@ -84,7 +84,9 @@ class Options(StudyConfig):
 
     def config(self) -> StudyConfig:
         """Return the options that define the study."""
-        return StudyConfig(**{field.name: getattr(self, field.name) for field in fields(StudyConfig)})
+        return take_in_factories(
+            StudyConfig(**{field.name: getattr(self, field.name) for field in fields(StudyConfig)})
+        )
 
 
 def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
@@ -132,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("-h", "--help", action="help", help="Print this help and exit.")
     kinds, helps = get_type_hints(Options), _helps()
-    others = kinds.keys() - {name for names in GROUPS.values() for name in names}
+    others = kinds.keys() - {name for names in GROUPS.values() for name in names} - {*FILE_ONLY}
     groups: dict[Any, Iterable[str]] = {made.add_argument_group(title): names for title, names in GROUPS.items()}
     for group, names in {**groups, made: sorted(others)}.items():
         for name in names:
@@ -219,7 +221,7 @@ def _refuse(word: str) -> NoReturn:
     """Raise BadInput for a word that is no flag and no flag's value."""
     if not word.startswith("-"):
         raise BadInput(f"{word!r} belongs to no flag: leave it out, or see --help")
-    known = [flag(name) for name in get_type_hints(Options)]
+    known = [flag(name) for name in get_type_hints(Options) if name not in FILE_ONLY]
     raise BadInput(unknown("flag", word.partition("=")[0], known, otherwise="see --help"))
 
 

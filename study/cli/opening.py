@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.data import Dataset
-from models.networks.fingerprint import difference
+from models.networks.inspection.fingerprint import difference
 from study.cli.request import Request
 from study.errors import BadInput
 from study.settings.config import StudyConfig

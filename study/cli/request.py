@@ -10,14 +10,12 @@ from analysis.paths import user_path
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import writer
-from models.networks.registry import ARCHITECTURES
-from models.training.recipe import HYPERPARAMETERS
 from study.cli.command_line import Options, parse
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput, unknown
 from study.settings.config import StudyConfig
-from study.settings.search_space import SEARCH_SPACE
+from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import FORMAT, search_settings
@@ -55,7 +53,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     if options.resume:
         return _read_resume(options, arguments)
     config = _absolute(options.config())
-    _check_networks(config)
+    check_networks(config)
     _check_storage(config)
     name = (
         f"{config.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -68,26 +66,6 @@ def read_request(arguments: Sequence[str]) -> Request:
         divide(machine_capacity(), config)
     folder = StudyFolder(options.results_dir / name)
     return Request(config, folder, False, options.name is not None, tuple(arguments))
-
-
-def _check_networks(config: StudyConfig) -> None:
-    """Raises BadInput if a network is not registered, or the search space does not hold its baseline."""
-    if set(SEARCH_SPACE.ranges) != set(HYPERPARAMETERS):
-        found, read = ", ".join(SEARCH_SPACE.ranges), ", ".join(HYPERPARAMETERS)
-        raise BadInput(f"the search space has {found}; give it the hyperparameters that training reads: {read}")
-    for arch in config.archs:
-        if arch not in ARCHITECTURES:
-            raise BadInput(unknown("network", arch, ARCHITECTURES))
-        for name, value in config.baseline_training(arch).values.items():
-            if not SEARCH_SPACE.holds(name, value):
-                raise BadInput(
-                    f"--archs: the baseline {name} of {arch!r} is {value}, outside the range of the search"
-                    f" ({SEARCH_SPACE.to_json()[name]}): choose another --batch-size, or change the baseline where the"
-                    " network is registered"
-                )
-    for lr in config.first_lrs:
-        if not SEARCH_SPACE.holds("lr", lr):
-            raise BadInput(f"--first-lrs: {lr} is outside the range of the search ({SEARCH_SPACE.to_json()['lr']})")
 
 
 def _check_path(flag: str, path: Path | None) -> None:
@@ -147,7 +125,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
             raise BadInput(f"{folder.path} was begun with{difference}: leave the flag out, or begin anew")
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
-    _check_networks(asked)
+    check_networks(asked)
     return Request(asked, folder, True, options.name is not None, tuple(arguments))
 
 

@@ -1,13 +1,12 @@
 """Keeps the study folder and the screen up to date with the runs after the search."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.plans import FailedRun, RunPlan
-from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
 from study.listeners.progress import Progress
 from study.listeners.work import Row, Unit
@@ -29,6 +28,7 @@ class RunsRecorder:
         plans: every run of the stage.
         missing: the plans whose runs are not in the folder yet.
         images: training images of an epoch.
+        titles: the networks' titles, by their names.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class RunsRecorder:
         plans: Sequence[RunPlan],
         missing: Sequence[RunPlan],
         images: int,
+        titles: Mapping[str, str],
     ) -> None:
         self._folder = folder
         self._progress = progress
@@ -52,7 +53,7 @@ class RunsRecorder:
             variant = f"trial {plan.variant}" if confirms else plan.variant
             score = "mean val. accuracy" if confirms else "mean test accuracy"
             row = Row(
-                f"{ARCHITECTURES[plan.arch].title} ({variant})",
+                f"{titles[plan.arch]} ({variant})",
                 planned=0,
                 states=dict.fromkeys(_STATES, 0),
                 score=score,

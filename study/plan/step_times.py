@@ -14,7 +14,7 @@ from joblib import cpu_count
 
 from analysis.results.files import DamagedFile, read_json, write_json
 from analysis.retraining.step_time import StepTime, measure_step
-from models.networks.fingerprint import fingerprint
+from models.networks.inspection.fingerprint import fingerprint
 from models.networks.registry import Architecture
 from models.precision import Precision, training_device
 from models.training.proof import Setting

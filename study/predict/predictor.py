@@ -14,11 +14,12 @@ from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import read_study
 from models.data import ChannelStatistics
 from models.kernels.available import use_kernels
-from models.networks.fingerprint import difference, fingerprint, shape_difference, shapes
-from models.networks.registry import ARCHITECTURES
+from models.networks.inspection.fingerprint import difference, fingerprint, shape_difference, shapes
 from models.precision import Precision, resolve, training_device
 from models.training.inference import BATCH_SIZE, CPU_BATCH_SIZE, DeviceImages, predict_logits
 from study.errors import BadInput, one_line, unknown
+from study.settings.config import StudyConfig
+from study.settings.networks import architecture_of
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,14 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
     name = _winner(folder) if run is None else run.strip("/").removeprefix("final/")
     made = _read_run(folder, name)
     arch, config = made.metrics["arch"], made.metrics["config"]
-    if arch not in ARCHITECTURES:
-        raise BadInput(f"the network {arch!r} is not known here: name the file that registers it, --networks FILE")
     if (normalisation := made.metrics.get("normalisation")) is None:
         raise BadInput(f"an older version made {name} and did not keep its normalisation: run the study anew")
-    architecture, n_classes = ARCHITECTURES[arch], len(study.data.classes)
-    network = architecture.build(n_classes, config["dropout"])
+    try:
+        architecture = architecture_of(StudyConfig.from_json(folder.read_study()["config"]), arch)
+    except BadInput as error:
+        raise BadInput(f"{error}; if a file of yours registers the network, name it: --networks FILE") from error
+    n_classes = len(study.data.classes)
+    network = architecture.build(n_classes, config)
     weights = {key: torch.from_numpy(value) for key, value in made.weights.items()}
     found = {key: list(value.shape) for key, value in weights.items()}
     if (changed := shape_difference(shapes(network), found)) is not None:

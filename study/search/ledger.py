@@ -17,8 +17,8 @@ import pandas as pd
 
 from analysis.results.files import without_nan
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
+from models.networks.hyperparameters import Value
 from models.training.history import EpochResult
-from models.training.recipe import Value
 from study.search.journal import Journal
 from study.search.trial import Status, Tally, Trial
 

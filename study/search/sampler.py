@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from threadpoolctl import threadpool_limits
 from torch.quasirandom import SobolEngine
 
+from models.networks.hyperparameters import Value
 from models.randomness import integer, stream
-from models.training.recipe import Value
 from study.search.trial import Trial
 from study.settings.search_space import STARTUP_TRIALS, SearchSpace
 

@@ -67,7 +67,7 @@ class Search:
         rungs: the rungs that stop trials.
         startup_trials: this many trials end before a Gaussian process proposes configurations.
         steps_per_epoch: optimizer steps; infinite if they shall not move the rungs.
-        space: the ranges that configurations are chosen from.
+        spaces: the ranges that each network's configurations are chosen from; None is SEARCH_SPACE for all.
 
     Attributes:
         ledger: the search so far.
@@ -82,10 +82,11 @@ class Search:
         rungs: Rungs = RUNGS,
         startup_trials: int = STARTUP_TRIALS,
         steps_per_epoch: float = math.inf,
-        space: SearchSpace = SEARCH_SPACE,
+        spaces: Mapping[str, SearchSpace] | None = None,
     ) -> None:
         self.ledger = ledger
-        self.samplers = {arch: Sampler(arch, space, config.seed, startup_trials) for arch in baselines}
+        spaces = spaces or dict.fromkeys(baselines, SEARCH_SPACE)
+        self.samplers = {arch: Sampler(arch, spaces[arch], config.seed, startup_trials) for arch in baselines}
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config

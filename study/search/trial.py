@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from models.networks.hyperparameters import Value
 from models.training.history import EpochResult, best_epoch
-from models.training.recipe import Value
 
 Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
 

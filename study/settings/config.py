@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
-from models.training.recipe import BATCH_SIZE, PATIENCE, TrainingConfig, Value, baseline_recipe
+from models.networks.hyperparameters import Value
+from models.training.recipe import BATCH_SIZE, PATIENCE, TrainingConfig
 from study.errors import BadInput, unknown
 
 # A run asks for at least 0.001 of a processor or a GPU, because Ray counts no finer share.
@@ -26,7 +27,12 @@ _FORMERLY: dict[str, Any] = {
     "test_share": 0.2,
     "test_seed": 0,
     "group_by": None,
+    "recipe": {},
+    "space": {},
+    "networks": {},
 }
+# These settings have no flag.
+FILE_ONLY = ("recipe", "space", "networks")
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class StudyConfig:
     train_size: int | None = None
     """Keep this many training images, counted before the split, the classes in proportion (none: all)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
-    """The networks to compare, by their names in models/networks/registry.py."""
+    """The networks to compare: alexnet, mobilenet, or a factory of your own such as torchvision.models:resnet18."""
     seed: int = 0
     """The number that everything random depends on."""
     precision: str = "auto"
@@ -94,21 +100,21 @@ class StudyConfig:
     """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Constants of training in place of TrainingConfig's, the same for every network; only in a study file."""
+    space: Mapping[str, Any] = field(default_factory=dict)
+    """What is searched in place of SEARCH_SPACE, each range by its hyperparameter's name; only in a study file."""
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What is known of a network beside its name: factory, title, arguments, baseline and space; only in a study
+    file, except for factories."""
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""
-        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size)
-
-    def baseline_training(self, arch: str) -> TrainingConfig:
-        """Return the documented baseline of a network, with this study's cap on epochs, patience and batch size."""
-        # Here, because the command line is read before torch is imported.
-        from models.networks.registry import ARCHITECTURES
-
-        return baseline_recipe(ARCHITECTURES[arch].baseline_dropout, self.max_epochs, self.patience, self.batch_size)
+        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size, **self.recipe)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as study.json holds them."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         data_dir = None if self.data_dir is None else str(self.data_dir)
         return values | {"data_dir": data_dir, "archs": list(self.archs), "first_lrs": list(self.first_lrs)}
 
@@ -122,7 +128,7 @@ class StudyConfig:
         """
         try:
             values = _FORMERLY | values
-            names = {field.name for field in fields(cls)}
+            names = {setting.name for setting in fields(cls)}
             if lacking := names - values.keys():
                 raise BadInput(f"its settings lack {', '.join(sorted(lacking))}")
             if others := values.keys() - names:
@@ -147,7 +153,7 @@ PRESETS = {
         dataset="digits",
         trials=2,
         max_epochs=32,
-        patience=4,
+        patience=3,
         batch_size=16,
         first_lrs=(3e-3,),
         seeds=5,
@@ -170,8 +176,6 @@ def check(config: StudyConfig) -> None:
     """Raises BadInput for a setting that no data, network or machine can make valid."""
     if not config.archs:
         raise BadInput("--archs needs at least one network")
-    if len(set(config.archs)) < len(config.archs):
-        raise BadInput(f"--archs names a network twice: {' '.join(config.archs)}")
     for flag, value, least in (
         ("--trials", config.trials, 1),
         ("--max-epochs", config.max_epochs, 1),
@@ -206,6 +210,27 @@ def check(config: StudyConfig) -> None:
                 name, name
             )
             raise BadInput(unknown(kind, value, known))
+
+
+def take_in_factories(config: StudyConfig) -> StudyConfig:
+    """Give each factory among `archs` a name of its own, under which `networks` keeps its import path.
+
+    Raises:
+        BadInput: if a word is neither a name nor an import path, or two networks have one name.
+    """
+    archs, networks = [], dict(config.networks)
+    for word in config.archs:
+        if ":" in word:
+            arch = word.rpartition(":")[2].lower()
+            if not arch.isidentifier():
+                raise BadInput(f"--archs: {word!r} is no import path: write package.module:function")
+            networks[arch] = {**networks.get(arch, {}), "factory": word}
+        else:
+            arch = word
+        archs.append(arch)
+    if twice := next((arch for arch in archs if archs.count(arch) > 1), None):
+        raise BadInput(f"--archs names a network twice: {twice}")
+    return replace(config, archs=tuple(archs), networks=networks)
 
 
 def _is_share(share: float) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from models.training.recipe import Value
+from models.networks.hyperparameters import Value
+from study.errors import BadInput, one_line
 
 Range = FloatDistribution | IntDistribution | CategoricalDistribution
 
@@ -51,6 +52,15 @@ class SearchSpace:
             return value in scale.choices
         return not isinstance(value, str) and scale.low <= value <= scale.high
 
+    @classmethod
+    def from_json(cls, ranges: Mapping[str, Any]) -> "SearchSpace":
+        """Return the space of these ranges, each as `to_json` returns it or a study file has it.
+
+        Raises:
+            BadInput: if a range cannot be searched.
+        """
+        return cls({name: _range(name, told) for name, told in ranges.items()})
+
     def to_json(self) -> dict[str, Any]:
         """Return the ranges as study.json has them."""
         return {
@@ -59,6 +69,18 @@ class SearchSpace:
             else {"low": scale.low, "high": scale.high, "log": scale.log}
             for name, scale in self.ranges.items()
         }
+
+
+def _range(name: str, told: Mapping[str, Any]) -> Range:
+    try:
+        if "choices" in told:
+            return CategoricalDistribution(told["choices"])
+        low, high, is_log = told["low"], told["high"], told.get("log", False)
+        if told.get("type") == "int":
+            return IntDistribution(low, high, is_log, told.get("step", 1))
+        return FloatDistribution(low, high, is_log, told.get("step"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"the range of {name} cannot be searched: {one_line(error)}") from error
 
 
 def _ends(scale: FloatDistribution | IntDistribution) -> tuple[float, float]:

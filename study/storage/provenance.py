@@ -20,13 +20,13 @@ from ray._common.utils import get_system_memory
 
 from analysis.results.study_json import checked_study
 from models.data import VALIDATION_FRACTION, Dataset
-from models.networks.cost import count_macs, count_parameters
-from models.networks.fingerprint import fingerprint
-from models.networks.registry import ARCHITECTURES
+from models.networks.inspection.cost import count_macs, count_parameters
+from models.networks.inspection.fingerprint import fingerprint
 from models.training.recipe import RECIPE_VERSION, steps_per_epoch
 from study import __version__
 from study.errors import BadInput
 from study.settings.config import StudyConfig
+from study.settings.networks import architecture_of, baseline_of
 from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
 
 # Raise it by 1 when studies begun before cannot go on: other files, or other images in a split.
@@ -125,9 +125,9 @@ def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str
 
 
 def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:
-    architecture, baseline = ARCHITECTURES[arch], config.baseline_training(arch)
+    architecture, baseline = architecture_of(config, arch), baseline_of(config, arch)
     try:
-        model = architecture.build(n_classes, baseline.dropout)
+        model = architecture.build(n_classes, baseline.values)
         parameters, macs = count_parameters(model), count_macs(model)
         identity = fingerprint(architecture, n_classes)
     except Exception as error:  # a network is the user's code and may raise anything

@@ -193,7 +193,7 @@ def test_the_first_trial_of_this_project_is_the_baseline() -> None:
     side = ThisProject("alexnet", 2, 9, 0)
     first = side.next_trial()
     assert first is not None
-    assert first.values == {"lr": 1e-3, "dropout": ARCHITECTURES["alexnet"].baseline_dropout}
+    assert first.values == {"lr": 1e-3, **ARCHITECTURES["alexnet"].baseline}
 
 
 def test_optuna_chooses_among_the_trials_it_did_not_prune() -> None:

@@ -79,7 +79,7 @@ def test_a_network_that_does_not_say_that_it_may_be_is_not_captured(data: Traini
             return super().forward(images)
 
     config = TrainingConfig({"lr": 1e-2, "dropout": 0.1}, EPOCHS, batch_size=64)
-    train(training_run(Architecture("counted", "Counted", Counted, 0.1), data, config, device=GPU))
+    train(training_run(Architecture("counted", "Counted", Counted, {"dropout": 0.1}), data, config, device=GPU))
     assert len(batches) == EPOCHS * -(-len(data.split.train) // 64)
 
 

@@ -36,11 +36,11 @@ def wait_at_gate() -> None:
 class Tiny(nn.Module):
     """A network of one hidden layer on 8x8 pixels."""
 
-    def __init__(self, n_classes: int, dropout: float, width: int = 8, scale: float = 1.0) -> None:
+    def __init__(self, num_classes: int, dropout: float, width: int = 8, scale: float = 1.0) -> None:
         super().__init__()
         hidden = nn.Linear(3 * 8 * 8, width)
         self.layers = nn.Sequential(
-            nn.AvgPool2d(4), nn.Flatten(), hidden, nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, n_classes)
+            nn.AvgPool2d(4), nn.Flatten(), hidden, nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, num_classes)
         )
         self.scale = scale
 
@@ -76,12 +76,12 @@ class Misshapen(Tiny):
         return super().forward(images[:, :2])
 
 
-register(Architecture("tiny", "Tiny", Tiny, baseline_dropout=0.1))
-register(Architecture("small", "Small", partial(Tiny, width=16), baseline_dropout=0.0))
-register(Architecture("broken", "Broken", Broken, baseline_dropout=0.1))
-register(Architecture("greedy", "Greedy", Greedy, baseline_dropout=0.1))
-register(Architecture("misshapen", "Misshapen", Misshapen, baseline_dropout=0.1))
-register(Architecture("diverging", "Diverging", partial(Tiny, scale=float("nan")), baseline_dropout=0.1))
+register(Architecture("tiny", "Tiny", Tiny, baseline={"dropout": 0.1}))
+register(Architecture("small", "Small", partial(Tiny, width=16), baseline={"dropout": 0.0}))
+register(Architecture("broken", "Broken", Broken, baseline={"dropout": 0.1}))
+register(Architecture("greedy", "Greedy", Greedy, baseline={"dropout": 0.1}))
+register(Architecture("misshapen", "Misshapen", Misshapen, baseline={"dropout": 0.1}))
+register(Architecture("diverging", "Diverging", partial(Tiny, scale=float("nan")), baseline={"dropout": 0.1}))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

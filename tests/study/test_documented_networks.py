@@ -55,7 +55,7 @@ def test_final_runs_are_whole_and_paired(whole: Path) -> None:
             labels.append(truth)
             history = pd.read_csv(path / "history.csv")
             assert len(history) == metrics["epochs"]
-            model = ARCHITECTURES[metrics["arch"]].build(10, 0.0)
+            model = ARCHITECTURES[metrics["arch"]].build(10, {"dropout": 0.0})
             model.load_state_dict(load_file(path / "model.safetensors"))
             mean, deviation = (np.float32(metrics["normalisation"][key]) for key in ("mean", "deviation"))
             images = DeviceImages(test.images, ChannelStatistics(mean, deviation), torch.device("cpu"))

@@ -6,6 +6,7 @@ from study.search.ledger import Ledger
 from study.search.search import Search
 from study.search.trial import Status
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 from study.stages import outcomes_of
 from tests.builders import epoch
 
@@ -24,9 +25,9 @@ def test_outcomes_name_the_leaders_best_first_and_a_network_whose_every_trial_fa
         trial = ledger.ask(arch, number, {"lr": 1e-3 * (number + 1), "dropout": 0.25})
         ledger.report(trial.trial_id, epoch(1, 1.0, score))
         ledger.end(trial.trial_id, status)
-    search = Search(CONFIG, {arch: CONFIG.baseline_training(arch) for arch in CONFIG.archs}, ledger)
+    search = Search(CONFIG, {arch: baseline_of(CONFIG, arch) for arch in CONFIG.archs}, ledger)
     alexnet, mobilenet = outcomes_of(search, CONFIG)
-    assert alexnet.baseline == CONFIG.baseline_training("alexnet")
+    assert alexnet.baseline == baseline_of(CONFIG, "alexnet")
     assert list(alexnet.leaders.items()) == [
         (1, CONFIG.training({"lr": 2e-3, "dropout": 0.25})),
         (0, CONFIG.training({"lr": 1e-3, "dropout": 0.25})),

@@ -193,7 +193,7 @@ def test_a_network_trains_as_with_the_layers_of_torch(name: str, monkeypatch: py
     monkeypatch.setattr(norm_relu_pool_cpu, "run_c", watched)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        ours, plain = ARCHITECTURES[name].build(10, 0.0), plain_network(ARCHITECTURES[name], 10, 0.0)
+        ours, plain = ARCHITECTURES[name].build(10, {"dropout": 0.0}), plain_network(ARCHITECTURES[name], 10, 0.0)
     plain.load_state_dict(ours.state_dict())
     kernels.use_kernels(ours, True)
     images = channels_last(CPU, 16, 3, 32, 32)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks import registry
-from models.networks.cost import count_parameters
+from models.networks.inspection.cost import count_parameters
 from models.networks.registry import ARCHITECTURES, Architecture, register
 from tests.builders import ToyNet
 
@@ -82,7 +82,9 @@ def _executed(model: nn.Module, images: Tensor) -> tuple[list[tuple[object, ...]
 
 @pytest.mark.parametrize(("name", "expected"), [("alexnet", ALEXNET), ("mobilenet", MOBILENET)])
 def test_layers_run_in_the_documented_order(name: str, expected: list[tuple[object, ...]]) -> None:
-    layers, outputs, logits = _executed(ARCHITECTURES[name].build(10, 0.3).eval(), torch.zeros(2, 3, 32, 32))
+    layers, outputs, logits = _executed(
+        ARCHITECTURES[name].build(10, {"dropout": 0.3}).eval(), torch.zeros(2, 3, 32, 32)
+    )
     assert layers == expected
     assert outputs[-1] is logits, "logits, with nothing after the last layer"
     assert logits.shape == (2, 10)
@@ -93,13 +95,13 @@ def test_layers_run_in_the_documented_order(name: str, expected: list[tuple[obje
 
 @pytest.mark.parametrize(("name", "parameters"), [("alexnet", 6_387_658), ("mobilenet", 13_898)])
 def test_parameter_counts(name: str, parameters: int) -> None:
-    assert count_parameters(ARCHITECTURES[name].build(10, 0.0)) == parameters
+    assert count_parameters(ARCHITECTURES[name].build(10, {"dropout": 0.0})) == parameters
 
 
 @pytest.mark.parametrize(("name", "features"), [("alexnet", 512), ("mobilenet", 128)])
 @pytest.mark.parametrize("n_classes", [2, 100])
 def test_the_number_of_classes_changes_the_last_layer_alone(name: str, features: int, n_classes: int) -> None:
-    ten, other = (ARCHITECTURES[name].build(classes, 0.0) for classes in (10, n_classes))
+    ten, other = (ARCHITECTURES[name].build(classes, {"dropout": 0.0}) for classes in (10, n_classes))
     assert count_parameters(other) - count_parameters(ten) == (n_classes - 10) * (features + 1)
     assert other.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, n_classes)
 
@@ -111,9 +113,9 @@ def test_frozen_weights_do_not_count() -> None:
 
 
 def test_documented_baselines() -> None:
-    assert {name: entry.baseline_dropout for name, entry in ARCHITECTURES.items()} == {
-        "alexnet": 0.5,
-        "mobilenet": 0.0,
+    assert {name: entry.baseline for name, entry in ARCHITECTURES.items()} == {
+        "alexnet": {"dropout": 0.5},
+        "mobilenet": {"dropout": 0.0},
     }
     assert all(name == entry.name for name, entry in ARCHITECTURES.items())
 
@@ -124,7 +126,7 @@ def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _named(name: str) -> Architecture:
-    return Architecture(name, "A title", ToyNet, baseline_dropout=0.0)
+    return Architecture(name, "A title", ToyNet, baseline={"dropout": 0.0})
 
 
 @pytest.mark.usefixtures("empty_registry")

@@ -23,18 +23,18 @@ NeedsC = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C co
 class SmallNet(nn.Module):
     """Two blocks, the second on images of 8 pixels a row; as small as Triton's interpreter needs it."""
 
-    def __init__(self, n_classes: int, dropout: float) -> None:
+    def __init__(self, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(2)
         self.features = Features(*conv_bn_relu(3, 16), nn.MaxPool2d(2), *conv_bn_relu(16, 16))
-        self.head = nn.Sequential(GlobalAveragePool(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(16, n_classes))
+        self.head = nn.Sequential(GlobalAveragePool(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(16, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(self.pool(images)))
         return logits
 
 
-SMALL = Architecture("small", "Small", SmallNet, 0.1, capturable=True)
+SMALL = Architecture("small", "Small", SmallNet, {"dropout": 0.1}, capturable=True)
 
 
 @pytest.fixture(autouse=True)

@@ -254,9 +254,9 @@ def test_other_data_are_refused(folder: StudyFolder) -> None:
 
 
 class _Wider(nn.Module):
-    def __init__(self, n_classes: int, dropout: float) -> None:
+    def __init__(self, num_classes: int, dropout: float) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 40, 3), nn.Flatten(), nn.Linear(40 * 30 * 30, n_classes))
+        self.features = nn.Sequential(nn.Conv2d(3, 40, 3), nn.Flatten(), nn.Linear(40 * 30 * 30, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.features(images)
@@ -275,14 +275,12 @@ def test_another_network_of_the_same_name_is_refused(
         del study["architectures"]["mobilenet"]["fingerprint"]
         folder.write_study(study)
         take_up_folder(request, dataset)
-    changed = {"build": _Wider, "baseline_dropout": 0.25}
+    changed = {"factory": _Wider, "baseline": {"dropout": 0.25}}
     lines = {
-        "build": "features.0.weight has shape 40x3x3x3, was 32x3x3x3"
+        "factory": "features.0.weight has shape 40x3x3x3, was 32x3x3x3"
         if has_fingerprint
         else "its parameters: 361130 now, 13898 then",
-        "baseline_dropout": "its baseline has dropout 0.25, had 0.0"
-        if has_fingerprint
-        else "its baseline: .* now, .* then",
+        "baseline": "its baseline has dropout 0.25, had 0.0" if has_fingerprint else "its baseline: .* now, .* then",
     }
     for name, value in changed.items():
         other = replace(ARCHITECTURES["mobilenet"], **{name: value})
@@ -431,7 +429,7 @@ def test_a_network_that_cannot_be_searched_is_refused(
     arch: str, dropout: float | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if dropout is not None:
-        monkeypatch.setitem(ARCHITECTURES, arch, replace(ARCHITECTURES[arch], baseline_dropout=dropout))
+        monkeypatch.setitem(ARCHITECTURES, arch, replace(ARCHITECTURES[arch], baseline={"dropout": dropout}))
     with pytest.raises(BadInput, match=message):
         read_request(["--dataset", "digits", "--archs", arch])
 
@@ -441,7 +439,7 @@ def test_a_network_that_cannot_be_searched_is_refused(
     [
         (
             ["--batch-size", "1"],
-            r"the baseline lr of 'alexnet' is 8\.8.*e-05, outside the range .* another --batch-size",
+            r"the baseline lr of 'alexnet' is 8\.8.*e-05, outside the range .* range or --batch-size",
         ),
         (["--first-lrs", "0.5"], "--first-lrs: 0.5 is outside the range of the search"),
     ],
@@ -453,11 +451,11 @@ def test_a_learning_rate_outside_the_search_space_is_refused(arguments: list[str
 
 def test_a_search_space_that_training_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spaces = {
-        "lr, dropout, width; give it the hyperparameters that training reads: lr, dropout": {"width": (1, 2)},
+        "the search space of 'alexnet' has width, which nothing reads: choose from lr, .* or model": {"width": (1, 2)},
         "the baseline dropout of 'alexnet' is 0.5, outside the range of the search": {"dropout": (0.0, 0.3)},
     }
     for message, ranges in spaces.items():
         changed = {name: FloatDistribution(*ends) for name, ends in ranges.items()}
-        monkeypatch.setattr("study.cli.request.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
+        monkeypatch.setattr("study.settings.networks.SEARCH_SPACE", SearchSpace({**SEARCH_SPACE.ranges, **changed}))
         with pytest.raises(BadInput, match=message):
             read_request(["--dataset", "digits"])

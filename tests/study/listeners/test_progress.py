@@ -16,6 +16,7 @@ from study.listeners.work import Row, Unit
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 from tests.builders import epoch
 
 
@@ -180,7 +181,7 @@ def test_the_search_tells_what_its_running_trials_have_done(clock: Clock, tmp_pa
     shown, ledger = Shown(), Ledger(tmp_path / "journal.jsonl")
     with Progress(shown.screen) as progress:
         config = StudyConfig(trials=2, max_epochs=4, archs=("alexnet",))
-        search = Search(config, {"alexnet": config.baseline_training("alexnet")}, ledger)
+        search = Search(config, {"alexnet": baseline_of(config, "alexnet")}, ledger)
         recorder = SearchRecorder(StudyFolder(tmp_path), progress, {"alexnet": "AlexNet"}, config, "digits", images=80)
         recorder.begin(search)
         for epochs in (4, 2):
@@ -233,7 +234,7 @@ def test_a_terminal_shows_a_live_table() -> None:
 def test_columns_stay_while_a_stage_goes_on(clock: Clock, tmp_path: Path) -> None:
     """A trial that is the first to be pruned adds no column."""
     shown, config = Shown(terminal=True), StudyConfig(trials=2, max_epochs=4, archs=("alexnet",))
-    search = Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(tmp_path / "journal.jsonl"))
+    search = Search(config, {"alexnet": baseline_of(config, "alexnet")}, Ledger(tmp_path / "journal.jsonl"))
     with Progress(shown.screen) as progress:
         recorder = SearchRecorder(StudyFolder(tmp_path), progress, {"alexnet": "AlexNet"}, config, "digits", images=80)
         recorder.begin(search)

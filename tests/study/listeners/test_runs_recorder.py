@@ -17,10 +17,11 @@ from study.listeners.progress import Progress
 from study.listeners.runs_recorder import RunsRecorder
 from study.listeners.screen import Screen
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 from tests.builders import epoch
 
 CONFIG = StudyConfig(trials=2, max_epochs=9, seeds=3)
-PLANS = plan_baselines({"mobilenet": CONFIG.baseline_training("mobilenet")}, CONFIG.seeds)
+PLANS = plan_baselines({"mobilenet": baseline_of(CONFIG, "mobilenet")}, CONFIG.seeds)
 
 
 def _made(plan: RunPlan, accuracy: float = 0.5, epochs: int = 2, status: str = "COMPLETE") -> FinalRun:
@@ -65,7 +66,15 @@ def stage(tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) 
     folder, plans = StudyFolder(tmp_path), PLANS
     with Progress(Screen(file=screen, width=200)) as progress:
         begun = time.monotonic()
-        recorder = RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder), images=900)
+        recorder = RunsRecorder(
+            folder,
+            progress,
+            "Final runs",
+            plans,
+            missing_runs(plans, folder),
+            images=900,
+            titles={"mobilenet": "MobileNet-like"},
+        )
         stage = Stage(plans, recorder, begun)
         monkeypatch.setattr("time.monotonic", lambda: stage.now)
         yield stage
@@ -99,7 +108,15 @@ def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.Str
     folder, plans = StudyFolder(tmp_path), PLANS
     folder.final.write(_made(plans[0], accuracy=0.8))
     with Progress(Screen(file=screen, width=200)) as progress:
-        recorder = RunsRecorder(folder, progress, "Final runs", plans, missing_runs(plans, folder), images=900)
+        recorder = RunsRecorder(
+            folder,
+            progress,
+            "Final runs",
+            plans,
+            missing_runs(plans, folder),
+            images=900,
+            titles={"mobilenet": "MobileNet-like"},
+        )
         begun = "Final runs: MobileNet-like (baseline) 1/3 (1 complete), mean test accuracy 80.0%, 2 epochs"
         assert _last_line(screen) == begun
         for number in (1, 2, 3):

@@ -18,6 +18,7 @@ from study.search.journal import Journal
 from study.search.ledger import Ledger
 from study.search.search import Search
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 from tests.builders import epoch
 
 
@@ -35,7 +36,7 @@ def test_a_resumed_search_keeps_the_times_of_its_trials(tmp_path: Path) -> None:
     config, folder = StudyConfig(trials=2, max_epochs=1, archs=("alexnet",)), StudyFolder(tmp_path)
 
     def opened() -> Search:
-        return Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(folder.journal))
+        return Search(config, {"alexnet": baseline_of(config, "alexnet")}, Ledger(folder.journal))
 
     search, before = opened(), datetime.now()
     for _ in range(2):
@@ -65,7 +66,7 @@ def test_a_journal_of_an_older_version_has_no_times(tmp_path: Path) -> None:
     journal.append({"event": "ask", "arch": "alexnet", "number": 0, "lr": 1e-3, "dropout": 0.5})
     journal.append({"event": "epoch", "trial_id": "alexnet-0", **vars(epoch(1, 0.9, 0.25))})
     journal.append({"event": "end", "trial_id": "alexnet-0", "status": "COMPLETE"})
-    _record(folder, Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(folder.journal)))
+    _record(folder, Search(config, {"alexnet": baseline_of(config, "alexnet")}, Ledger(folder.journal)))
     (trial,) = _trials(folder)
     assert (trial.value, trial.datetime_start, trial.datetime_complete) == (0.25, None, None)
 
@@ -76,7 +77,7 @@ def test_the_database_of_a_running_search_is_at_most_a_minute_old(
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     config, folder = StudyConfig(trials=2, max_epochs=9, archs=("alexnet",)), StudyFolder(tmp_path)
-    search = Search(config, {"alexnet": config.baseline_training("alexnet")}, Ledger(folder.journal))
+    search = Search(config, {"alexnet": baseline_of(config, "alexnet")}, Ledger(folder.journal))
     with Progress(Screen(file=io.StringIO())) as progress:
         recorder = SearchRecorder(folder, progress, {"alexnet": "AlexNet"}, config, "digits", images=80)
         recorder.begin(search)

@@ -74,7 +74,7 @@ def test_other_machines_have_nothing_in_the_cache_of_this_one() -> None:
 
 
 def test_a_network_whose_step_fails_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    broken = Architecture("broken", "Broken", Broken, 0.1)
+    broken = Architecture("broken", "Broken", Broken, {"dropout": 0.1})
     with caplog.at_level(logging.WARNING):
         found = step_times({"broken": broken, "toy": TOY}, 3, "fp32", "auto", 1, 128, keep=False)
     assert set(found) == {"toy"}

@@ -170,7 +170,11 @@ def test_bad_input_is_one_line(of_files: Finished, capsys: pytest.CaptureFixture
         f"--networks '{path}': ZeroDivisionError: division by zero"
     )
     assert "is not a Python file" in _refused(capsys, of_files, image, *RUN, "--networks", str(tmp_path / "none.py"))
-    register(Architecture("tiny", "Tiny", lambda n, dropout: torch.nn.Linear(3, n), baseline_dropout=0.1))
+    register(
+        Architecture(
+            "tiny", "Tiny", lambda num_classes, dropout: torch.nn.Linear(3, num_classes), baseline={"dropout": 0.1}
+        )
+    )
     line = _refused(capsys, of_files, image, *RUN)
     assert line.startswith("the network 'tiny' is not the network that was trained: it has no layers.2.")
     assert "did you mean tiny-baseline/seed-1?" in _refused(capsys, of_files, image, "--run", "tiny-baseline/seed-7")
@@ -198,7 +202,7 @@ def test_a_network_that_has_changed_is_said(of_files: Finished, capsys: pytest.C
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return -super().forward(images)
 
-    register(Architecture("tiny", "Tiny", Changed, baseline_dropout=0.1))
+    register(Architecture("tiny", "Tiny", Changed, baseline={"dropout": 0.1}))
     status, _, err = _predict(capsys, of_files.folder, image, *RUN)
     assert status == 0
     assert err.startswith("warning: the network 'tiny' has changed since it was trained: ")

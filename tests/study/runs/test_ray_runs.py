@@ -41,7 +41,7 @@ def ray_runs(slots):
         ray.put(noise(60)), ray.put(noise(N_TEST)), 3, 0, "fp32", 1, CheckpointStore(sys.argv[1])
     )
     architectures = {
-        "toy": Architecture("toy", "Toy", Told, baseline_dropout=0.1),
+        "toy": Architecture("toy", "Toy", Told, baseline={"dropout": 0.1}),
     }
     return RayRuns(architectures, settings, Resources(1, 0, slots), lambda: slots)
 """

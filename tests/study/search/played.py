@@ -11,6 +11,7 @@ from study.search.ledger import Ledger
 from study.search.search import Search
 from study.search.trial import Trial
 from study.settings.config import StudyConfig
+from study.settings.networks import baseline_of
 from study.settings.search_space import Rungs
 from tests.builders import epoch
 
@@ -35,7 +36,7 @@ def open_search(
     steps_per_epoch: float = math.inf,
     startup_trials: int = STARTUP,
 ) -> Search:
-    baselines = {arch: config.baseline_training(arch) for arch in config.archs}
+    baselines = {arch: baseline_of(config, arch) for arch in config.archs}
     return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs, startup_trials, steps_per_epoch)
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from models.networks.fingerprint import difference, fingerprint
+from models.networks.inspection.fingerprint import difference, fingerprint
 from models.networks.registry import ARCHITECTURES, Architecture
 from tests.builders import TOY
 
 
 def described(build: Any, dropout: float = 0.1) -> dict[str, Any]:
-    return fingerprint(Architecture("toy", "Toy", build, dropout), 3)
+    return fingerprint(Architecture("toy", "Toy", build, {"dropout": dropout}), 3)
 
 
 def test_is_the_same_again_through_json_and_draws_nothing() -> None:
@@ -32,9 +32,9 @@ def test_is_the_same_again_through_json_and_draws_nothing() -> None:
 class Written(nn.Module):
     """Has a docstring."""
 
-    def __init__(self, n_classes: int, dropout: float) -> None:
+    def __init__(self, num_classes: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, n_classes))
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))
 
     def forward(self, images: torch.Tensor) -> Any:
         """Has another one."""
@@ -43,11 +43,11 @@ class Written(nn.Module):
 
 def _other_layout() -> type[nn.Module]:
     class Written(nn.Module):
-        def __init__(self, n_classes: int, dropout: float) -> None:
+        def __init__(self, num_classes: int, dropout: float) -> None:
             super().__init__()
             self.layers = nn.Sequential(
                 nn.Flatten(),
-                nn.Linear(3072, n_classes),
+                nn.Linear(3072, num_classes),
             )
 
         def forward(self, images: torch.Tensor) -> Any:
@@ -58,9 +58,9 @@ def _other_layout() -> type[nn.Module]:
 
 def _other_forward() -> type[nn.Module]:
     class Written(nn.Module):
-        def __init__(self, n_classes: int, dropout: float) -> None:
+        def __init__(self, num_classes: int, dropout: float) -> None:
             super().__init__()
-            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, n_classes))
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))
 
         def forward(self, images: torch.Tensor) -> Any:
             return self.layers(images) * 2
@@ -78,7 +78,7 @@ def test_another_forward_pass_does() -> None:
 
 
 def _sequence(*layers: nn.Module) -> Any:
-    return lambda n_classes, dropout: nn.Sequential(*layers)
+    return lambda num_classes, dropout: nn.Sequential(*layers)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_says_in_one_line_what_differs(before: Any, after: Any, line: str) -> No
 
 
 def test_another_baseline_is_another_network() -> None:
-    before, after = (fingerprint(replace(TOY, baseline_dropout=dropout), 3) for dropout in (0.1, 0.2))
+    before, after = (fingerprint(replace(TOY, baseline={"dropout": dropout}), 3) for dropout in (0.1, 0.2))
     assert difference(before | {"layers": ""}, after | {"layers": ""}) == "its baseline has dropout 0.2, had 0.1"
 
 
 def test_a_class_whose_source_cannot_be_read_has_none() -> None:
     made = type("Made", (nn.Module,), {"__module__": "nowhere", "forward": lambda self, images: images})
-    found = described(lambda n_classes, dropout: made())
+    found = described(lambda num_classes, dropout: made())
     assert found["source"] is None
     assert difference(found, found | {"source": "0" * 64}) is None

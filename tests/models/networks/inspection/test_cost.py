@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.networks.cost import count_macs
+from models.networks.inspection.cost import count_macs
 from models.networks.registry import ARCHITECTURES
 
 # Output pixels x output channels x (kernel pixels x input channels a group), then the fully connected layers.
@@ -24,7 +24,7 @@ MOBILENET = (
 
 @pytest.mark.parametrize(("name", "macs"), [("alexnet", ALEXNET), ("mobilenet", MOBILENET)])
 def test_networks(name: str, macs: int) -> None:
-    assert count_macs(ARCHITECTURES[name].build(10, 0.5)) == macs
+    assert count_macs(ARCHITECTURES[name].build(10, {"dropout": 0.5})) == macs
 
 
 def test_known_values() -> None:
@@ -37,7 +37,7 @@ def test_layers_without_products_cost_nothing() -> None:
 
 
 def test_counting_leaves_the_weights_alone() -> None:
-    model = ARCHITECTURES["mobilenet"].build(10, 0.0)
+    model = ARCHITECTURES["mobilenet"].build(10, {"dropout": 0.0})
     before = {name: value.clone() for name, value in model.state_dict().items()}
     count_macs(model)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -27,13 +27,13 @@ def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
         own, without comments, docstrings and layout; it is None if the source of a class cannot be read.
     """
     with torch.random.fork_rng(devices=[]):
-        model = architecture.build(n_classes, architecture.baseline_dropout)
+        model = architecture.build(n_classes, architecture.baseline)
     return {
         "weights": shapes(model),
         "parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         "layers": _digest(repr(model)),
         "source": _source(model),
-        "baseline": {"dropout": architecture.baseline_dropout},
+        "baseline": dict(architecture.baseline),
     }
 
 
