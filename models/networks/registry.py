@@ -27,6 +27,8 @@ class Architecture:
             (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
             every parameter, and no convolution or linear layer that shares its weights.
+        has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
+            differ between seeds.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Architecture:
     baseline: Mapping[str, Value] = field(default_factory=dict, hash=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capturable: bool = False
+    has_given_weights: bool = False
 
     def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
         """Return a new module.

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from models.data import TrainingData
 from models.kernels.available import use_kernels
+from models.networks.inspection.checks import trains_on_one_image
 from models.networks.inspection.fingerprint import shape_difference, shapes
 from models.networks.registry import Architecture
 from models.precision import Precision
@@ -151,6 +152,8 @@ class TrainingRun:
         self._model.train()
         order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
         batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
+        if len(batches[-1]) == 1 and not trains_on_one_image(self._model, self._images[batches[-1]]):
+            batches, order = batches[:-1], order[:-1]
         self._step.loss_sum.zero_()
         self._step.correct.zero_()
         with seeded(integer(stream(self._seeds.dropout, epoch), bits=64), self._device), side_stream(self._device):

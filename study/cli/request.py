@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from analysis.paths import user_path
@@ -36,6 +37,7 @@ class Request:
         is_resumed: True if the study was begun before.
         is_named: True if the user chose the name. If not, a new study may get another one.
         arguments: the words of the command line.
+        notes: sentences about each network, by its name, that its check found.
     """
 
     config: StudyConfig
@@ -43,6 +45,7 @@ class Request:
     is_resumed: bool
     is_named: bool
     arguments: tuple[str, ...]
+    notes: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def read_request(arguments: Sequence[str]) -> Request:
