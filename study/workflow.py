@@ -134,8 +134,7 @@ def _do(
                 )
         progress.screen.study_log.open(request.folder.log)
         architectures = {arch: architecture_of(config, arch) for arch in config.archs}
-        if request.config.address is not None:
-            send_code(architectures.values())
+        send_code(architectures.values(), config.address)
         if not trains_on_cpus_here(request.config):
             announce_cluster(request, progress, resources, config.precision)
         settings = WorkerSettings(

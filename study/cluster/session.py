@@ -66,12 +66,12 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
         yield found
 
 
-def send_code(architectures: Iterable[Architecture]) -> None:
-    """Let Ray send the code of the user's own modules with the networks, because other machines lack these modules.
+def send_code(architectures: Iterable[Architecture], address: str | None) -> None:
+    """Lets Ray send the code of the user's own modules to a cluster, whose other machines lack them.
 
     Installed packages are sent by name: every machine has them.
     """
-    for architecture in architectures:
+    for architecture in architectures if address is not None else ():
         for module in modules_of_user(architecture.factory):
             ray.cloudpickle.register_pickle_by_value(module)
 

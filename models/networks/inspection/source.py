@@ -26,13 +26,14 @@ def digests(roots: Iterable[_Definition]) -> dict[str, str]:
     modules: dict[str, dict[str, list[ast.stmt]]] = {}
     while waiting:
         module, name = waiting.pop()
-        if f"{module}.{name}" in found or not is_of_user(module):
+        key = f"{_importable(module)}.{name}"
+        if key in found or not is_of_user(module):
             continue
         if module not in modules:
             modules[module] = _statements(module)
         if nodes := [node for node in modules[module].get(name, []) if not _is_import(node)]:
             text = "\n".join(without_docstrings(node) for node in nodes)
-            found[f"{module}.{name}"] = hashlib.sha256(text.encode()).hexdigest()
+            found[key] = hashlib.sha256(text.encode()).hexdigest()
         for node in nodes:
             for used in _names(node):
                 waiting += _lookup(module, modules[module], *used)
@@ -45,6 +46,15 @@ def without_docstrings(tree: ast.AST) -> str:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
+
+
+def _importable(module: str) -> str:
+    """Return the name by which a module is imported, also if it is the program that runs."""
+    if module != "__main__":
+        return module
+    program = sys.modules[module]
+    spec = getattr(program, "__spec__", None)
+    return Path(str(getattr(program, "__file__", module))).stem if spec is None else str(spec.name)
 
 
 def _statements(module: str) -> dict[str, list[ast.stmt]]:
