@@ -67,8 +67,16 @@ def _bits(state: Any) -> Any:
 # --- repeatability
 
 
-@pytest.mark.parametrize("architecture", [*REAL, TOY], ids=lambda entry: entry.name)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [
+        *((architecture, "fp32") for architecture in (*REAL, TOY)),
+        pytest.param(ARCHITECTURES["alexnet"], "bf16", marks=pytest.mark.slow),
+        (ARCHITECTURES["mobilenet"], "bf16"),
+        (TOY, "bf16"),
+    ],
+    ids=lambda part: getattr(part, "name", part),
+)
 def test_a_resumed_run_goes_on_bit_by_bit(architecture: Architecture, precision: str) -> None:
     # The large networks make one step an epoch, because a processor without bfloat16 takes seconds for a step.
     data = training_data(noise(40 if architecture is TOY else 30))
