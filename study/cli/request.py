@@ -119,11 +119,11 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     asked = _absolute(parse(arguments, base=stored).config())
     if asked.precision == "auto":  # the machine chose when the study began
         asked = replace(asked, precision=stored.precision)
-    for setting in fields(StudyConfig):
-        before, now = getattr(stored, setting.name), getattr(asked, setting.name)
-        if before != now and setting.name not in _FREE_ON_RESUME:
-            flag = "--" + setting.name.replace("_", "-")
-            difference = "out " + flag if setting.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
+    for entry in fields(StudyConfig):
+        before, now = getattr(stored, entry.name), getattr(asked, entry.name)
+        if before != now and entry.name not in _FREE_ON_RESUME:
+            flag = "--" + entry.name.replace("_", "-")
+            difference = "out " + flag if entry.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
             raise BadInput(f"{folder.path} was begun with{difference}: leave the flag out, or begin anew")
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
