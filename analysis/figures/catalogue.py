@@ -151,7 +151,7 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
     epochs = rung_epochs(search.grace_period, search.reduction_factor, results.study.config.max_epochs)
     ranges = {name: dimension.model_dump(exclude_unset=True) for name, dimension in search.space.items()}
     space, best = search_figures.search_space, search_figures.best_score_against_budget
-    searched = listed(list(search.titles().values()))
+    searched = listed(list(results.study.titles().values()))
     alt_space = f"Every trial by its {searched}, darker for a higher score: {titles}."
     rungs = ", with the rungs that could stop it" if epochs else ""
     alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."

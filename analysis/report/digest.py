@@ -116,7 +116,7 @@ def _changed(value: Any, before: Any) -> str:
 
 def searched(study: Study) -> list[str]:
     """List the hyperparameters that were searched, each with its range or choices."""
-    titles, said = study.search.titles(), []
+    titles, said = study.titles(), []
     for name, dimension in study.search.space.items():
         if isinstance(dimension, Range):
             scale = "log-uniform" if dimension.log else "uniform"

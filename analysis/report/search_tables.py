@@ -65,7 +65,7 @@ def _stopped(rung: Rung) -> str:
 
 def importance_table(results: StudyResults, importances: Mapping[str, Importance]) -> Table:
     """Return a row a network: the importance of each hyperparameter, or why it is unknown."""
-    titles = results.study.search.titles()
+    titles = results.study.titles()
     columns = (
         Column("Network"),
         Column("trials with a score"),

@@ -185,7 +185,7 @@ def percent_column(study: Study) -> Callable[[Any], str]:
 
 def hyperparameter_columns(study: Study) -> list[Column]:
     """Return a column for each hyperparameter that was searched."""
-    titles = study.search.titles()
+    titles = study.titles()
     return [Column(titles[name], write=_writer(bounds)) for name, bounds in study.search.space.items()]
 
 

@@ -132,7 +132,7 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
 
 
 def _search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
-    titles = results.study.search.titles()
+    titles = results.study.titles()
     for edge in at_edges(results.groups, results.study.search.space):
         side = "lower" if edge.edge == "low" else "upper"
         text = (
