@@ -122,7 +122,7 @@ def trials_table(results: StudyResults) -> Table:
     rows = [
         (
             f"{trial['trial_id']}{' (baseline)' if trial['is_baseline'] else ''}",
-            *(trial.get(name) for name in (*results.study.search.space, *shown)),
+            *(trial.get(name) for name in (*results.study.titles(), *shown)),
         )
         for trial in results.trials.to_dict("records")
     ]

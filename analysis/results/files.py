@@ -8,9 +8,10 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 from uuid import uuid4
 
@@ -166,8 +167,19 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False).encode()
 
 
-def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame | None:
+def read_csv(
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    converters: Mapping[str, Callable[[str], Any]] = MappingProxyType({}),
+) -> pd.DataFrame | None:
     """Reads a table; None if there is no file. An optional column that is missing has no values.
+
+    Args:
+        path: the file.
+        columns: the names of all columns.
+        optional: the names of those that may be missing.
+        converters: the functions that read a cell's text, by column.
 
     Raises:
         DamagedFile: if it is not a table, or if it lacks one of the other columns.
@@ -177,7 +189,7 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
     try:
         # Opened here, because pandas would take a `~` at the start of the path for the user's home.
         with path.open("rb") as file:
-            table = pd.read_csv(file)
+            table = pd.read_csv(file, converters=dict(converters))
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as a table: {error}") from error
     if missing := set(columns) - set(table.columns) - set(optional):

@@ -1,6 +1,8 @@
 """A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pandas as pd
 
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import Samples, StudyFolder
-from analysis.results.study_json import Study, read_study
+from analysis.results.study_json import Choices, Study, read_study
 
 VARIANTS = ("baseline", "tuned")
 
@@ -103,7 +105,7 @@ class StudyResults:
 def load_results(folder: StudyFolder) -> StudyResults:
     """Read a study, finished or not. Raises DamagedFile, which names the file."""
     study = read_study(folder)
-    trials, history = folder.read_trials(), folder.read_history()
+    trials, history = folder.read_trials(_choices(study)), folder.read_history()
     return StudyResults(
         study=study,
         architectures={name: network.title for name, network in study.architectures.items()},
@@ -115,6 +117,32 @@ def load_results(folder: StudyFolder) -> StudyResults:
         samples=folder.read_samples(),
         confirmations=tuple(folder.confirm.read_all()),
     )
+
+
+def _choices(study: Study) -> dict[str, Callable[[str], Any]]:
+    """Return the functions that read categories in trials.csv, by hyperparameter.
+
+    Otherwise a category such as "None" or "1" cannot be told from a missing value or a number.
+    """
+    found: dict[str, list[Any]] = {}
+    for arch in study.architectures:
+        for name, dimension in study.space_of(arch).items():
+            if isinstance(dimension, Choices):
+                found.setdefault(name, []).extend(dimension.choices)
+    return {name: partial(_choice, choices=choices) for name, choices in found.items()}
+
+
+def _choice(text: str, choices: Sequence[Any]) -> Any:
+    """Return the category that a table's text means; NaN for none, a number or the text if it means no category."""
+    named = {str(choice): choice for choice in choices}
+    if text in named:
+        return named[text]
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return text
+    # Whole numbers in a column with empty cells are written with a decimal point.
+    return next((choice for choice in choices if isinstance(choice, int | float) and choice == value), value)
 
 
 def _load_groups(folder: StudyFolder, study: Study) -> dict[str, Group]:

@@ -62,8 +62,8 @@ class Config(_Part):
     """Holds the settings of the study that the report and `predict` need.
 
     `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `recipe` holds the constants of
-    training that differ from the documented recipe. `networks` holds, by network, what the study says about it:
-    arguments, normalisation, weights.
+    training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
+    networks, by their names.
     """
 
     baseline: bool
