@@ -8,10 +8,9 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, Any
 from uuid import uuid4
 
@@ -171,15 +170,15 @@ def read_csv(
     path: Path,
     columns: Sequence[str],
     optional: Sequence[str] = (),
-    converters: Mapping[str, Callable[[str], Any]] = MappingProxyType({}),
+    texts: Collection[str] = (),
 ) -> pd.DataFrame | None:
     """Reads a table; None if there is no file. An optional column that is missing has no values.
 
     Args:
         path: the file.
-        columns: the names of all columns.
-        optional: the names of those that may be missing.
-        converters: the functions that read a cell's text, by column.
+        columns: the names of columns that it must have, and of optional ones.
+        optional: the names of columns that may be missing.
+        texts: the names of columns whose cells stay text, whatever they look like: "None" is no missing value.
 
     Raises:
         DamagedFile: if it is not a table, or if it lacks one of the other columns.
@@ -189,7 +188,11 @@ def read_csv(
     try:
         # Opened here, because pandas would take a `~` at the start of the path for the user's home.
         with path.open("rb") as file:
-            table = pd.read_csv(file, converters=dict(converters))
+            content = file.read()
+        table = pd.read_csv(io.BytesIO(content))
+        if texts:
+            kept = pd.read_csv(io.BytesIO(content), usecols=texts.__contains__, dtype=str, keep_default_na=False)
+            table = table.assign(**{name: kept[name] for name in kept})
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as a table: {error}") from error
     if missing := set(columns) - set(table.columns) - set(optional):

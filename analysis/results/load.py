@@ -1,8 +1,7 @@
 """A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,12 +104,12 @@ class StudyResults:
 def load_results(folder: StudyFolder) -> StudyResults:
     """Read a study, finished or not. Raises DamagedFile, which names the file."""
     study = read_study(folder)
-    trials, history = folder.read_trials(_choices(study)), folder.read_history()
+    trials, history = _load_trials(folder, study), folder.read_history()
     return StudyResults(
         study=study,
         architectures={name: network.title for name, network in study.architectures.items()},
         classes=study.data.classes,
-        trials=pd.DataFrame() if trials is None else trials,
+        trials=trials,
         history=pd.DataFrame() if history is None else history,
         groups=_load_groups(folder, study),
         latency=folder.read_latency() or {},
@@ -119,17 +118,23 @@ def load_results(folder: StudyFolder) -> StudyResults:
     )
 
 
-def _choices(study: Study) -> dict[str, Callable[[str], Any]]:
-    """Return the functions that read categories in trials.csv, by hyperparameter.
+def _load_trials(folder: StudyFolder, study: Study) -> pd.DataFrame:
+    """Read the trials with the categories that study.json lists; an empty table if there was no search.
 
-    Otherwise a category such as "None" or "1" cannot be told from a missing value or a number.
+    A category may look like a missing value ("None") or like a number ("1").
     """
     found: dict[str, list[Any]] = {}
     for arch in study.architectures:
         for name, dimension in study.space_of(arch).items():
             if isinstance(dimension, Choices):
                 found.setdefault(name, []).extend(dimension.choices)
-    return {name: partial(_choice, choices=choices) for name, choices in found.items()}
+    trials = folder.read_trials(found)
+    if trials is None:
+        return pd.DataFrame()
+    for name, choices in found.items():
+        if name in trials:
+            trials[name] = pd.Series([_choice(text, choices) for text in trials[name]], trials.index, object)
+    return trials
 
 
 def _choice(text: str, choices: Sequence[Any]) -> Any:

@@ -1,9 +1,8 @@
 """Reads and writes the study folder. `run_folders` does it for the runs in it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -150,9 +149,9 @@ class StudyFolder:
         """Writes trials.csv: columns TRIAL_COLUMNS and further hyperparameters, one row a trial."""
         write_csv(self.path / "trials.csv", trials)
 
-    def read_trials(self, converters: Mapping[str, Callable[[str], Any]] = MappingProxyType({})) -> pd.DataFrame | None:
-        """Reads the trials, as `read_csv` reads a table; None if there was no search. Raises DamagedFile."""
-        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS, HYPERPARAMETERS, converters)
+    def read_trials(self, texts: Collection[str] = ()) -> pd.DataFrame | None:
+        """Reads the trials, with `texts` as `read_csv` takes them; None if there was no search. Raises DamagedFile."""
+        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS, HYPERPARAMETERS, texts)
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Write history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports.

@@ -19,6 +19,7 @@ from analysis.figures.search.trials import ENDS, trial_title
 from analysis.numbers import number
 from analysis.statistics.search_progress import BestScores
 
+
 @mpl.rc_context(STYLE)
 def trial_lengths(
     trials: pd.DataFrame, architectures: Mapping[str, str], rungs: Sequence[int], columns: int = 2

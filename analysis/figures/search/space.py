@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing.axes import log_scale, panels, share_limits
 from analysis.figures.drawing.files import hover
-from analysis.figures.drawing.style import GRID, INK, STYLE, key, label, look, say
+from analysis.figures.drawing.style import GRID, INK, PAPER, STYLE, key, label, look, say
 from analysis.figures.search.trials import ENDS, position, share, trial_title
 from analysis.numbers import number
 
@@ -135,6 +136,8 @@ def _scale_axis(ax: Axes, which: str, title: str, scale: Mapping[str, Any] | Non
     else:
         margin = 0.05 * (scale["high"] - scale["low"]) or 0.5
         set_limits(scale["low"] - margin, scale["high"] + margin)
+        if scale.get("type") == "int":
+            axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 @mpl.rc_context(STYLE)
@@ -198,7 +201,8 @@ def _name_places(ax: Axes, row: int, scale: Mapping[str, Any]) -> None:
         places = [(share(choice, scale), "center", str(choice)) for choice in scale["choices"]]
     else:
         places = [(0.0, "left", number(scale["low"])), (1.0, "right", number(scale["high"]))]
+    paper = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
     for place, side, text in places:
         ax.annotate(
-            label(text, 14), (place, row), (0, -3), textcoords="offset points", ha=side, va="top", color=INK, zorder=5
+            label(text, 14), (place, row), (0, -4), textcoords="offset points", ha=side, va="top", zorder=5, bbox=paper
         )

@@ -49,6 +49,8 @@ def share(value: Any, scale: Mapping[str, Any]) -> float:
     at = position(value, scale)
     if "choices" in scale:
         return (at + 0.5) / len(scale["choices"])
-    low, high, at = map(math.log, (scale["low"], scale["high"], at)) if scale["log"] else (scale["low"], scale["high"], at)
+    low, high = scale["low"], scale["high"]
+    if scale["log"]:
+        low, high, at = math.log(low), math.log(high), math.log(at)
     # A range of one value has it in the middle.
-    return (at - low) / (high - low) if high > low else 0.5 + 0 * at
+    return float((at - low) / (high - low)) if high > low else 0.5 + 0 * at

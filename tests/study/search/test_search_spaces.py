@@ -41,6 +41,8 @@ BASELINE = TrainingConfig({"lr": 1e-3, "dropout": 0.5, "pooling": "none"}, max_e
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
 TITLES = {"lr": "learning rate", "dropout": "dropout", "pooling": "pooling", "width": "width"}
 
 
@@ -150,7 +152,9 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert set(shares) == {"lr", "dropout", "pooling"}
     assert sum(shares.values()) == pytest.approx(1)
 
-    figure = search_space(trials, {"alexnet": "AlexNet"}, {"alexnet": THREE.to_json()}, TITLES, {"alexnet": "alexnet-0"})
+    figure = search_space(
+        trials, {"alexnet": "AlexNet"}, {"alexnet": THREE.to_json()}, TITLES, {"alexnet": "alexnet-0"}
+    )
     panels = [ax for ax in figure.axes if ax.get_xlabel()]
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in panels] == [
         ("learning rate", "dropout"),
