@@ -51,7 +51,8 @@ Dimension = Annotated[Annotated[Range, Tag(_RANGE)] | Annotated[Choices, Tag(_CH
 class Config(_Part):
     """Holds the settings of the study that the report and `predict` need.
 
-    `bit_depth` is the bits that the values of 16-bit images were read with; None is 16.
+    `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `image_size` is the pixels of
+    a side of the images.
     """
 
     baseline: bool
@@ -61,6 +62,7 @@ class Config(_Part):
     precision: str
     first_lrs: list[float] = []
     bit_depth: int | None = None
+    image_size: int = 32
 
 
 class Network(_Part):

@@ -70,7 +70,14 @@ class TrainingRun:
             model = architecture.build(data.n_classes, config.values)
         self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.kernels = choose_kernels(
-            architecture.name, self._model, data.n_classes, architecture.capturable, device, precision, kernels
+            architecture.name,
+            self._model,
+            data.n_classes,
+            architecture.capturable,
+            device,
+            precision,
+            kernels,
+            data.source.image_size,
         )
         is_fast = self.kernels.path == "fast"
         use_kernels(self._model, is_fast)
