@@ -46,8 +46,8 @@ def test_activations() -> None:
 
 def test_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_is_bfloat16", lambda images, device: device == "cuda")
-    with FakeTensorMode():
-        conv = convolution.Conv2d(3, 32, 3).to("cuda")
+    with FakeTensorMode(), torch.device("cuda"):
+        conv = convolution.Conv2d(3, 32, 3)
         conv.uses_kernels = True
         with pytest.raises(_Asked):
             conv(_images(MOST_INPUTS, 3))
