@@ -46,7 +46,7 @@ class Samples:
     """Holds some test images kept for the report.
 
     Attributes:
-        images: uint8 [k, 32, 32, 3].
+        images: uint8 [k, size, size, 3].
         positions: their positions in the test set, int64 [k].
         names: the names of their files below the folder of test images [k]; empty if they have none.
     """

@@ -79,7 +79,14 @@ class TrainingRun:
                 architecture.name,
             )
         self.kernels = choose_kernels(
-            architecture.name, self._model, data.n_classes, is_capturable, device, precision, kernels
+            architecture.name,
+            self._model,
+            data.n_classes,
+            is_capturable,
+            device,
+            precision,
+            kernels,
+            data.source.image_size,
         )
         is_fast = self.kernels.path == "fast"
         use_kernels(self._model, is_fast)
