@@ -41,7 +41,7 @@ class Architecture:
 
         Args:
             n_classes: number of logits, at least 1.
-            values: a configuration; the factory gets those of its hyperparameters that belong to the network.
+            values: a configuration; the factory gets its hyperparameters that belong to the network.
         """
         return self.factory(num_classes=n_classes, **self.arguments, **of_network(values))
 

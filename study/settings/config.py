@@ -103,10 +103,9 @@ class StudyConfig:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Constants of training in place of TrainingConfig's, the same for every network; only in a study file."""
     space: Mapping[str, Any] = field(default_factory=dict)
-    """What is searched in place of SEARCH_SPACE, each range by its hyperparameter's name; only in a study file."""
+    """Ranges of the search in place of SEARCH_SPACE, by hyperparameter; only in a study file."""
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What is known of a network beside its name: factory, title, arguments, baseline and space; only in a study
-    file, except for factories."""
+    """Factory, title, arguments, baseline and space of a network, by its name; a study file alone sets all of them."""
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""

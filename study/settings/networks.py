@@ -74,6 +74,8 @@ def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
     architecture, constants = _known(config, arch), config.training({})
     documented = baseline_values(architecture.baseline, config.batch_size)
     space = space_of(config, arch).ranges
+    if "lr" not in space:
+        raise BadInput(f"the search space of {arch!r} has no lr: add it; one choice alone keeps it fixed")
     if strange := next((name for name in documented if name not in space), None):
         raise BadInput(
             f"the baseline of {arch!r} has {strange}, which is not searched: add it to the network's space, or set it"
