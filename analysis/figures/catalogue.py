@@ -31,6 +31,7 @@ PARTS = (
     "samples",
     "final",
     "space",
+    "lines",
     "rungs",
     "search",
     "best",
@@ -158,12 +159,13 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
     alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."
     alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
     alt_best = f"The best score of the search against trials and against epochs: {titles}."
-    space = [_both("search-space", alt_space, search_space, trials, archs, spaces, names, chosen)]
+    lines = []
     if many := {arch: title for arch, title in archs.items() if len(spaces[arch]) > MOST_IN_PAIRS}:
         alt = f"Every trial as a line through its hyperparameters and its score: {listed(list(many.values()))}."
-        space.append(_both("search-parallel", alt, parallel_coordinates, trials, many, spaces, names, chosen))
+        lines = [_both("search-parallel", alt, parallel_coordinates, trials, many, spaces, names, chosen)]
     return {
-        "space": space,
+        "space": [_both("search-space", alt_space, search_space, trials, archs, spaces, names, chosen)],
+        "lines": lines,
         "rungs": [_both("search-rungs", alt_rungs, trial_lengths, trials, archs, epochs)],
         "search": [
             _both("search-curves", alt_curves, curve_figures.search_curves, results.history, trials, archs, chosen)

@@ -71,10 +71,9 @@ def test_many_hyperparameters_are_drawn_as_slices_and_lines(page: str, folder: S
 
 
 def test_the_edge_of_a_networks_own_range_is_named(results: StudyResults) -> None:
-    limits = " ".join(limit.text for limit in summarise(results).caveats)
-    tuned = results.groups["resnet18-tuned"].config
-    edges = {1: "lower edge of the range (1)", 9: "upper edge of the range (9)"}
-    assert tuned["model.depth"] in (1, 5, 9)
-    assert (f"The tuned depth of ResNet18 is {tuned['model.depth']}, at the" in limits) == (
-        tuned["model.depth"] in edges
-    )
+    tuned = results.groups["resnet18-tuned"]
+    config = tuned.config | {"lr": 1e-3, "model.width": 2048, "model.depth": 5}
+    groups = results.groups | {tuned.name: replace(tuned, config=config)}
+    limits = " ".join(limit.text for limit in summarise(replace(results, groups=groups)).caveats)
+    assert "The tuned width of ResNet18 is 2,048, at the upper edge of the range (2,048)." in limits
+    assert "tuned depth" not in limits and "tuned norm" not in limits

@@ -152,9 +152,8 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert set(shares) == {"lr", "dropout", "pooling"}
     assert sum(shares.values()) == pytest.approx(1)
 
-    figure = search_space(
-        trials, {"alexnet": "AlexNet"}, {"alexnet": THREE.to_json()}, TITLES, {"alexnet": "alexnet-0"}
-    )
+    spaces = {"alexnet": THREE.to_json()}
+    figure = search_space(trials, {"alexnet": "AlexNet"}, spaces, TITLES, {"alexnet": "alexnet-0"})
     panels = [ax for ax in figure.axes if ax.get_xlabel()]
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in panels] == [
         ("learning rate", "dropout"),
