@@ -29,6 +29,8 @@ class Architecture:
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
             every parameter, and no convolution or linear layer that shares its weights.
         image_sizes: the sizes that it takes, as the pixels of a side.
+        has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
+            differ between seeds.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Architecture:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capturable: bool = False
     image_sizes: range = range(SMALLEST_IMAGE, LARGEST_IMAGE + 1)
+    has_given_weights: bool = False
 
     def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
         """Return a new module.

@@ -41,26 +41,40 @@ def _known(config: StudyConfig, arch: str) -> Architecture:
         known = ARCHITECTURES[arch]
     else:
         raise BadInput(unknown("network", arch, ARCHITECTURES))
+    arguments = {**known.arguments, **told.get("arguments", {})}
+    baseline = {**known.baseline, **told.get("baseline", {})}
     return replace(
         known,
         title=told.get("title", known.title),
-        arguments={**known.arguments, **told.get("arguments", {})},
-        baseline={**known.baseline, **told.get("baseline", {})},
+        arguments=arguments,
+        baseline={name: value for name, value in baseline.items() if name not in _left_out(told)},
+        has_given_weights=known.has_given_weights
+        or "weights" in told
+        or any(arguments.get(name) for name in ("weights", "pretrained")),
     )
+
+
+def _left_out(told: Mapping[str, Any]) -> set[str]:
+    """Return the hyperparameters that a network's space sets to false: they are not searched."""
+    return {name for name, scale in told.get("space", {}).items() if scale is False}
 
 
 def space_of(config: StudyConfig, arch: str) -> SearchSpace:
     """Return the ranges that a network's configurations are chosen from.
 
-    The default space leaves `dropout` out if the network's factory has no such parameter.
+    The default space leaves `dropout` out if the network's factory has no such parameter. A range that the network's
+    own space sets to false is left out.
     """
+    told = config.networks.get(arch, {})
+    left_out = _left_out(told)
     ranges = dict(SEARCH_SPACE.ranges)
     if config.space:
         ranges = dict(SearchSpace.from_json(config.space).ranges)
     elif not _takes_dropout(_known(config, arch)):
         del ranges["dropout"]
-    own = SearchSpace.from_json(config.networks.get(arch, {}).get("space", {}))
-    return SearchSpace({**ranges, **own.ranges})
+    own = {name: scale for name, scale in told.get("space", {}).items() if name not in left_out}
+    ranges |= SearchSpace.from_json(own).ranges
+    return SearchSpace({name: scale for name, scale in ranges.items() if name not in left_out})
 
 
 def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
@@ -133,7 +147,8 @@ def _check_size(config: StudyConfig, arch: str) -> None:
 
 
 def _takes_dropout(architecture: Architecture) -> bool:
-    return "dropout" in architecture.baseline or "dropout" in _parameters(architecture)
+    takes = "dropout" in architecture.baseline or "dropout" in _parameters(architecture)
+    return takes and "dropout" not in architecture.arguments
 
 
 def _parameters(architecture: Architecture) -> Mapping[str, inspect.Parameter]:
