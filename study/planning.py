@@ -125,6 +125,7 @@ def _announce(
         keep,
         measure,
         is_elsewhere,
+        config.image_size,
     )
     outlook = look_ahead(config, images, resources, times, request.folder if request.is_resumed else None)
     progress.say(time_line(None if outlook is None else outlook.seconds))

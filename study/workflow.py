@@ -37,6 +37,7 @@ from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
+from study.plan.memory import check_memory
 from study.planning import (
     announce,
     announce_cluster,
@@ -70,22 +71,22 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     screen = progress.screen
-    with ExitStack() as stack:
-        stack.enter_context(screen.study_log.warnings_of_python())
+    with screen.study_log.warnings_of_python(), ExitStack() as stack:
         if request.is_resumed and not request.is_named:
             when = request.folder.worked_on()
             progress.say(f"Going on with {request.folder.path}: its last session began last ({when})")
-        if not request.is_resumed:
-            request = checked(request, progress)
-        if is_dry:
-            announce(request, progress, is_dry=True)
-            return 0
-        if request.is_resumed:
+        if request.is_resumed and not is_dry:
             stack.enter_context(held(request.folder.path))
             for line in mend(request.folder):
                 screen.warn(line)
             if _is_finished(request, screen):
                 return _name_report(request.folder, screen)
+        check_memory(request.config)
+        if not request.is_resumed:
+            request = checked(request, progress)
+        if is_dry:
+            announce(request, progress, is_dry=True)
+            return 0
         if trains_on_cpus_here(request.config):
             announce(request, progress)
         progress.do("Loading the images")
@@ -164,8 +165,7 @@ def _do(
         search = None if config.baseline else stages.search()
         failures: list[FailedRun] = []
         if search is not None:
-            plans = plan_confirmations(outcomes_of(search, config), config.confirm)
-            failures += stages.runs("Confirmation", plans)
+            failures += stages.runs("Confirmation", plan_confirmations(outcomes_of(search, config), config.confirm))
         failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
         stages.measure_latency()
         stages.keep_samples()

@@ -10,7 +10,8 @@ from optuna.distributions import CategoricalDistribution
 
 from models.data import VALIDATION_FRACTION
 from models.networks.hyperparameters import Value, belongs_to_network
-from models.networks.inspection.checks import NetworkFault, check_network
+from models.networks.inspection.attempts import NetworkFault
+from models.networks.inspection.checks import check_network
 from models.networks.registry import Architecture
 from models.precision import resolve
 from study.errors import BadInput
@@ -48,6 +49,7 @@ def check_by_building(config: StudyConfig, n_train: int, n_classes: int) -> tupl
                 last_batch=n_training % batch_size or batch_size,
                 batch_size=batch_size,
                 precision=resolve(config.precision, torch.device("cpu")),
+                image_size=config.image_size,
             )
         except NetworkFault as error:
             raise BadInput(f"the network {arch!r} {error}") from error

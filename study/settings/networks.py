@@ -110,8 +110,12 @@ def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
 
 
 def check_networks(config: StudyConfig) -> None:
-    """Raise BadInput if a network cannot be found, or its search space cannot be searched or lacks its baseline."""
+    """Raise BadInput if a network cannot be found, does not take the images, or has a faulty search space.
+
+    The space is faulty if it cannot be searched or lacks the baseline.
+    """
     for arch in config.archs:
+        _check_size(config, arch)
         space = space_of(config, arch)
         for name in space.ranges:
             if name not in OF_TRAINING and not belongs_to_network(name):
@@ -128,6 +132,18 @@ def check_networks(config: StudyConfig) -> None:
         for lr in config.first_lrs:
             if "lr" not in space.ranges or not space.holds("lr", lr):
                 raise BadInput(f"--first-lrs: {lr} is outside the range of the search ({space.to_json().get('lr')})")
+
+
+def _check_size(config: StudyConfig, arch: str) -> None:
+    """Raise BadInput if a network does not take images of this size."""
+    size, taken = config.image_size, _known(config, arch).image_sizes
+    if size not in taken:
+        only = f"{taken[0]}" if len(taken) == 1 else f"{taken[0]} to {taken[-1]}"
+        others = [name for name, known in ARCHITECTURES.items() if size in known.image_sizes]
+        raise BadInput(
+            f"--image-size {size}: {arch!r} takes images of {only} pixels a side: leave the flag out, or compare"
+            f" networks that take {size}, such as {', '.join(others)}"
+        )
 
 
 def _takes_dropout(architecture: Architecture) -> bool:

@@ -138,11 +138,14 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
     architecture, baseline = architecture_of(config, arch), baseline_of(config, arch)
     try:
         model = architecture.build(n_classes, baseline.values)
-        parameters, macs = count_parameters(model), count_macs(model)
+        parameters, macs = count_parameters(model), count_macs(model, config.image_size)
         identity = fingerprint(architecture, n_classes)
     except Exception as error:  # a network is the user's code and may raise anything
         reason = " ".join(str(error).split())
-        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
+        size = f"{config.image_size}x{config.image_size}"
+        raise BadInput(
+            f"the network {arch!r} cannot predict an image of {size} pixels: {type(error).__name__}: {reason}"
+        ) from error
     told = config.networks.get(arch, {})
     return {
         "title": architecture.title,
