@@ -9,6 +9,7 @@ from torch import nn
 from models.networks.alexnet import AlexNet
 from models.networks.hyperparameters import Value, of_network
 from models.networks.mobilenet import MobileNetLike
+from models.networks.starting import Start
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Architecture:
             (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
             every parameter, and no convolution or linear layer that shares its weights.
+        start: where training starts: given weights, frozen parts and the normalisation of images.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Architecture:
     baseline: Mapping[str, Value] = field(default_factory=dict, hash=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capturable: bool = False
+    start: Start = field(default_factory=Start)
 
     def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
         """Return a new module.
