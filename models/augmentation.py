@@ -23,7 +23,7 @@ def draw_changes(augment: str, n: int, shape: tuple[int, ...], sequence: np.rand
         sequence: the only source of chance; nothing is drawn for none.
 
     Returns:
-        int64 [n, 3]: 1 for a flip, and the top row and the left column of the crop, in the padded image; None for none.
+        None for none, else int64 [n, 3]: 1 for a flip, and the top row and left column of the crop in the padded image.
     """
     if augment == "none":
         return None

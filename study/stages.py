@@ -126,7 +126,11 @@ class Stages:
         )
         self.progress.do("Measuring inference time", "Inference time")
         try:
-            measured = ray.get(task.remote(self.architectures, len(self.dataset.classes), self.resources.threads))
+            measured = ray.get(
+                task.remote(
+                    self.architectures, len(self.dataset.classes), self.resources.threads, self.config.image_size
+                )
+            )
         except ray.exceptions.RayError as error:
             raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error
         self.folder.write_latency(measured)

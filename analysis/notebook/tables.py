@@ -104,7 +104,7 @@ def network_table(results: StudyResults) -> Table:
             (
                 network.title,
                 network.parameters,
-                *(config.get(name) for config in configs for name in results.study.search.space),
+                *(config.get(name) for config in configs for name in results.study.titles()),
             )
         )
     return Table("networks", "The networks and their configurations", columns, rows)

@@ -44,7 +44,7 @@ class Page:
         verdict: the box at the top.
         comparisons: sentences about the comparisons.
         caveats: the limits of the verdict.
-        searched: the hyperparameters that were searched.
+        searched: the hyperparameters that were searched, with their ranges.
         rungs: the epochs of the rungs.
         times: when the study ran.
         kernels: the code that trained the final runs, in words.
@@ -63,7 +63,7 @@ class Page:
     verdict: VerdictBox
     comparisons: ComparisonTexts
     caveats: list[Caveat]
-    searched: list[str]
+    searched: str
     rungs: list[int]
     times: Times
     kernels: str

@@ -135,7 +135,7 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
             group.precision,
             group.recall,
             group.f1,
-            *(group.config.get(name) for name in results.study.search.space),
+            *(group.config.get(name) for name in results.study.titles()),
             len(group.seeds),
         )
         for group in distinct_groups(summary).values()
@@ -184,17 +184,22 @@ def percent_column(study: Study) -> Callable[[Any], str]:
 
 
 def hyperparameter_columns(study: Study) -> list[Column]:
-    """Return a column for each hyperparameter that was searched."""
-    titles = study.search.titles()
-    return [Column(titles[name], write=_writer(bounds)) for name, bounds in study.search.space.items()]
+    """Return a column for each hyperparameter that any network searched."""
+    spaces = [study.space_of(arch) for arch in study.architectures] or [study.search.space]
+    return [
+        Column(title, write=_writer([space[name] for space in spaces if name in space]))
+        for name, title in study.titles().items()
+    ]
 
 
-def _writer(dimension: Dimension) -> Callable[[Any], str]:
-    """Return the function that writes a value: numbers on a linear range with decimals for a hundredth of the range."""
-    if not isinstance(dimension, Range) or dimension.log:
-        return number
-    span = dimension.high - dimension.low
-    decimals = max(0, 2 - math.ceil(math.log10(span))) if span > 0 else 2
+def _writer(dimensions: Sequence[Dimension]) -> Callable[[Any], str]:
+    """Return the function that writes a value: numbers on linear ranges with decimals for a hundredth of a range."""
+    decimals = 0
+    for dimension in dimensions:
+        if not isinstance(dimension, Range) or dimension.log or dimension.type == "int":
+            return number
+        span = dimension.high - dimension.low
+        decimals = max(decimals, 2 - math.ceil(math.log10(span)) if span > 0 else 2)
     return partial(number, form=f",.{decimals}f")
 
 

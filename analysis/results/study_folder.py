@@ -1,6 +1,6 @@
 """Reads and writes the study folder. `run_folders` does it for the runs in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ TRIAL_COLUMNS = (
     "seconds",
     "is_baseline",
 )
+# The hyperparameters of the documented networks. Other networks need not have them.
+HYPERPARAMETERS = ("lr", "dropout")
 HISTORY_COLUMNS = ("trial_id", "arch", *EPOCH_COLUMNS)
 
 
@@ -44,7 +46,7 @@ class Samples:
     """Holds some test images kept for the report.
 
     Attributes:
-        images: uint8 [k, 32, 32, 3].
+        images: uint8 [k, size, size, 3].
         positions: their positions in the test set, int64 [k].
         names: the names of their files below the folder of test images [k]; empty if they have none.
     """
@@ -147,9 +149,9 @@ class StudyFolder:
         """Writes trials.csv: columns TRIAL_COLUMNS and further hyperparameters, one row a trial."""
         write_csv(self.path / "trials.csv", trials)
 
-    def read_trials(self) -> pd.DataFrame | None:
-        """Reads the trials; None if there was no search. Raises DamagedFile."""
-        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS)
+    def read_trials(self, texts: Collection[str] = ()) -> pd.DataFrame | None:
+        """Reads the trials, with `texts` as `read_csv` takes them; None if there was no search. Raises DamagedFile."""
+        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS, HYPERPARAMETERS, texts)
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Write history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports.

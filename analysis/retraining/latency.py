@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.data import IMAGE_SIZE
 from models.networks.registry import Architecture
 from models.precision import training_device
 
@@ -17,7 +18,9 @@ _ROUNDS = 10
 _WARM_UP_CALLS = 10
 
 
-def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, threads: int) -> dict[str, Any]:
+def measure_latency(
+    architectures: Mapping[str, Architecture], n_classes: int, threads: int, image_size: int = IMAGE_SIZE
+) -> dict[str, Any]:
     """Time predictions of freshly built networks in eval mode, in float32, channels last.
 
     The networks take turns, so that a disturbance of the machine slows both. A call predicts one batch that is on the
@@ -35,8 +38,10 @@ def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, t
         .to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, architecture in architectures.items()
     }
-    one = torch.zeros(1, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-    many = torch.zeros(THROUGHPUT_BATCH_SIZE, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    one, many = (
+        torch.zeros(n, 3, image_size, image_size, device=device).contiguous(memory_format=torch.channels_last)
+        for n in (1, THROUGHPUT_BATCH_SIZE)
+    )
     latencies: dict[str, list[float]] = {name: [] for name in models}
     batch_times: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(_ROUNDS):

@@ -37,6 +37,7 @@ def summarise(results: StudyResults) -> Summary:
 def comparison_table(summary: Summary) -> pd.DataFrame:
     """Return comparison.csv: a row a group."""
     rows = []
+    names = dict.fromkeys(name for group in summary.groups.values() for name in group.config)
     for name, group in summary.groups.items():
         low, high = group.accuracy.ci95
         limits = {
@@ -48,7 +49,7 @@ def comparison_table(summary: Summary) -> pd.DataFrame:
             {
                 "group": name,
                 "title": group.title,
-                **group.config,
+                **{searched: group.config.get(searched) for searched in names},
                 "seeds": len(group.seeds),
                 "accuracy": group.accuracy.mean,
                 "accuracy_sd": group.accuracy.sd,

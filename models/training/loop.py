@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from models.augmentation import draw_changes
 from models.data import TrainingData
 from models.kernels.available import use_kernels
+from models.networks.inspection.checks import trains_on_one_image
 from models.networks.inspection.fingerprint import shape_difference, shapes
 from models.networks.registry import Architecture
 from models.precision import Precision
@@ -83,7 +84,14 @@ class TrainingRun:
                 architecture.name,
             )
         self.kernels = choose_kernels(
-            architecture.name, self._model, data.n_classes, is_capturable, device, precision, kernels
+            architecture.name,
+            self._model,
+            data.n_classes,
+            is_capturable,
+            device,
+            precision,
+            kernels,
+            data.source.image_size,
         )
         is_fast = self.kernels.path == "fast"
         use_kernels(self._model, is_fast)
@@ -167,6 +175,8 @@ class TrainingRun:
         self._start.hold(self._model)
         order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
         batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
+        if len(batches[-1]) == 1 and not trains_on_one_image(self._model, self._images[batches[-1]]):
+            batches, order = batches[:-1], order[:-1]
         chance = stream(self._seeds.order, "augmentation", epoch)
         drawn = draw_changes(self._config.augment, len(order), self._images.shape, chance)
         changes = [None] * len(batches) if drawn is None else drawn.to(self._device).split(self._config.batch_size)

@@ -31,7 +31,7 @@ class TrainingConfig:
         patience: the run stops after this many epochs without a lower validation loss, at least 1.
         batch_size: images a step, at least 1; the last step of an epoch takes the images that are left.
         optimizer: adam (Kingma and Ba, 2015), adamw (Loshchilov and Hutter, 2019) or sgd.
-        momentum: of sgd, in [0, 1).
+        momentum: a number in [0, 1); sgd alone has it.
         nesterov: true takes Nesterov's momentum with sgd.
         weight_decay: at least 0; adamw decouples it from the gradient, adam and sgd add it to the gradient.
         label_smoothing: share of the target spread over all classes, in [0, 1); the validation loss has none.

@@ -39,7 +39,7 @@ def _search(results: StudyResults) -> list[str]:
     method = " with a Gaussian process" if sampler == "Gaussian process" else ""
     sentences = [
         f"Each network had the same budget: {study.config.trials} trials of at most {study.config.max_epochs} epochs.",
-        f"We searched {', '.join(searched(study))}.",
+        f"We searched {searched(study)}.",
         "The first trial was the documented baseline.",
     ]
     given = study.config.first_lrs[: study.config.trials - 1]

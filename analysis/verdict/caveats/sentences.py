@@ -6,7 +6,7 @@ result if it makes a number less sure. Everything else is for information.
 
 from collections.abc import Iterator
 
-from analysis.numbers import listed, percent, share
+from analysis.numbers import listed, number, percent, share
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_SEEDS, MARGIN
 from analysis.verdict.caveats.counts import (
@@ -132,13 +132,14 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
 
 
 def _search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
-    titles = results.study.search.titles()
-    for edge in at_edges(results.groups, results.study.search.space):
+    titles = results.study.titles()
+    spaces = {arch: results.study.space_of(arch) for arch in results.architectures}
+    for edge in at_edges(results.groups, spaces):
         side = "lower" if edge.edge == "low" else "upper"
         text = (
             f"A better configuration may lie outside the search range. The tuned {titles[edge.name]} of"
-            f" {results.architectures[edge.arch]} is {edge.value:.3g}, at the {side} edge of the range"
-            f" ({edge.limit:g})."
+            f" {results.architectures[edge.arch]} is {number(edge.value)}, at the {side} edge of the range"
+            f" ({number(edge.limit)})."
         )
         # A better configuration of the winner would only add to its lead.
         yield _grave(text, "but the search ended at the edge of its range", edge.arch != winner)

@@ -15,7 +15,7 @@ def split_images(
     """Choose the test images: every class in proportion, and repeated pictures and groups on one side.
 
     Args:
-        images: uint8 [n, 32, 32, 3].
+        images: uint8 [n, size, size, 3].
         labels: int64 [n].
         classes: the names of the classes.
         groups: int64 [n]; images of the same number stay together.

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ class SmallNet(nn.Module):
 
 
 SMALL = Architecture("small", "Small", SmallNet)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _run(seed: int = 0, config: TrainingConfig = CONFIG, **told: Any) -> TrainingRun:

@@ -1,6 +1,7 @@
 """Repeated pictures are found: in train and test, within test, and under two labels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,18 @@ def test_a_test_picture_leaves_training(
     (note,) = data.findings.notes
     assert note.startswith(f"1 of 13 training images is also in the test set ({likeness}; train/cat/copy.{extension} =")
     assert note.endswith("They are left out of training")
+
+
+@pytest.mark.parametrize("image_size", [16, 72])
+def test_copies_are_found_at_other_image_sizes(config: StudyConfig, put: Put, image_size: int) -> None:
+    put("train/cat/copy.jpg", 7, quality=60, size=64)
+    put("train/dog/same.png", 108)
+    data = datasets.read(replace(config, image_size=image_size))
+    assert data.train.images.shape == (12, image_size, image_size, 3)
+    assert data.findings.repeats == (
+        ("train and test", "train/cat/copy.jpg", "test/cat/7.png", "nearly equal"),
+        ("train and test", "train/dog/same.png", "test/dog/8.png", "equal"),
+    )
 
 
 def test_keep_keeps_and_refuse_refuses(config: StudyConfig, put: Put) -> None:
