@@ -28,7 +28,8 @@ class Start:
     Attributes:
         weights: file of the weights, absolute; None keeps the initial weights of the factory. Every machine that
             trains reads it, so on a cluster it lies on storage that all nodes share.
-        digest: SHA-256 of the file, as 64 hexadecimal digits. A file that has changed since is refused.
+        digest: SHA-256 of the file, as 64 hexadecimal digits; None if there is no file. A file that has changed since
+            is refused.
         skip: patterns of keys that keep the factory's initial weights, such as the classifier.
         freeze: patterns of keys that training leaves as they are. A layer with a frozen buffer, such as the running
             mean of a batch normalisation, stays in eval mode. Dropout in frozen parts stays on.
@@ -47,17 +48,19 @@ class Start:
     def from_json(cls, told: Mapping[str, Any]) -> "Start":
         """Return the start that a study's table of a network describes, the file's digest with it.
 
+        Only `apply` needs the file, so a trained network can be used without it.
+
         Args:
             told: `weights`, `skip`, `freeze` and `normalisation` if they are given; other keys are ignored.
 
         Raises:
-            ValueError: if the file cannot be read or a number makes no sense; the message is one line.
+            ValueError: if a number of the normalisation makes no sense; the message is one line.
         """
         weights = None if told.get("weights") is None else Path(told["weights"]).expanduser().absolute()
         mean, deviation = _normalisation(told.get("normalisation", "training"))
         return cls(
             weights,
-            None if weights is None else _digest(weights),
+            _digest(weights) if weights is not None and weights.is_file() else None,
             tuple(told.get("skip") or ()),
             tuple(told.get("freeze") or ()),
             mean,

@@ -22,7 +22,7 @@ def architecture_of(config: StudyConfig, arch: str) -> Architecture:
     """Return a network of the study, whose baseline has a value for each hyperparameter that its factory gets.
 
     Raises:
-        BadInput: if it cannot be found, its baseline lacks a value, or its file of weights cannot be read.
+        BadInput: if it cannot be found, its baseline lacks a value, or its normalisation makes no sense.
     """
     values = baseline_of(config, arch).values
     known = _known(config, arch)

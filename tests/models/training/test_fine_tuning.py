@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.data import ChannelStatistics
+from models.networks.inspection.checks import NetworkFault, check_network
+from models.networks.inspection.fingerprint import difference, fingerprint
 from models.networks.registry import Architecture
 from models.networks.starting import Start
 from models.training.loop import TrainingRun
@@ -169,6 +171,9 @@ def test_weights_that_do_not_fit_are_named_in_one_line(change: str, line: str, t
     assert "\n" not in str(raised.value)
     skipped = {"missing": "features.1.", "unexpected": "head.", "shape": "fc."}[change]
     _run(weights=str(path), skip=[skipped])
+    architecture = replace(SMALL, start=Start.from_json({"weights": str(path)}), has_given_weights=True)
+    with pytest.raises(NetworkFault, match="cannot start as told: weights .* do not fit the network"):
+        check_network(architecture, 3, {}, {}, last_batch=8, batch_size=8, precision="fp32")
 
 
 @pytest.mark.parametrize(
@@ -212,6 +217,9 @@ def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trained.pth"
     torch.save(_run(seed=1).best_weights(), path)
     architecture = replace(SMALL, start=Start.from_json({"weights": str(path)}))
+    before = fingerprint(architecture, 3)
     torch.save(_run(seed=2).best_weights(), path)
+    after = fingerprint(replace(SMALL, start=Start.from_json({"weights": str(path)})), 3)
+    assert difference(before, after) == "its initial weights differ"
     with pytest.raises(ValueError, match=r"weights .*trained.pth changed since the study began"):
         training_run(architecture, training_data(coloured(60)), CONFIG)
