@@ -10,6 +10,7 @@ from typing import Any
 
 from models.networks.hyperparameters import PREFIX, Value, belongs_to_network
 from models.networks.registry import ARCHITECTURES, Architecture
+from models.networks.starting import Start
 from models.networks.user_networks import load_factory
 from models.training.recipe import OF_TRAINING, TrainingConfig, baseline_values
 from study.errors import BadInput, unknown
@@ -21,12 +22,16 @@ def architecture_of(config: StudyConfig, arch: str) -> Architecture:
     """Return a network of the study, whose baseline has a value for each hyperparameter that its factory gets.
 
     Raises:
-        BadInput: if it cannot be found, or its baseline lacks a value.
+        BadInput: if it cannot be found, its baseline lacks a value, or its normalisation makes no sense.
     """
     values = baseline_of(config, arch).values
     known = _known(config, arch)
     own = {name: value for name, value in values.items() if belongs_to_network(name)}
-    return replace(known, baseline={**own, **known.baseline})
+    try:
+        start = Start.from_json(config.networks.get(arch, {}))
+    except ValueError as error:
+        raise BadInput(f"the network {arch!r}: {error}") from error
+    return replace(known, baseline={**own, **known.baseline}, start=start)
 
 
 def _known(config: StudyConfig, arch: str) -> Architecture:
