@@ -12,6 +12,7 @@ from analysis.results.study_folder import Samples, StudyFolder
 from analysis.retraining.latency import measure_latency
 from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
 from models.data import VALIDATION_FRACTION, Dataset, TrainingData, stratified_split
+from models.images.pixels import MOST_SHOWN_SIZE, scale_all
 from models.networks.registry import Architecture
 from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
@@ -143,8 +144,9 @@ class Stages:
         if positions:
             chosen = np.unique(np.concatenate(list(positions.values())))
             files = self.dataset.test_files
+            size = min(self.config.image_size, MOST_SHOWN_SIZE)
             names = tuple(files[position] for position in chosen) if files else ()
-            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen, names))
+            self.folder.write_samples(Samples(scale_all(self.dataset.test.images[chosen], size), chosen, names))
 
 
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:

@@ -38,7 +38,7 @@ def created_folder(
         if dataset.findings.split:
             request.folder.write_split(dataset.findings.split)
         if dataset.findings.repeats:
-            request.folder.write_repeats(dataset.findings.repeats)
+            request.folder.write_repeats(dataset.findings.repeats, dataset.findings.pairs)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
         yield aside
 
