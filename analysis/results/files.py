@@ -192,7 +192,7 @@ def read_csv(
         table = pd.read_csv(io.BytesIO(content))
         if texts:
             kept = pd.read_csv(io.BytesIO(content), usecols=texts.__contains__, dtype=str, keep_default_na=False)
-            table = table.assign(**{name: kept[name] for name in kept})
+            table = table.assign(**{str(name): kept[name] for name in kept})
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as a table: {error}") from error
     if missing := set(columns) - set(table.columns) - set(optional):

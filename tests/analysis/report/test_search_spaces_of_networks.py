@@ -1,6 +1,7 @@
 """The report of networks whose search spaces differ."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
