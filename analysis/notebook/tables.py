@@ -86,11 +86,7 @@ def describe_study(results: StudyResults) -> str:
         f"**{results.study.name}**: {networks} on {data.title}"
         f" ({data.n_train:,} training and {data.n_test:,} test images of {len(data.classes)} classes);{searched}"
         f" at most {config.max_epochs} epochs a run, {config.seeds} seeds."
-        + (
-            f" The networks differ in their {own}. The verdict is about each network together with its own."
-            if own
-            else ""
-        )
+        f"{' ' * bool(differing)}{differing}"
     )
 
 

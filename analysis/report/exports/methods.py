@@ -83,8 +83,8 @@ def _final_runs(results: StudyResults) -> list[str]:
     settings = {network.title: settings_of(study, arch) for arch, network in study.architectures.items()}
     return [
         f"{trained} trained on {study.config.seeds} fresh seeds with {recipe_in_words(study.config.recipe)}, batches of"
-        f" {study.search.batch_size}, at most {study.config.max_epochs} epochs, a patience of {study.search.patience} epochs on the validation"
-        f" loss, and {study.config.precision} arithmetic.",
+        f" {study.search.batch_size}, at most {study.config.max_epochs} epochs, a patience of {study.search.patience}"
+        f" epochs on the validation loss, and {study.config.precision} arithmetic.",
         *(f"{title} had settings of its own: {said}." for title, said in settings.items() if said),
         "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
         "Each final run predicted the test images once, with the weights of its lowest validation loss.",
