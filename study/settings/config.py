@@ -230,7 +230,7 @@ def take_in_factories(config: StudyConfig) -> StudyConfig:
         archs.append(arch)
     if twice := next((arch for arch in archs if archs.count(arch) > 1), None):
         raise BadInput(f"--archs names a network twice: {twice}")
-    return replace(config, archs=tuple(archs), networks=networks)
+    return replace(config, archs=tuple(archs), networks={arch: networks[arch] for arch in archs if arch in networks})
 
 
 def _is_share(share: float) -> bool:

@@ -186,6 +186,6 @@ def test_study_json_describes_each_range() -> None:
         "lr": {"low": 1e-4, "high": 1e-2, "log": True},
         "dropout": {"low": 0.0, "high": 0.7, "log": False},
         "pooling": {"choices": ["max", "mean", "none"]},
-        "width": {"low": 16, "high": 512, "log": True},
+        "width": {"type": "int", "low": 16, "high": 512, "log": True},
     }
     assert not space.holds("pooling", "median") and not space.holds("width", 8) and not space.holds("lr", "low")
