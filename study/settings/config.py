@@ -101,12 +101,11 @@ class StudyConfig:
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    """Constants of training in place of TrainingConfig's, the same for every network; only in a study file."""
+    """Constants of training that differ from the documented recipe, the same for every network."""
     space: Mapping[str, Any] = field(default_factory=dict)
-    """What is searched in place of SEARCH_SPACE, each range by its hyperparameter's name; only in a study file."""
+    """The range of each hyperparameter that is searched; it takes the place of SEARCH_SPACE as a whole."""
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What is known of a network beside its name: factory, title, arguments, baseline and space; only in a study
-    file, except for factories."""
+    """The table of each network that has one: factory, title, arguments, baseline, space, and so on."""
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""

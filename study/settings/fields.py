@@ -1,4 +1,4 @@
-"""What the dataclasses of the settings say about each setting: its type, and the sentence that is its help."""
+"""Read from a dataclass of settings what it says about each setting: its type and its help."""
 
 import ast
 import inspect

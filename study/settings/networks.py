@@ -65,6 +65,12 @@ def space_of(config: StudyConfig, arch: str) -> SearchSpace:
     return SearchSpace({**ranges, **own.ranges})
 
 
+def shared_space(config: StudyConfig) -> dict[str, Any]:
+    """Return the ranges that all networks of the study have in common, as study.json has them."""
+    first, *others = (space_of(config, arch).to_json() for arch in config.archs)
+    return {name: told for name, told in first.items() if all(other.get(name) == told for other in others)}
+
+
 def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
     """Return the baseline of a network, with a value for each hyperparameter of its search space.
 

@@ -133,6 +133,5 @@ def _unwritable(folder: Path, error: OSError) -> BadInput:
 
 def _is_own(entry: Path) -> bool:
     """Whether an entry of a folder is a study's, or a temporary file of its study.json."""
-    return entry.name in (*_RESULTS, "config.toml") or (
-        entry.name.startswith(".study.json.") and entry.name.endswith(".tmp")
-    )
+    is_temporary = entry.name.startswith(".study.json.") and entry.name.endswith(".tmp")
+    return entry.name in _RESULTS or entry.name == "config.toml" or is_temporary

@@ -131,7 +131,7 @@ def _check_plain(where: str, value: Any) -> None:
 
 
 def _recipe(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constants that differ from the documented recipe, and those of the settings."""
+    """Return the constants that differ from the documented recipe, beside patience and batch size."""
     kinds = get_type_hints(TrainingConfig)
     recipe = {}
     for key, value in table.items():

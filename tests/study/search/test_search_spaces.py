@@ -124,7 +124,7 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     config = make_config(trials=20, max_epochs=4, archs=("alexnet",))
 
     def opened() -> Search:
-        return Search(config, {"alexnet": BASELINE}, Ledger(folder.journal), EARLY, space=THREE)
+        return Search(config, {"alexnet": BASELINE}, Ledger(folder.journal), EARLY, spaces={"alexnet": THREE})
 
     search = opened()
     play(search, _curve, concurrency=2)
