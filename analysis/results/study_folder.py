@@ -16,6 +16,7 @@ from analysis.results.files import (
     read_json,
     read_npz,
     verify,
+    write_atomically,
     write_checksums,
     write_csv,
     write_json,
@@ -108,6 +109,10 @@ class StudyFolder:
         if not isinstance(study, dict):
             raise DamagedFile(f"{self.path / 'study.json'} is not a JSON object")
         return study
+
+    def write_config(self, content: str) -> None:
+        """Writes config.toml: the settings of the study as a study file."""
+        write_atomically(self.path / "config.toml", lambda file: file.write(content.encode()))
 
     def write_split(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """Writes split.csv: the file, the class and the part of each image that the study split itself."""
