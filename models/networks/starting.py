@@ -33,7 +33,7 @@ class Start:
         skip: patterns of keys that keep the factory's initial weights, such as the classifier.
         freeze: patterns of keys that training leaves as they are. A layer with a frozen buffer, such as the running
             mean of a batch normalisation, stays in eval mode. Dropout in frozen parts stays on.
-        mean: what each channel's mean is taken for, as a fraction of 255; None takes it from the training images.
+        mean: each channel's mean, as a fraction of 255; None takes it from the training images.
         deviation: the same for the standard deviation.
     """
 

@@ -172,7 +172,7 @@ def test_weights_that_do_not_fit_are_named_in_one_line(change: str, line: str, t
     skipped = {"missing": "features.1.", "unexpected": "head.", "shape": "fc."}[change]
     _run(weights=str(path), skip=[skipped])
     architecture = replace(SMALL, start=Start.from_json({"weights": str(path)}), has_given_weights=True)
-    with pytest.raises(NetworkFault, match="cannot start as told: weights .* do not fit the network"):
+    with pytest.raises(NetworkFault, match=r"cannot start as told: weights .* do not fit the network"):
         check_network(architecture, 3, {}, {}, last_batch=8, batch_size=8, precision="fp32")
 
 
