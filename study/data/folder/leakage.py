@@ -1,5 +1,6 @@
 """Finds pictures of the test set in the training set, repeated test pictures, and pictures under two labels."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -91,12 +92,17 @@ def find_repeats(train: LabelledImages, test: LabelledImages) -> list[Repeat]:
 
 
 def _pairs_to_show(dataset: Dataset, repeats: Sequence[Repeat]) -> tuple[tuple[int, np.ndarray], ...]:
-    """Chooses pairs of each kind in turn, nearly equal ones first because a reader can doubt them.
+    """Chooses pairs of each kind in turn. Pictures not shown yet come first, and among them the nearly equal pairs.
 
     Returns:
         For each pair its position among the repeats, and both images, uint8 [2, size, size, 3].
     """
-    order = sorted(range(len(repeats)), key=lambda row: repeats[row].is_equal)
+    seen = Counter[tuple[str, int]]()
+    turns = []
+    for repeat in repeats:
+        turns.append(seen[repeat.kind, repeat.other])
+        seen[repeat.kind, repeat.other] += 1
+    order = sorted(range(len(repeats)), key=lambda row: (turns[row], repeats[row].is_equal))
     kinds = [[row for row in order if repeats[row].kind == kind] for kind in (LEAKED, WITHIN_TEST, TWO_LABELS)]
     rows = [row for turn in zip_longest(*kinds) for row in turn if row is not None][:_SHOWN]
     size = min(dataset.train.image_size, MOST_SHOWN_SIZE)

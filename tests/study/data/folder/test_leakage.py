@@ -54,7 +54,7 @@ def test_a_test_picture_leaves_training(
     assert note.endswith("They are left out of training")
 
 
-def test_the_pairs_to_show_are_of_each_kind_and_the_doubtful_first(config: StudyConfig, put: Put) -> None:
+def test_the_pairs_to_show_are_of_each_kind_and_picture_and_the_doubtful_first(config: StudyConfig, put: Put) -> None:
     for number in range(12):
         put(f"train/cat/equal-{number:02}.png", 7)
         put(f"train/dog/near-{number:02}.png", 107, size=64)
@@ -64,7 +64,7 @@ def test_the_pairs_to_show_are_of_each_kind_and_the_doubtful_first(config: Study
     data = datasets.read(config)
     rows = [(data.findings.repeats[row], pair) for row, pair in data.findings.pairs]
     assert [row[0] for row, _ in rows] == ["train and test", "within test", "two labels", *["train and test"] * 5]
-    assert [row[3] for row, _ in rows[3:]] == ["nearly equal"] * 5
+    assert [row[3] for row, _ in rows[3:]] == ["equal", *["nearly equal", "equal"] * 2]
     assert rows[2][0][1:3] == ("train/dog/cat.png", "train/cat/3.png")
     for row, pair in rows:
         assert pair.shape == (2, 96, 96, 3)
