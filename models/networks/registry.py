@@ -17,26 +17,22 @@ from models.networks.starting import Start
 class Architecture:
     """Describes one network and its documented baseline.
 
-        Attributes:
-            name: lower-case identifier, used on the command line and in file names.
-            title: name shown in tables and figures.
-            factory: returns a module that maps images [n, 3, size, size] to logits [n, num_classes]. It is called with
-                `num_classes`, `arguments` and the hyperparameters of the network, all by name.
-            baseline: the hyperparameters of its documented recipe, by name. Without `lr` the learning rate is the
-                documented one.
-            arguments: further arguments of the factory, the same in every run.
-            capturable: true if a training step may be captured as a CUDA graph and replayed, which is faster on a GPU
-                (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
-                Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
-                every parameter, and no convolution or linear layer that shares its weights.
-            image_sizes: the sizes that it takes, as the pixels of a side.
-            has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
-                differ between seeds.
-    <<<<<<< HEAD
-            start: given weights, frozen parts, and the normalisation of images.
-    =======
-            start: the given weights, the frozen parts and the normalisation of images.
-    >>>>>>> refs/heads/recipes
+    Attributes:
+        name: lower-case identifier, used on the command line and in file names.
+        title: name shown in tables and figures.
+        factory: returns a module that maps images [n, 3, size, size] to logits [n, num_classes]. It is called with
+            `num_classes`, `arguments` and the hyperparameters of the network, all by name.
+        baseline: the hyperparameters of its documented recipe, by name. Without `lr` the learning rate is the
+            documented one.
+        arguments: further arguments of the factory, the same in every run.
+        capturable: true if a training step may be captured as a CUDA graph and replayed, which is faster on a GPU
+            (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
+            Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
+            every parameter, and no convolution or linear layer that shares its weights.
+        image_sizes: the sizes that it takes, as the pixels of a side.
+        has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
+            differ between seeds.
+        start: given weights, frozen parts, and the normalisation of images.
     """
 
     name: str
