@@ -36,7 +36,7 @@ def checked(request: Request, progress: Progress) -> Request:
     Raises:
         BadInput: if a network cannot be studied.
     """
-    progress.do("Checking the networks")
+    progress.show("Checking the networks")
     images = sizes(request.config)
     config, notes = check_by_building(request.config, images.train, images.classes)
     for arch, lines in notes.items():
