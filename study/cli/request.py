@@ -133,6 +133,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     for name in FILE_ONLY:
         if changed := _difference(begun[name], tables[name]):
             raise BadInput(f"{folder.path} was begun with another [{name}] ({changed}); put it back, or begin anew")
+    asked = replace(asked, **{name: getattr(stored, name) for name in FILE_ONLY})
     return Request(asked, folder, True, options.name is not None, tuple(arguments))
 
 

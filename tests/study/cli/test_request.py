@@ -71,6 +71,35 @@ def test_another_configuration_is_refused(
     assert difference in line
 
 
+@pytest.mark.parametrize(
+    ("content", "difference"),
+    [
+        ('[recipe]\noptimizer = "sgd"', "was begun with another [recipe] (optimizer adam, not sgd)"),
+        (
+            '[space]\nlr = { type = "float", low = 1e-4, high = 1 }\ndropout = { type = "float", low = 0, high = 0.7 }',
+            "was begun with another [space] (lr.high 0.01, not 1.0)",
+        ),
+        (
+            "[networks.mobilenet]\nbaseline = { lr = 2e-3 }",
+            "was begun with another [networks] (mobilenet.baseline.lr 0.001, not 0.002)",
+        ),
+        ("[study]\ntrials = 7", "was begun with --trials 32, not 7"),
+    ],
+)
+def test_another_study_file_is_refused(content: str, difference: str) -> None:
+    Path("other.toml").write_text(content)
+    with pytest.raises(BadInput) as error:
+        read_request([*RESUME, "--config", "other.toml"])
+    assert difference in str(error.value)
+
+
+def test_the_study_file_that_a_study_wrote_resumes_it(folder: StudyFolder) -> None:
+    request = read_request([*RESUME, "--config", str(folder.path / "config.toml")])
+    assert request.config.archs == ("mobilenet",)
+    take_up_folder(request, load_dataset(request.config))
+    assert read_request(RESUME).config == request.config
+
+
 def test_more_seeds_and_another_pace_are_not() -> None:
     request = read_request([*RESUME, "--seeds", "5", "--concurrency", "1"])
     assert request.is_resumed
