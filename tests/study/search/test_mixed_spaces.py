@@ -141,6 +141,14 @@ def _curve(trial: Trial, number: int) -> EpochResult:
     return epoch(number, 1 / number, score + 0.01 * number)
 
 
+def _plain(trial: Trial, number: int) -> EpochResult:
+    return epoch(number, 1 / number, 0.5 - 0.1 * float(trial.values["dropout"]) + 0.01 * number)
+
+
+def _untimed(search: Search) -> list[dict[str, Any]]:
+    return [vars(trial) | {"began": None, "ended": None} for trial in search.ledger.trials()]
+
+
 def _opened(path: Path, config: StudyConfig) -> Search:
     return open_search(path, config, startup_trials=1)
 
@@ -157,9 +165,28 @@ def test_a_search_of_mixed_spaces_that_is_killed_and_resumed_is_the_same_search(
         (folder / "journal.jsonl").write_bytes(b"".join(lines[:kept]))
         resumed = _opened(folder, config)
         play(resumed, _curve)
-        assert [vars(trial) | {"began": None, "ended": None} for trial in resumed.ledger.trials()] == [
-            vars(trial) | {"began": None, "ended": None} for trial in whole.ledger.trials()
-        ]
+        assert _untimed(resumed) == _untimed(whole)
+
+
+def test_a_search_that_goes_on_to_more_trials_is_the_search_that_had_them_from_the_start(tmp_path: Path) -> None:
+    config = make_config(trials=5, max_epochs=4)
+    for trials in (2, 5):
+        play(_opened(tmp_path / "grown", replace(config, trials=trials)), _plain)
+    whole = _opened(tmp_path / "whole", config)
+    play(whole, _plain)
+    grown = _opened(tmp_path / "grown", config)
+    assert grown.is_done()
+    assert _untimed(grown) == _untimed(whole)
+
+
+def test_a_network_that_is_added_gets_all_of_its_trials(tmp_path: Path) -> None:
+    config = make_config(trials=3, max_epochs=4, archs=("mobilenet",))
+    play(_opened(tmp_path, config), _plain)
+    before = _untimed(_opened(tmp_path, config))
+    search = _opened(tmp_path, replace(config, archs=("mobilenet", "alexnet")))
+    play(search, _plain)
+    assert _untimed(search)[:3] == before
+    assert [trial.trial_id for trial in search.ledger.trials("alexnet")] == ["alexnet-0", "alexnet-1", "alexnet-2"]
 
 
 def test_the_tables_have_a_column_for_every_hyperparameter_of_any_network(tmp_path: Path) -> None:
