@@ -296,6 +296,20 @@ def test_a_file_that_is_no_study_file_is_named(name: str, content: bytes | None,
     assert str(error.value).startswith(message)
 
 
+def test_the_page_of_the_documentation_names_every_key_and_its_files_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "your-own-networks.md").read_text()
+    for owner in (TrainingConfig, NetworkTable, RangeTable):
+        for key in owner.__dataclass_fields__:
+            assert f"`{key}" in page or key in ("values", "max_epochs"), key
+    code, file = (page.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
+    (tmp_path / "mynets.py").write_text(code)
+    (tmp_path / "study.toml").write_text(file)
+    config = read_request(["--config", "study.toml"]).config
+    assert config.archs == ("net", "resnet18")
+    assert list(space_of(config, "net").ranges) == ["lr", "dropout", "model.width"]
+    assert list(space_of(config, "resnet18").ranges) == ["lr"]
+
+
 def test_a_fault_ends_the_command_at_once(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text("[space]\nlr = { type = 'float', low = 1, high = 0.1 }")
     with within(10):
