@@ -41,7 +41,7 @@ class Latency(_Part):
 class GroupSummary(_Part):
     """Describes the final runs of one network with one configuration.
 
-    `latency_ms`, `images_per_s`, `parameters` and `macs` are those of the network that the configuration builds.
+    `latency_ms`, `images_per_s`, `parameters` and `macs` describe the network that the configuration builds.
     """
 
     title: str
