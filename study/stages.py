@@ -12,6 +12,7 @@ from analysis.results.study_folder import Samples, StudyFolder
 from analysis.retraining.latency import is_measured, measure_latency, networks_to_measure
 from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
 from models.data import VALIDATION_FRACTION, Dataset, TrainingData, stratified_split
+from models.images.pixels import MOST_SHOWN_SIZE, scale_all
 from models.networks.registry import Architecture
 from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
@@ -126,7 +127,9 @@ class Stages:
         )
         self.progress.do("Measuring inference time", "Inference time")
         try:
-            measured = ray.get(task.remote(networks, len(self.dataset.classes), self.resources.threads))
+            measured = ray.get(
+                task.remote(networks, len(self.dataset.classes), self.resources.threads, self.config.image_size)
+            )
         except ray.exceptions.RayError as error:
             raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error
         self.folder.write_latency(measured)
@@ -139,8 +142,9 @@ class Stages:
         if positions:
             chosen = np.unique(np.concatenate(list(positions.values())))
             files = self.dataset.test_files
+            size = min(self.config.image_size, MOST_SHOWN_SIZE)
             names = tuple(files[position] for position in chosen) if files else ()
-            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen, names))
+            self.folder.write_samples(Samples(scale_all(self.dataset.test.images[chosen], size), chosen, names))
 
 
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:

@@ -37,7 +37,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"results"},
         {"numbers", "paths"},
     ],
-    "models": [{"training"}, {"networks", "images"}, {"kernels"}, {"data", "randomness", "precision"}],
+    "models": [{"training"}, {"networks", "images"}, {"kernels"}, {"augmentation", "data", "randomness", "precision"}],
 }
 # Packages that a package may import. Within analysis only the retraining of one run needs the networks.
 BELOW = {

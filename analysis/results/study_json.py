@@ -64,7 +64,7 @@ class Config(_Part):
 
     `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `recipe` holds the constants of
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
-    networks, by their names.
+    networks, by their names. `image_size` is the pixels of a side of the images.
     """
 
     baseline: bool
@@ -76,6 +76,7 @@ class Config(_Part):
     bit_depth: int | None = None
     recipe: dict[str, Any] = {}
     networks: dict[str, dict[str, Any]] = {}
+    image_size: int = 32
 
 
 class Network(_Part):

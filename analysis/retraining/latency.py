@@ -11,6 +11,7 @@ from torch import nn
 
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import is_resized
+from models.data import IMAGE_SIZE
 from models.networks.inspection.cost import count_macs, count_parameters
 from models.networks.registry import Architecture
 from models.precision import training_device
@@ -49,7 +50,9 @@ def is_measured(architectures: Mapping[str, Architecture], folder: StudyFolder) 
     )
 
 
-def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, threads: int) -> dict[str, Any]:
+def measure_latency(
+    architectures: Mapping[str, Architecture], n_classes: int, threads: int, image_size: int = IMAGE_SIZE
+) -> dict[str, Any]:
     """Time predictions of freshly built networks in eval mode, in float32, channels last.
 
     The networks take turns, so that a disturbance of the machine slows both. A call predicts one batch that is on the
@@ -59,6 +62,7 @@ def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, t
         architectures: the networks as `networks_to_measure` returns them.
         n_classes: number of logits.
         threads: torch's threads on a CPU.
+        image_size: pixels of a side of the images.
 
     Returns:
         By the names of the networks: their `config`, `parameters` and `macs`, `latency_ms` with the quantiles p50, p90
@@ -67,13 +71,17 @@ def measure_latency(architectures: Mapping[str, Architecture], n_classes: int, t
     device = training_device()
     torch.set_num_threads(threads)
     built = {name: network.build(n_classes, network.baseline).eval() for name, network in architectures.items()}
-    sizes = {name: {"parameters": count_parameters(one), "macs": count_macs(one)} for name, one in built.items()}
+    sizes = {
+        name: {"parameters": count_parameters(one), "macs": count_macs(one, image_size)} for name, one in built.items()
+    }
     models = {
         name: model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, model in built.items()
     }
-    one = torch.zeros(1, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-    many = torch.zeros(THROUGHPUT_BATCH_SIZE, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    one, many = (
+        torch.zeros(n, 3, image_size, image_size, device=device).contiguous(memory_format=torch.channels_last)
+        for n in (1, THROUGHPUT_BATCH_SIZE)
+    )
     latencies: dict[str, list[float]] = {name: [] for name in models}
     batch_times: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(_ROUNDS):

@@ -30,7 +30,7 @@ def trial_title(trial: Mapping[Any, Any], titles: Mapping[str, str] = MappingPro
 
 
 def position(value: Any, scale: Mapping[str, Any]) -> float:
-    """Return the place of a value on its axis: a number itself, or the index of a choice. A missing value gives NaN.
+    """Return the place of a value on its axis: a number itself, the index of a choice, or NaN if it is missing.
 
     Args:
         value: the value of a hyperparameter.

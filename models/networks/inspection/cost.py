@@ -10,19 +10,21 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from models.data import IMAGE_SIZE
+
 
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable weights."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def count_macs(model: nn.Module) -> int:
-    """Return the multiply-accumulates of convolutions and matrix products to predict one 3x32x32 image.
+def count_macs(model: nn.Module, image_size: int = IMAGE_SIZE) -> int:
+    """Return the multiply-accumulates of convolutions and matrix products to predict one square image.
 
     The products of attention are among them.
     """
     with _Counter() as counter, torch.inference_mode(), _plain_attention():
-        model.eval()(torch.zeros(1, 3, 32, 32))
+        model.eval()(torch.zeros(1, 3, image_size, image_size))
     macs: int = counter.flops // 2
     return macs
 

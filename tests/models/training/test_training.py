@@ -483,3 +483,27 @@ def test_a_state_of_another_network_is_refused_and_changes_nothing(change: str) 
     with pytest.raises(ValueError, match=f"a state of another network: {line}"):
         run.load_state_dict(state)
     assert _bits(run.state_dict()) == before
+
+
+class Normalised(ToyNet):
+    """Normalises three values of an image over the batch, which one image alone does not allow."""
+
+    def __init__(self, num_classes: int, dropout: float) -> None:
+        super().__init__(num_classes, dropout)
+        self.layers = nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.BatchNorm1d(3), nn.Linear(3, num_classes))
+
+
+def test_a_last_batch_of_one_image_is_left_out_if_the_network_cannot_be_trained_on_it() -> None:
+    """Of 90 images 81 are for training, which are 5 batches of 16 and one image."""
+    data = training_data(noise(90))
+    assert len(data.split.train) == 81
+    run = training_run(Architecture("normalised", "Normalised", Normalised), data, SHORT)
+    steps: list[int] = []
+    train_step = run._step._step
+    run._step._step = lambda batch, change=None: (steps.append(len(batch)), train_step(batch, change))[1]  # type: ignore
+    result = run.train_epoch()
+    assert steps == [16] * 5
+    assert result.train_accuracy in {correct / 80 for correct in range(81)}
+    assert 0 < result.train_loss < 10
+    whole = training_run(TOY, data, SHORT)
+    assert whole.train_epoch().train_accuracy in {correct / 81 for correct in range(82)}

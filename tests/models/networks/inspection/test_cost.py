@@ -27,6 +27,10 @@ def test_networks(name: str, macs: int) -> None:
     assert count_macs(ARCHITECTURES[name].build(10, {"dropout": 0.5})) == macs
 
 
+def test_convolutions_cost_more_on_larger_images() -> None:
+    assert count_macs(ARCHITECTURES["mobilenet"].build(10, {}), 64) == 4 * (MOBILENET - 128 * 10) + 128 * 10
+
+
 def test_known_values() -> None:
     assert (ALEXNET, MOBILENET) == (133_895_168, 5_522_688)
 
