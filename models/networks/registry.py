@@ -32,7 +32,7 @@ class Architecture:
         image_sizes: the sizes that it takes, as the pixels of a side.
         has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
             differ between seeds.
-        start: the given weights, the frozen parts and the normalisation of images.
+        start: given weights, frozen parts, and the normalisation of images.
     """
 
     name: str

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from models.augmentation import draw_changes
 from models.data import TrainingData
 from models.kernels.available import use_kernels
-from models.networks.inspection.checks import trains_on_one_image
+from models.networks.inspection.attempts import trains_on_one_image
 from models.networks.inspection.fingerprint import shape_difference, shapes
 from models.networks.registry import Architecture
 from models.precision import Precision
