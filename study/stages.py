@@ -9,7 +9,7 @@ import ray
 from analysis.results.files import DamagedFile
 from analysis.results.load import load_results
 from analysis.results.study_folder import Samples, StudyFolder
-from analysis.retraining.latency import measure_latency
+from analysis.retraining.latency import is_measured, measure_latency, networks_to_measure
 from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
 from models.data import VALIDATION_FRACTION, Dataset, TrainingData, stratified_split
 from models.images.pixels import MOST_SHOWN_SIZE, scale_all
@@ -119,18 +119,16 @@ class Stages:
 
     def measure_latency(self) -> None:
         """Measure inference time in a task of its own, when nothing else runs."""
-        latency = self.folder.read_latency() or {}
-        if set(self.architectures) <= set(latency):
+        if is_measured(self.architectures, self.folder):
             return
+        networks = networks_to_measure(self.architectures, self.folder)
         task = ray.remote(measure_latency).options(
             num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
         )
         self.progress.do("Measuring inference time", "Inference time")
         try:
             measured = ray.get(
-                task.remote(
-                    self.architectures, len(self.dataset.classes), self.resources.threads, self.config.image_size
-                )
+                task.remote(networks, len(self.dataset.classes), self.resources.threads, self.config.image_size)
             )
         except ray.exceptions.RayError as error:
             raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error

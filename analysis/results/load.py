@@ -1,5 +1,6 @@
 """A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 from analysis.results.files import read_npz
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import Samples, StudyFolder
-from analysis.results.study_json import Study, read_study
+from analysis.results.study_json import Choices, Study, read_study
 
 VARIANTS = ("baseline", "tuned")
 
@@ -120,12 +121,12 @@ class StudyResults:
 def load_results(folder: StudyFolder) -> StudyResults:
     """Read a study, finished or not. Raises DamagedFile, which names the file."""
     study = read_study(folder)
-    trials, history = folder.read_trials(), folder.read_history()
+    trials, history = _load_trials(folder, study), folder.read_history()
     return StudyResults(
         study=study,
         architectures={name: network.title for name, network in study.architectures.items()},
         classes=study.data.classes,
-        trials=pd.DataFrame() if trials is None else trials,
+        trials=trials,
         history=pd.DataFrame() if history is None else history,
         groups=_load_groups(folder, study),
         latency=folder.read_latency() or {},
@@ -133,6 +134,38 @@ def load_results(folder: StudyFolder) -> StudyResults:
         confirmations=tuple(folder.confirm.read_all()),
         repeats=_load_repeats(folder),
     )
+
+
+def _load_trials(folder: StudyFolder, study: Study) -> pd.DataFrame:
+    """Read the trials with the categories that study.json lists; an empty table if there was no search.
+
+    A category may look like a missing value ("None") or like a number ("1").
+    """
+    found: dict[str, list[Any]] = {}
+    for arch in study.architectures:
+        for name, dimension in study.space_of(arch).items():
+            if isinstance(dimension, Choices):
+                found.setdefault(name, []).extend(dimension.choices)
+    trials = folder.read_trials(found)
+    if trials is None:
+        return pd.DataFrame()
+    for name, choices in found.items():
+        if name in trials:
+            trials[name] = pd.Series([_choice(text, choices) for text in trials[name]], trials.index, object)
+    return trials
+
+
+def _choice(text: str, choices: Sequence[Any]) -> Any:
+    """Return the category that a table's text means; NaN for none, a number or the text if it means no category."""
+    named = {str(choice): choice for choice in choices}
+    if text in named:
+        return named[text]
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return text
+    # Whole numbers in a column with empty cells are written with a decimal point.
+    return next((choice for choice in choices if isinstance(choice, int | float) and choice == value), value)
 
 
 def _load_repeats(folder: StudyFolder) -> RepeatedPictures | None:

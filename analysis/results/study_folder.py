@@ -1,6 +1,6 @@
 """Reads and writes the study folder. `run_folders` does it for the runs in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from analysis.results.files import (
     read_json,
     read_npz,
     verify,
+    write_atomically,
     write_checksums,
     write_csv,
     write_json,
@@ -36,6 +37,8 @@ TRIAL_COLUMNS = (
     "seconds",
     "is_baseline",
 )
+# The hyperparameters of the documented networks. Other networks need not have them.
+HYPERPARAMETERS = ("lr", "dropout")
 HISTORY_COLUMNS = ("trial_id", "arch", *EPOCH_COLUMNS)
 
 
@@ -107,6 +110,10 @@ class StudyFolder:
             raise DamagedFile(f"{self.path / 'study.json'} is not a JSON object")
         return study
 
+    def write_config(self, content: str) -> None:
+        """Writes config.toml: the settings of the study as a study file."""
+        write_atomically(self.path / "config.toml", lambda file: file.write(content.encode()))
+
     def write_split(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """Writes split.csv: the file, the class and the part of each image that the study split itself."""
         write_csv(self.path / "split.csv", pd.DataFrame(rows, columns=["file", "class", "part"]))
@@ -153,9 +160,9 @@ class StudyFolder:
         """Writes trials.csv: columns TRIAL_COLUMNS and further hyperparameters, one row a trial."""
         write_csv(self.path / "trials.csv", trials)
 
-    def read_trials(self) -> pd.DataFrame | None:
-        """Reads the trials; None if there was no search. Raises DamagedFile."""
-        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS)
+    def read_trials(self, texts: Collection[str] = ()) -> pd.DataFrame | None:
+        """Reads the trials, with `texts` as `read_csv` takes them; None if there was no search. Raises DamagedFile."""
+        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS, HYPERPARAMETERS, texts)
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Write history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports.

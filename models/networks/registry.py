@@ -10,6 +10,7 @@ from models.data import IMAGE_SIZE, LARGEST_IMAGE, SMALLEST_IMAGE
 from models.networks.alexnet import AlexNet
 from models.networks.hyperparameters import Value, of_network
 from models.networks.mobilenet import MobileNetLike
+from models.networks.starting import Start
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Architecture:
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
             every parameter, and no convolution or linear layer that shares its weights.
         image_sizes: the sizes that it takes, as the pixels of a side.
+        has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
+            differ between seeds.
+        start: given weights, frozen parts, and the normalisation of images.
     """
 
     name: str
@@ -38,13 +42,15 @@ class Architecture:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capturable: bool = False
     image_sizes: range = range(SMALLEST_IMAGE, LARGEST_IMAGE + 1)
+    has_given_weights: bool = False
+    start: Start = field(default_factory=Start)
 
     def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
         """Return a new module.
 
         Args:
             n_classes: number of logits, at least 1.
-            values: a configuration; the factory gets those of its hyperparameters that belong to the network.
+            values: a configuration; the factory gets its hyperparameters that belong to the network.
         """
         return self.factory(num_classes=n_classes, **self.arguments, **of_network(values))
 

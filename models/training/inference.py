@@ -35,6 +35,11 @@ class DeviceImages:
         """Return the device that the images lie on."""
         return self._bytes.device
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return height and width of an image, in pixels."""
+        return self._bytes.shape[1], self._bytes.shape[2]
+
     def __len__(self) -> int:
         return len(self._bytes)
 

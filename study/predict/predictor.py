@@ -80,9 +80,12 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
     arch, config = made.metrics["arch"], made.metrics["config"]
     if (normalisation := made.metrics.get("normalisation")) is None:
         raise BadInput(f"an older version made {name} and did not keep its normalisation: run the study anew")
+    begun_with = StudyConfig.from_json(folder.read_study()["config"])
     try:
-        architecture = architecture_of(StudyConfig.from_json(folder.read_study()["config"]), arch)
+        architecture = architecture_of(begun_with, arch)
     except BadInput as error:
+        if begun_with.networks.get(arch, {}).get("factory") is not None:
+            raise
         raise BadInput(f"{error}; if a file of yours registers the network, name it: --networks FILE") from error
     n_classes = len(study.data.classes)
     network = architecture.build(n_classes, config)

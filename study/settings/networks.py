@@ -6,10 +6,13 @@ A network is registered in models/networks/registry.py, or is a factory of the u
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
+
+from optuna.distributions import CategoricalDistribution
 
 from models.networks.hyperparameters import PREFIX, Value, belongs_to_network
 from models.networks.registry import ARCHITECTURES, Architecture
+from models.networks.starting import Start
 from models.networks.user_networks import load_factory
 from models.training.recipe import OF_TRAINING, TrainingConfig, baseline_values
 from study.errors import BadInput, unknown
@@ -21,12 +24,16 @@ def architecture_of(config: StudyConfig, arch: str) -> Architecture:
     """Return a network of the study, whose baseline has a value for each hyperparameter that its factory gets.
 
     Raises:
-        BadInput: if it cannot be found, or its baseline lacks a value.
+        BadInput: if it cannot be found, its baseline lacks a value, or its normalisation makes no sense.
     """
     values = baseline_of(config, arch).values
     known = _known(config, arch)
     own = {name: value for name, value in values.items() if belongs_to_network(name)}
-    return replace(known, baseline={**own, **known.baseline})
+    try:
+        start = Start.from_json(config.networks.get(arch, {}))
+    except ValueError as error:
+        raise BadInput(f"the network {arch!r}: {error}") from error
+    return replace(known, baseline={**own, **known.baseline}, start=start)
 
 
 def _known(config: StudyConfig, arch: str) -> Architecture:
@@ -41,48 +48,74 @@ def _known(config: StudyConfig, arch: str) -> Architecture:
         known = ARCHITECTURES[arch]
     else:
         raise BadInput(unknown("network", arch, ARCHITECTURES))
+    arguments = {**known.arguments, **told.get("arguments", {})}
+    baseline = {**known.baseline, **told.get("baseline", {})}
     return replace(
         known,
         title=told.get("title", known.title),
-        arguments={**known.arguments, **told.get("arguments", {})},
-        baseline={**known.baseline, **told.get("baseline", {})},
+        arguments=arguments,
+        baseline={name: value for name, value in baseline.items() if name not in _left_out(told)},
+        has_given_weights=known.has_given_weights
+        or "weights" in told
+        or any(arguments.get(name) for name in ("weights", "pretrained")),
     )
+
+
+def _left_out(told: Mapping[str, Any]) -> set[str]:
+    """Return the hyperparameters that a network's space sets to false: they are not searched."""
+    return {name for name, scale in told.get("space", {}).items() if scale is False}
 
 
 def space_of(config: StudyConfig, arch: str) -> SearchSpace:
     """Return the ranges that a network's configurations are chosen from.
 
-    The default space leaves `dropout` out if the network's factory has no such parameter.
+    The default space leaves `dropout` out if the network's factory has no such parameter. A range that the network's
+    own space sets to false is left out.
     """
+    told = config.networks.get(arch, {})
+    left_out = _left_out(told)
     ranges = dict(SEARCH_SPACE.ranges)
     if config.space:
         ranges = dict(SearchSpace.from_json(config.space).ranges)
     elif not _takes_dropout(_known(config, arch)):
         del ranges["dropout"]
-    own = SearchSpace.from_json(config.networks.get(arch, {}).get("space", {}))
-    return SearchSpace({**ranges, **own.ranges})
+    own = {name: scale for name, scale in told.get("space", {}).items() if name not in left_out}
+    ranges |= SearchSpace.from_json(own).ranges
+    return SearchSpace({name: scale for name, scale in ranges.items() if name not in left_out})
+
+
+def shared_space(config: StudyConfig) -> dict[str, Any]:
+    """Return the ranges that all networks of the study have in common, as study.json has them."""
+    first, *others = (space_of(config, arch).to_json() for arch in config.archs)
+    return {name: told for name, told in first.items() if all(other.get(name) == told for other in others)}
 
 
 def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
     """Return the baseline of a network, with a value for each hyperparameter of its search space.
 
-    A value that the baseline does not name is the recipe's constant or the factory's own default.
+    A value that the baseline does not name is its range's only choice, the recipe's constant, or the factory's own
+    default.
 
     Raises:
         BadInput: if there is none.
     """
     architecture, constants = _known(config, arch), config.training({})
     documented = baseline_values(architecture.baseline, config.batch_size)
+    told = config.networks.get(arch, {}).get("baseline", {})
     space = space_of(config, arch).ranges
+    if "lr" not in space:
+        raise BadInput(f"the search space of {arch!r} has no lr: add it; one choice alone keeps it fixed")
     if strange := next((name for name in documented if name not in space), None):
         raise BadInput(
-            f"the baseline of {arch!r} has {strange}, which is not searched: add it to the network's space, or set it"
-            f" among the network's arguments or in the recipe"
+            f"the baseline of {arch!r} has {strange}, which is not searched: add it to the network's space; one choice"
+            " alone keeps it fixed"
         )
     defaults = _defaults(architecture)
     values: dict[str, Value] = {}
-    for name in space:
-        if name in documented:
+    for name, scale in space.items():
+        if isinstance(scale, CategoricalDistribution) and scale.single() and name not in told:
+            values[name] = cast(Value, scale.choices[0])
+        elif name in documented:
             values[name] = documented[name]
         elif name in OF_TRAINING:
             values[name] = getattr(constants, name)
@@ -96,26 +129,23 @@ def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
 def check_networks(config: StudyConfig) -> None:
     """Raise BadInput if a network cannot be found, does not take the images, or has a faulty search space.
 
-    The space is faulty if it cannot be searched or lacks the baseline.
+    The space is faulty if it lacks the baseline or a first learning rate.
     """
     for arch in config.archs:
         _check_size(config, arch)
         space = space_of(config, arch)
-        for name in space.ranges:
-            if name not in OF_TRAINING and not belongs_to_network(name):
-                raise BadInput(
-                    f"the search space of {arch!r} has {name}, which nothing reads: choose from"
-                    f" {', '.join(OF_TRAINING)}, dropout, or {PREFIX}<parameter of the network>"
-                )
         for name, value in baseline_of(config, arch).values.items():
             if not space.holds(name, value):
                 raise BadInput(
-                    f"--archs: the baseline {name} of {arch!r} is {value}, outside the range of the search"
-                    f" ({space.to_json()[name]}): choose another baseline, range or --batch-size"
+                    f"[networks.{arch}] baseline: {name} is {value}, outside the range of the search"
+                    f" ({space.to_json()[name]}): choose another baseline, range or batch size"
                 )
-        for lr in config.first_lrs:
-            if "lr" not in space.ranges or not space.holds("lr", lr):
-                raise BadInput(f"--first-lrs: {lr} is outside the range of the search ({space.to_json().get('lr')})")
+        for lr in config.first_lrs if space.varies("lr") else ():
+            if not space.holds("lr", lr):
+                raise BadInput(
+                    f"--first-lrs: {lr} is outside the range of the search of {arch!r} ({space.to_json()['lr']}):"
+                    " choose another, or none"
+                )
 
 
 def _check_size(config: StudyConfig, arch: str) -> None:
@@ -131,7 +161,8 @@ def _check_size(config: StudyConfig, arch: str) -> None:
 
 
 def _takes_dropout(architecture: Architecture) -> bool:
-    return "dropout" in architecture.baseline or "dropout" in _parameters(architecture)
+    takes = "dropout" in architecture.baseline or "dropout" in _parameters(architecture)
+    return takes and "dropout" not in architecture.arguments
 
 
 def _parameters(architecture: Architecture) -> Mapping[str, inspect.Parameter]:
@@ -141,8 +172,4 @@ def _parameters(architecture: Architecture) -> Mapping[str, inspect.Parameter]:
 def _defaults(architecture: Architecture) -> dict[str, Any]:
     """Return the defaults of the factory's parameters that can be hyperparameters, and a dropout of 0."""
     found = {name: parameter.default for name, parameter in _parameters(architecture).items()}
-    return {"dropout": 0.0} | {
-        name: value
-        for name, value in found.items()
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
-    }
+    return {"dropout": 0.0} | {name: value for name, value in found.items() if isinstance(value, int | float | str)}

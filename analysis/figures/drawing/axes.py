@@ -34,9 +34,16 @@ def canvas(columns: int, height: float) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure of `count` panels, each `height` inches high, at most `columns` side by side."""
-    across = max(1, min(columns, count))
+def panels(count: int, columns: int, height: float, across: int | None = None) -> tuple[Figure, list[Axes]]:
+    """Make a figure of `count` panels, each `height` inches high, at most `across` side by side.
+
+    Args:
+        count: the number of panels.
+        columns: 2 for a page, 1 for a phone, which gives the width.
+        height: the height of a panel in inches.
+        across: panels side by side; as many as `columns` if None.
+    """
+    across = max(1, min(across or columns, count))
     rows = max(1, -(-count // across))
     figure = Figure(figsize=(width(columns), rows * height + 0.35))
     axes = list(figure.subplots(rows, across, squeeze=False, subplot_kw={"axes_class": _Panel}).ravel())

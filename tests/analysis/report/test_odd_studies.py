@@ -44,7 +44,7 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert len(groups) == 5 and groups.count("$x_1$ & co (tuned = baseline)") == 1
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
-    assert "No network is better than every other on all planned seeds." in shown
+    assert "No network is shown to be more accurate than every other on all planned seeds." in shown
     assert "\U00013000: the machine that wrote this report has no font" in shown, "a hieroglyph"
     assert "measured on the training images during the epoch, with dropout on" in shown
     assert gc.isenabled(), "drawing only pauses the collection of garbage"
