@@ -64,7 +64,8 @@ class Config(_Part):
 
     `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `recipe` holds the constants of
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
-    networks, by their names. `image_size` is the pixels of a side of the images.
+    networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
+    accuracy, in percentage points, that matters.
     """
 
     baseline: bool
@@ -77,6 +78,7 @@ class Config(_Part):
     recipe: dict[str, Any] = {}
     networks: dict[str, dict[str, Any]] = {}
     image_size: int = 32
+    margin: Number = 0.5
 
 
 class Network(_Part):

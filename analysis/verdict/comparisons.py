@@ -37,7 +37,8 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
         paired = [(a, b, seeds) for a, b, seeds in ((a, b, _common(a, b)) for a, b in pairs) if seeds]
-        compared = [compare(*_correct(a, b, seeds)) for a, b, seeds in paired]
+        margin = results.study.config.margin / 100
+        compared = [compare(*_correct(a, b, seeds), margin=margin) for a, b, seeds in paired]
         holm_p = holm([one.p_value for one in compared])
         equivalence_p = holm([one.equivalence_p for one in compared])
         for index, (a, b, seeds) in enumerate(paired):

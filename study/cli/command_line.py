@@ -35,6 +35,7 @@ GROUPS = {
         "first_lrs",
         "seeds",
         "confirm",
+        "margin",
     ),
     "machine": (
         "precision",

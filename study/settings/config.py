@@ -24,6 +24,7 @@ _FORMERLY: dict[str, Any] = {
     "first_lrs": [],
     "bit_depth": 16,
     "image_size": 32,
+    "margin": 0.5,
     "duplicates": "keep",
     "title": None,
     "test_share": 0.2,
@@ -82,6 +83,8 @@ class StudyConfig:
     """Final runs of each configuration; fewer than 5 cannot show a difference."""
     confirm: int = 3
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
+    margin: float = 0.5
+    """A smaller difference in test accuracy, in percentage points, does not matter to you; 0 to below 100."""
     train_size: int | None = None
     """Keep this many training images, counted before the split, the classes in proportion (none: all)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
@@ -202,6 +205,8 @@ def check(config: StudyConfig) -> None:
             raise BadInput(f"--first-lrs must be positive, not {lr}")
     if not 0 < config.test_share < 1:
         raise BadInput(f"--test-share must be between 0 and 1, not {config.test_share}")
+    if not 0 <= config.margin < 100:
+        raise BadInput(f"--margin must be from 0 to below 100 percentage points, not {config.margin:g}")
     if config.max_epochs > MOST_EPOCHS:
         raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
     if config.cpus_per_trial is not None and not _is_share(config.cpus_per_trial):

@@ -6,7 +6,7 @@ from analysis.report.exports.recipe import recipe_in_words
 from analysis.report.search_tables import study_rungs
 from analysis.results.load import StudyResults, group_name
 from analysis.results.study_json import is_resized
-from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, MARGIN
+from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS
 from analysis.verdict.caveats.own_settings import settings_of
 from analysis.verdict.summary_json import Summary
 
@@ -18,7 +18,7 @@ def methods(results: StudyResults, summary: Summary) -> str:
             *_data(results, summary),
             *(_search(results) if len(results.trials) else []),
             *_final_runs(results),
-            *(_statistics(summary) if results.groups else []),
+            *(_statistics(results, summary) if results.groups else []),
             *_machine(results),
         ]
     )
@@ -91,7 +91,7 @@ def _final_runs(results: StudyResults) -> list[str]:
     ]
 
 
-def _statistics(summary: Summary) -> list[str]:
+def _statistics(results: StudyResults, summary: Summary) -> list[str]:
     sentences = [
         "Intervals are 95 % intervals over seeds and test images, from the two-way layout without replication with"
         " Satterthwaite's degrees of freedom."
@@ -99,8 +99,8 @@ def _statistics(summary: Summary) -> list[str]:
     if summary.comparisons:
         sentences.append(
             f"A network was called better if the interval of the difference excluded 0, the difference was at least"
-            f" {100 * MARGIN:g} percentage points, at least {LEAST_SEEDS} seeds were compared, and it won at least"
-            f" {100 * LEAST_PROBABILITY:g} % of the paired runs (Bouthillier et al., 2021)."
+            f" {results.study.config.margin:g} percentage points, at least {LEAST_SEEDS} seeds were compared, and it"
+            f" won at least {100 * LEAST_PROBABILITY:g} % of the paired runs (Bouthillier et al., 2021)."
         )
         sentences.append("The p values of several comparisons were corrected after Holm (1979).")
     return sentences

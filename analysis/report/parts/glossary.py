@@ -4,19 +4,17 @@ import re
 
 from markupsafe import Markup, escape
 
-from analysis.statistics.comparison import MARGIN
-
 TERMS = {
     "baseline": "The documented configuration of a network. It is the first trial, and has final runs of its own.",
     "cap": "The largest number of epochs that a run may be trained.",
-    "equivalent": f"The whole interval of the difference lies within {100 * MARGIN:g} points: too little to matter.",
+    "equivalent": "The whole interval of the difference lies within the margin: too little to matter.",
     "F1": "The harmonic mean of precision and recall. Macro F1 is its mean over classes.",
     "final run": "A training run on a fresh seed that is judged once on the test images.",
     "Holm p": "A p value corrected for the several comparisons of a kind (Holm, 1979).",
     "importance": "The share of the variance of the scores that a hyperparameter explains (fANOVA).",
     "interval": "The 95 % interval, for fresh seeds and fresh test images.",
     "macro average": "A mean over classes that gives each class the same weight, however many images it has.",
-    "margin": f"A smaller difference does not matter: {100 * MARGIN:g} percentage points of accuracy.",
+    "margin": "A smaller difference in test accuracy does not matter. It was settled before the search.",
     "multiply-accumulates": "Multiplications with an addition that a network computes: a measure of its work.",
     "nats": "The unit of the loss: the cross-entropy with the natural logarithm.",
     "p": "The probability of a difference at least this large if the true difference is 0.",

@@ -4,11 +4,12 @@ A limit could overturn the result if the network that is not ahead might catch u
 result if it makes a number less sure. Everything else is for information.
 """
 
+import math
 from collections.abc import Iterator
 
 from analysis.numbers import listed, percent, share
 from analysis.results.load import Group, StudyResults
-from analysis.statistics.comparison import LEAST_SEEDS, MARGIN
+from analysis.statistics.comparison import LEAST_SEEDS
 from analysis.verdict.caveats.counts import (
     FEW_IMAGES,
     beats_constant,
@@ -141,10 +142,14 @@ def _divergence(results: StudyResults) -> Iterator[Caveat]:
 
 def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
     n_images = next((len(group.labels) for group in results.groups.values()), 0)
-    if 0 < n_images <= 3 / MARGIN and _is_compared(results):
+    margin = results.study.config.margin / 100
+    if margin == 0 and _is_compared(results):
+        text = "No two networks can be called equivalent, because the margin of this study is 0."
+        yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
+    elif 0 < n_images <= 3 / margin and _is_compared(results):
         text = (
-            f"No two networks can be called equivalent with {n_images:,} test images: more than {3 / MARGIN:.0f} are"
-            " needed."
+            f"No two networks can be called equivalent with {n_images:,} test images: more than"
+            f" {math.floor(3 / margin):,} are needed."
         )
         yield Caveat(grade=Grade.FOR_INFORMATION if winner else Grade.WEAKENS, text=text)
     if small := small_classes(results.groups, results.classes):

@@ -33,6 +33,10 @@ def with_seeds(group: Group, seeds: list[int]) -> Group:
     return replace(group, runs=tuple(run for run in group.runs if run.seed in seeds))
 
 
+def with_margin(results: StudyResults, points: float) -> StudyResults:
+    return replace(results, study=with_config(results.study, margin=points))
+
+
 def test_the_verdict_is_tuned_against_tuned_and_follows_the_predictions(results: StudyResults) -> None:
     comparisons = make_comparisons(results)
     verdict = make_verdict(results, comparisons)
@@ -48,6 +52,22 @@ def test_the_verdict_is_tuned_against_tuned_and_follows_the_predictions(results:
         ("alexnet-tuned", "alexnet-baseline"),
         ("mobilenet-tuned", "mobilenet-baseline"),
     ]
+
+
+def test_the_margin_of_the_study_decides(results: StudyResults) -> None:
+    led = with_leads(results, {"alexnet-tuned": 20})
+    rows = {margin: make_comparisons(with_margin(led, margin))[0] for margin in (1.9, 2.1, 40.0)}
+    calls = [(row.call, row.reason) for row in rows.values()]
+    assert calls == [("better", None), ("not shown", "below the margin"), ("equivalent", None)]
+    assert all(row.margin == pytest.approx(margin / 100) for margin, row in rows.items())
+    assert "less than the margin of 2.1 percentage points" in rows[2.1].text
+
+
+def test_a_margin_of_0_makes_nothing_equivalent(results: StudyResults) -> None:
+    alike = with_margin(with_leads(results, {}, 5000), 0)
+    assert make_comparisons(alike)[0].reason == "interval includes 0"
+    limits = [limit.text for limit in caveats(alike, None)]
+    assert "No two networks can be called equivalent, because the margin of this study is 0." in limits
 
 
 def test_holm_adjusts_within_a_family(results: StudyResults) -> None:

@@ -39,6 +39,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--first-lrs"], "first_lrs", ()),
     (["--seeds", "4"], "seeds", 4),
     (["--confirm", "0"], "confirm", 0),
+    (["--margin", "1"], "margin", 1.0),
     (["--train-size", "500"], "train_size", 500),
     (["--archs", "mobilenet"], "archs", ("mobilenet",)),
     (["--archs", "mobilenet", "alexnet"], "archs", ("mobilenet", "alexnet")),

@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
         (["--train-size", "200"], "was begun with --train-size 150, not 200"),
         (["--seed", "1"], "was begun with --seed 0, not 1"),
         (["--confirm", "0"], "was begun with --confirm 3, not 0"),
+        (["--margin", "1"], "was begun with --margin 0.5, not 1.0"),
         (["--archs", "alexnet"], "was begun with --archs mobilenet, not alexnet:"),
         (["--precision", "fp32"], "was begun with --precision auto, not fp32"),
         (["--kernels", "off"], "was begun with --kernels auto, not off"),

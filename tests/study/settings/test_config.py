@@ -96,6 +96,12 @@ def test_a_configuration_from_before_the_image_size_has_32_pixels() -> None:
     assert StudyConfig.from_json(values).image_size == 32
 
 
+def test_a_configuration_from_before_the_margin_has_half_a_point() -> None:
+    values = StudyConfig(margin=2.0).to_json()
+    del values["margin"]
+    assert StudyConfig.from_json(values).margin == 0.5
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -137,6 +143,9 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"patience": 0}, "--patience must be at least 1, not 0"),
         ({"first_lrs": (1e-3, 0.0)}, "--first-lrs must be positive, not 0.0"),
         ({"first_lrs": (float("inf"),)}, "--first-lrs must be positive, not inf"),
+        ({"margin": -0.1}, "--margin must be from 0 to below 100 percentage points, not -0.1"),
+        ({"margin": 100.0}, "--margin must be from 0 to below 100 percentage points, not 100"),
+        ({"margin": float("nan")}, "--margin must be from 0 to below 100 percentage points, not nan"),
     ],
 )
 def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
@@ -147,7 +156,7 @@ def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"trials": 1, "max_epochs": 1, "seeds": 1}, {"seed": 0}, {"gpus_per_trial": 0.0}, {"archs": ("mobilenet",)}],
+    [{"trials": 1, "max_epochs": 1, "seeds": 1}, {"seed": 0}, {"gpus_per_trial": 0.0}, {"margin": 0.0}],
 )
 def test_what_is_not(changed: dict[str, Any]) -> None:
     check(replace(StudyConfig(), **changed))

@@ -207,6 +207,12 @@ def test_the_methods_paragraph_says_who_chose_the_trials(
     assert ("Optuna" in text) == (trials > 1 + len(first_lrs))
 
 
+def test_the_methods_paragraph_has_the_margin_of_the_study(results: StudyResults) -> None:
+    config = results.study.config.model_copy(update={"margin": 1.5})
+    changed = replace(results, study=results.study.model_copy(update={"config": config}))
+    assert "the difference was at least 1.5 percentage points" in methods(changed, summarise(changed))
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_a_study_of_baselines_claims_no_search(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", titles={"third": "Third"}, search=False, seeds=2)
