@@ -3,17 +3,26 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 DASH = "\N{EN DASH}"
+# At most 12 digits, because more are not read.
+_EXACT = 1e12
 _SI = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
-def number(value: Any, form: str = ",.3g") -> str:
-    """Write a number by a format specification, with a true minus sign; text stays as it is."""
-    if isinstance(value, str):
-        return value
-    return DASH if pd.isna(value) else format(value, form).replace("-", "\N{MINUS SIGN}")
+def number(value: Any, form: str = "") -> str:
+    """Write a number by a format specification, with a true minus sign; text, true and false stay as they are.
+
+    Without a specification, a number has three significant digits, or all the digits before its decimal point.
+    """
+    if isinstance(value, str | bool | np.bool_):
+        return str(value)
+    if pd.isna(value):
+        return DASH
+    form = form or (",.0f" if 999.5 <= abs(value) < _EXACT else ",.3g")
+    return format(value, form).replace("-", "\N{MINUS SIGN}")
 
 
 def percent(value: Any, digits: int = 1) -> str:
@@ -43,6 +52,11 @@ def listed(items: Sequence[Any]) -> str:
     """Write a list in words: "a, b and c"."""
     words = [str(item) for item in items]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def plural(amount: int, noun: str) -> str:
+    """Write how many there are: "1 trial", "2,000 trials"."""
+    return f"{amount:,} {noun}{'s' * (amount != 1)}"
 
 
 def share(part: int, whole: int) -> str:

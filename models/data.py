@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-IMAGE_SHAPE = (32, 32, 3)
+# The pixels of a side, unless a study chooses another size from SMALLEST_IMAGE to LARGEST_IMAGE.
+IMAGE_SIZE = 32
+SMALLEST_IMAGE, LARGEST_IMAGE = 8, 224
 VALIDATION_FRACTION = 0.1
 # At most 500 images a sum: their squares add up in 32 bits, and the copies of the pixels stay small.
 _IMAGES_A_SUM = 500
@@ -15,7 +17,7 @@ _IMAGES_A_SUM = 500
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Holds images uint8 [n, 32, 32, 3] (height, width, RGB) and their labels int64 [n].
+    """Holds images uint8 [n, size, size, 3] (height, width, RGB) and their labels int64 [n].
 
     Raises ValueError for arrays of other types or shapes.
     """
@@ -24,13 +26,19 @@ class LabelledImages:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.shape[1:] != IMAGE_SHAPE:
-            raise ValueError(f"images must be uint8 [n, 32, 32, 3], not {self.images.dtype} {self.images.shape}")
+        size = self.images.shape[1] if self.images.ndim == 4 else 0
+        if self.images.dtype != np.uint8 or self.images.shape[1:] != (size, size, 3):
+            raise ValueError(f"images must be uint8 [n, size, size, 3], not {self.images.dtype} {self.images.shape}")
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"labels must be int64 [n], not {self.labels.dtype} {self.labels.shape}")
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def image_size(self) -> int:
+        """Return the pixels of a side of the images."""
+        return int(self.images.shape[1])
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Findings:
         unread: the number of files that were not read, by extension.
         repeats: a row for each repeated picture. It has "train and test", "within test" or "two labels", the names of
             two images, and "equal" or "nearly equal".
+        pairs: some of the repeats to show, each with its row in `repeats` and both images, uint8 [2, size, size, 3].
         split: a row for each image that the study put into a part itself, with its file, its class, and "train" or
             "test".
     """
@@ -49,6 +58,7 @@ class Findings:
     notes: tuple[str, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
     repeats: tuple[tuple[str, str, str, str], ...] = ()
+    pairs: tuple[tuple[int, np.ndarray], ...] = field(default=(), compare=False)
     split: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -171,7 +181,7 @@ class ChannelStatistics:
 
 
 def channel_statistics(images: np.ndarray) -> ChannelStatistics:
-    """Return the statistics of uint8 images [n, 32, 32, 3]; the deviation of a constant channel is given as 1."""
+    """Return the statistics of uint8 images [n, size, size, 3]; the deviation of a constant channel is given as 1."""
     sums, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for start in range(0, len(images), _IMAGES_A_SUM):
         part = images[start : start + _IMAGES_A_SUM]

@@ -1,6 +1,7 @@
 """Independent random streams from one seed, each named by its purpose."""
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,10 +27,17 @@ def integer(sequence: np.random.SeedSequence, bits: int = 32) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside the block; give them their former state back after it."""
+    """Seed the global generators of torch, numpy and random inside the block; restore their states after it."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        yield
+        np.random.seed([seed % 2**32, seed >> 32])
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)
+            random.setstate(of_python)
 
 
 def _as_integer(part: str | int) -> int:

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,12 +21,32 @@ from study.plan.forecast import laptop_advice, look_ahead
 from study.plan.outline import details, outline, time_line
 from study.plan.step_times import step_times
 from study.settings.config import StudyConfig
+from study.settings.network_checks import check_by_building
 from study.settings.networks import architecture_of
 
 
 def trains_on_cpus_here(config: StudyConfig) -> bool:
     """Return whether the driver's own processor can measure a step. A GPU's memory is left to the workers."""
     return config.address is None and not divide(machine_capacity(), config).gpus_per_trial
+
+
+def checked(request: Request, progress: Progress) -> Request:
+    """Return the request after its new networks were checked, with the notes about them. Say the notes.
+
+    Raises:
+        BadInput: if a network cannot be studied.
+    """
+    known = request.folder.read_study()["architectures"] if request.is_resumed else {}
+    new = tuple(arch for arch in request.config.archs if arch not in known)
+    if not new:
+        return request
+    progress.do("Checking the networks")
+    images = sizes(request.config)
+    config, notes = check_by_building(replace(request.config, archs=new), images.train, images.classes)
+    for arch, lines in notes.items():
+        for line in lines:
+            progress.say(f"The network {arch!r} {line}")
+    return replace(request, config=replace(config, archs=request.config.archs), notes=notes)
 
 
 def why_no_c() -> str | None:
@@ -36,6 +57,16 @@ def why_no_c() -> str | None:
     if os.statvfs(folder).f_flag & os.ST_NOEXEC:
         return f"No code runs in {folder} (it is mounted noexec; TMPDIR may name another folder)"
     return None
+
+
+def resolve_precision(config: StudyConfig, resources: Resources) -> str:
+    """Return the precision that "auto" means on the hardware that trains. It asks a worker if that is elsewhere."""
+    if config.precision != "auto":
+        return config.precision
+    if config.address is None and not resources.gpus_per_trial:
+        return resolve("auto", torch.device("cpu"))
+    probe = ray.remote(lambda: resolve("auto", training_device()))
+    return str(ray.get(probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial).remote()))
 
 
 def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> None:
@@ -98,6 +129,7 @@ def _announce(
         keep,
         measure,
         is_elsewhere,
+        config.image_size,
     )
     outlook = look_ahead(config, images, resources, times, request.folder if request.is_resumed else None)
     progress.say(time_line(None if outlook is None else outlook.seconds))

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
+from analysis.retraining.latency import is_measured
 from analysis.retraining.plans import (
     FailedRun,
     RunPlan,
@@ -27,17 +28,25 @@ from analysis.retraining.plans import (
     stray_runs,
 )
 from models.data import Dataset
-from models.precision import resolve, training_device
+from models.precision import resolve
 from study.cli.interrupts import Interrupts
 from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request
-from study.cluster.capacity import Resources, Slots, divide
-from study.cluster.session import ray_session
+from study.cluster.capacity import Slots, divide
+from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
-from study.planning import announce, announce_cluster, trains_on_cpus_here, why_no_c
+from study.plan.memory import check_memory
+from study.planning import (
+    announce,
+    announce_cluster,
+    checked,
+    resolve_precision,
+    trains_on_cpus_here,
+    why_no_c,
+)
 from study.runs.ray_runs import RayRuns
 from study.search.search import Search
 from study.settings.config import StudyConfig
@@ -63,20 +72,21 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     screen = progress.screen
-    with ExitStack() as stack:
-        stack.enter_context(screen.study_log.warnings_of_python())
+    with screen.study_log.warnings_of_python(), ExitStack() as stack:
         if request.is_resumed and not request.is_named:
             when = request.folder.worked_on()
             progress.say(f"Going on with {request.folder.path}: its last session began last ({when})")
-        if is_dry:
-            announce(request, progress, is_dry=True)
-            return 0
-        if request.is_resumed:
+        if request.is_resumed and not is_dry:
             stack.enter_context(held(request.folder.path))
             for line in mend(request.folder):
                 screen.warn(line)
             if _is_finished(request, screen):
                 return _name_report(request.folder, screen)
+        check_memory(request.config)
+        request = checked(request, progress)
+        if is_dry:
+            announce(request, progress, is_dry=True)
+            return 0
         if trains_on_cpus_here(request.config):
             announce(request, progress)
         progress.do("Loading the images")
@@ -96,7 +106,7 @@ def _do(
     if not request.is_resumed:
         # It takes a second, in which Ray starts.
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        describing = pool.submit(describe_networks, request.config, len(dataset.classes))
+        describing = pool.submit(describe_networks, request.config, len(dataset.classes), request.notes)
     progress.do("Starting Ray" if request.config.address is None else "Joining the cluster")
     with ray_session(request.config.address) as capacity, progress.screen.study_log.warnings_of_ray():
         interrupts.listen()  # Ray has put its own handlers there
@@ -109,7 +119,7 @@ def _do(
         config = replace(
             request.config,
             bit_depth=dataset.bit_depth or request.config.bit_depth,
-            precision=_resolve_precision(request.config, resources),
+            precision=resolve_precision(request.config, resources),
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,
             # A cluster may grow or shrink, so only a number that the user chose is kept there.
@@ -124,6 +134,8 @@ def _do(
                     f"{request.folder.path} held results but no study.json; what was there is now in {aside}"
                 )
         progress.screen.study_log.open(request.folder.log)
+        architectures = {arch: architecture_of(config, arch) for arch in config.archs}
+        send_code(architectures.values(), config.address)
         if not trains_on_cpus_here(request.config):
             announce_cluster(request, progress, resources, config.precision)
         settings = WorkerSettings(
@@ -137,7 +149,6 @@ def _do(
             kernels=config.kernels,
         )
         slots = Slots(resources, request.config)
-        architectures = {arch: architecture_of(config, arch) for arch in config.archs}
         ray_runs = RayRuns(architectures, settings, resources, slots, interrupts.check)
         stages = Stages(
             request.folder,
@@ -154,8 +165,7 @@ def _do(
         search = None if config.baseline else stages.search()
         failures: list[FailedRun] = []
         if search is not None:
-            plans = plan_confirmations(outcomes_of(search, config), config.confirm)
-            failures += stages.runs("Confirmation", plans)
+            failures += stages.runs("Confirmation", plan_confirmations(outcomes_of(search, config), config.confirm))
         failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
         stages.measure_latency()
         stages.keep_samples()
@@ -179,16 +189,6 @@ def _check_storage(request: Request) -> None:
         check_shared(ObjectStore(storage or str(request.folder.path.parent.absolute())))
 
 
-def _resolve_precision(config: StudyConfig, resources: Resources) -> str:
-    """Return the precision that "auto" means on the hardware that trains."""
-    if config.precision != "auto":
-        return config.precision
-    if config.address is None and not resources.gpus_per_trial:
-        return resolve("auto", torch.device("cpu"))
-    probe = ray.remote(lambda: resolve("auto", training_device()))
-    return str(ray.get(probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial).remote()))
-
-
 def _is_finished(request: Request, screen: Screen) -> bool:
     folder, config = request.folder, request.config
     search = None if config.baseline else open_search(folder, config)
@@ -203,8 +203,8 @@ def _is_finished(request: Request, screen: Screen) -> bool:
             return False
     confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
     plans = [*confirmations, *_final_plans(folder, config, search)]
-    is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
-    return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
+    is_trained = not missing_runs(plans, folder) and not stray_runs(plans, folder) and folder.read_samples() is not None
+    return is_trained and is_measured({arch: architecture_of(config, arch) for arch in config.archs}, folder)
 
 
 def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None) -> list[RunPlan]:

@@ -32,10 +32,10 @@ class ToyNet(nn.Module):
 TOY = Architecture("toy", "Toy", ToyNet, baseline={"dropout": 0.1})
 
 
-def noise(n: int, n_classes: int = 3, seed: int = 0) -> LabelledImages:
+def noise(n: int, n_classes: int = 3, seed: int = 0, size: int = 32) -> LabelledImages:
     """Random images whose labels say nothing about them, every class equally often."""
     rng = np.random.default_rng(seed)
-    return LabelledImages(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % n_classes)
+    return LabelledImages(rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n) % n_classes)
 
 
 def coloured(n: int, seed: int = 0) -> LabelledImages:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
 
-import models.precision
 from tests.processes import PRECISION, Programs
 
 if not torch.cuda.is_available():
@@ -15,7 +14,8 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 if os.environ.get(PRECISION) == "fp32":
-    models.precision.has_fast_bf16 = lambda device: False
+    capabilities = torch.cpu.get_capabilities() | {"avx512_bf16": False}
+    torch.cpu.get_capabilities = lambda: capabilities
 
 # Fixtures that run whole studies.
 STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs")

@@ -1,6 +1,6 @@
 """Lists the figures that the report of a study shows, each with a description in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,13 @@ from analysis.figures import confusion as confusion_figures
 from analysis.figures import final_runs as figures
 from analysis.figures import learning_curves as curve_figures
 from analysis.figures import predictions as prediction_figures
-from analysis.figures import search as search_figures
 from analysis.figures.drawing.style import look
 from analysis.figures.samples import choose_positions, judged_networks, judged_probabilities
+from analysis.figures.search.progress import best_score_against_budget, trial_lengths
+from analysis.figures.search.space import MOST_IN_PAIRS, parallel_coordinates, search_space
 from analysis.numbers import listed
 from analysis.results.load import Group, StudyResults
+from analysis.results.study_json import Dimension
 from analysis.statistics.search_progress import best_scores, rung_epochs
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import chosen_trials, side_title
@@ -27,8 +29,10 @@ PARTS = (
     "classes",
     "confusion",
     "samples",
+    "repeats",
     "final",
     "space",
+    "lines",
     "rungs",
     "search",
     "best",
@@ -60,6 +64,7 @@ def study_pictures(results: StudyResults, summary: Summary) -> dict[str, list[Pi
         **_of_predictions(results),
         **_of_search(results),
         "samples": _samples(results),
+        "repeats": _repeats(results),
     }
 
 
@@ -149,22 +154,30 @@ def _of_search(results: StudyResults) -> dict[str, list[Picture]]:
         if len(own):
             curves[title] = best_scores(own, results.history_of(arch))
     epochs = rung_epochs(search.grace_period, search.reduction_factor, results.study.config.max_epochs)
-    ranges = {name: dimension.model_dump(exclude_unset=True) for name, dimension in search.space.items()}
-    space, best = search_figures.search_space, search_figures.best_score_against_budget
-    searched = listed(list(search.titles().values()))
-    alt_space = f"Every trial by its {searched}, darker for a higher score: {titles}."
+    spaces = {arch: _ranges(results.study.space_of(arch)) for arch in archs}
+    names = results.study.titles()
+    alt_space = f"Every trial by its {listed(list(names.values()))}, darker for a higher score: {titles}."
     rungs = ", with the rungs that could stop it" if epochs else ""
     alt_rungs = f"How many epochs every trial was trained{rungs}: {titles}."
     alt_curves = f"Validation accuracy against epoch of every trial of the search: {titles}."
     alt_best = f"The best score of the search against trials and against epochs: {titles}."
+    lines = []
+    if many := {arch: title for arch, title in archs.items() if len(spaces[arch]) > MOST_IN_PAIRS}:
+        alt = f"Every trial as a line through its hyperparameters and its score: {listed(list(many.values()))}."
+        lines = [_both("search-parallel", alt, parallel_coordinates, trials, many, spaces, names, chosen)]
     return {
-        "space": [_both("search-space", alt_space, space, trials, archs, ranges, chosen)],
-        "rungs": [_both("search-rungs", alt_rungs, search_figures.trial_lengths, trials, archs, epochs)],
+        "space": [_both("search-space", alt_space, search_space, trials, archs, spaces, names, chosen)],
+        "lines": lines,
+        "rungs": [_both("search-rungs", alt_rungs, trial_lengths, trials, archs, epochs)],
         "search": [
             _both("search-curves", alt_curves, curve_figures.search_curves, results.history, trials, archs, chosen)
         ],
-        "best": [_both("best-score", alt_best, best, curves)],
+        "best": [_both("best-score", alt_best, best_score_against_budget, curves)],
     }
+
+
+def _ranges(space: Mapping[str, Dimension]) -> dict[str, dict[str, Any]]:
+    return {name: dimension.model_dump(exclude_none=True) for name, dimension in space.items()}
 
 
 def paired_differences(results: StudyResults, summary: Summary) -> list[figures.Paired]:
@@ -214,6 +227,15 @@ def _samples(results: StudyResults) -> list[Picture]:
         name = f"samples-{kind.replace(' ', '-')}"
         pictures.append(_both(name, alt, prediction_figures.sample_predictions, images, truths, said, files))
     return pictures
+
+
+def _repeats(results: StudyResults) -> list[Picture]:
+    if results.repeats is None:
+        return []
+    images, rows = results.repeats.images, results.repeats.rows
+    named = listed([f"{image} and {other}" for _, image, other, _ in rows])
+    alt = f"Pairs of images that show the same picture: {named}."
+    return [_both("repeated-pictures", alt, prediction_figures.repeated_pictures, images, rows)]
 
 
 def _both(name: str, alt: str, draw: Callable[..., Figure], *arguments: Any) -> Picture:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing.axes import epoch_axis, panels, share_limits
 from analysis.figures.drawing.files import hover
 from analysis.figures.drawing.style import DASHED, INK, PAPER, STYLE, key, label, look, say
-from analysis.figures.search import trial_title
+from analysis.figures.search.trials import trial_title
 
 
 @mpl.rc_context(STYLE)

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.numbers import listed, number
 from analysis.results.load import VARIANTS, StudyResults
-from analysis.results.study_json import Range, Study
+from analysis.results.study_json import Dimension, Range, Study
 from analysis.statistics.calls import Call
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
 from analysis.verdict.summary_json import Caveat, Summary
@@ -114,16 +114,27 @@ def _changed(value: Any, before: Any) -> str:
     return (listed(value) if isinstance(value, list) else str(value or "")) or "none"
 
 
-def searched(study: Study) -> list[str]:
-    """List the hyperparameters that were searched, each with its range or choices."""
-    titles, said = study.search.titles(), []
-    for name, dimension in study.search.space.items():
-        if isinstance(dimension, Range):
-            scale = "log-uniform" if dimension.log else "uniform"
-            said.append(f"{titles[name]} {number(dimension.low)} to {number(dimension.high)} ({scale})")
-        else:
-            said.append(f"{titles[name]}: {' or '.join(number(choice) for choice in dimension.choices)}")
-    return said
+def searched(study: Study) -> str:
+    """Say which hyperparameters were searched, each with its range or choices; by network if spaces differ."""
+    titles = study.titles()
+    said = {
+        arch: ", ".join(_dimension(titles[name], dimension) for name, dimension in study.space_of(arch).items())
+        for arch in study.architectures
+    }
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"{ranges} for {study.architectures[arch].title}" for arch, ranges in said.items())
+
+
+def _dimension(title: str, dimension: Dimension) -> str:
+    if not isinstance(dimension, Range):
+        return f"{title} {' or '.join(number(choice) for choice in dimension.choices)}"
+    scale = ["log-uniform" if dimension.log else "uniform"]
+    if dimension.type == "int":
+        scale.append("whole numbers")
+    if dimension.step not in (None, 1 if dimension.type == "int" else 0):
+        scale.append(f"in steps of {number(dimension.step)}")
+    return f"{title} {number(dimension.low)} to {number(dimension.high)} ({', '.join(scale)})"
 
 
 def verdict_digest(summary: Summary) -> VerdictBox:

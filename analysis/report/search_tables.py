@@ -65,7 +65,7 @@ def _stopped(rung: Rung) -> str:
 
 def importance_table(results: StudyResults, importances: Mapping[str, Importance]) -> Table:
     """Return a row a network: the importance of each hyperparameter, or why it is unknown."""
-    titles = results.study.search.titles()
+    titles = results.study.titles()
     columns = (
         Column("Network"),
         Column("trials with a score"),
@@ -122,7 +122,7 @@ def trials_table(results: StudyResults) -> Table:
     rows = [
         (
             f"{trial['trial_id']}{' (baseline)' if trial['is_baseline'] else ''}",
-            *(trial.get(name) for name in (*results.study.search.space, *shown)),
+            *(trial.get(name) for name in (*results.study.titles(), *shown)),
         )
         for trial in results.trials.to_dict("records")
     ]

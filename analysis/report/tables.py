@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.numbers import DASH, number, p_value, percent, points, si
 from analysis.results.load import StudyResults
-from analysis.results.study_json import Dimension, Range, Study
+from analysis.results.study_json import Dimension, Range, Study, is_resized
 from analysis.verdict.summary_json import ComparisonRow, GroupSummary, Interval, Spread, Summary
 from analysis.verdict.wording import side_title
 
@@ -135,7 +135,7 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
             group.precision,
             group.recall,
             group.f1,
-            *(group.config.get(name) for name in results.study.search.space),
+            *(group.config.get(name) for name in results.study.titles()),
             len(group.seeds),
         )
         for group in distinct_groups(summary).values()
@@ -144,7 +144,7 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
 
 
 def cost_table(results: StudyResults, summary: Summary) -> Table:
-    """Return a row a network: the cost of a prediction."""
+    """Return a row a network: the cost of a prediction. A network whose tuning changed its size has two rows."""
     milliseconds = partial(number, form=".2f")
     columns = (
         Column("Network"),
@@ -155,7 +155,11 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
         Column("parameters", write=partial(number, form=",.0f")),
         Column("multiply-accumulates", "an image", si),
     )
-    networks = {group.arch: group for group in reversed(summary.groups.values())}
+    costs: dict[str, GroupSummary] = {}
+    for group in summary.groups.values():
+        network = results.study.architectures[group.arch]
+        is_other = is_resized(group.config, network.baseline)
+        costs.setdefault(group.title if is_other else network.title, group)
     rows = [
         (
             title,
@@ -166,8 +170,7 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
             group.parameters,
             group.macs,
         )
-        for arch, title in results.architectures.items()
-        if (group := networks.get(arch))
+        for title, group in costs.items()
     ]
     return Table("cost", "Cost of each network", columns, rows)
 
@@ -184,17 +187,22 @@ def percent_column(study: Study) -> Callable[[Any], str]:
 
 
 def hyperparameter_columns(study: Study) -> list[Column]:
-    """Return a column for each hyperparameter that was searched."""
-    titles = study.search.titles()
-    return [Column(titles[name], write=_writer(bounds)) for name, bounds in study.search.space.items()]
+    """Return a column for each hyperparameter that any network searched."""
+    spaces = [study.space_of(arch) for arch in study.architectures] or [study.search.space]
+    return [
+        Column(title, write=_writer([space[name] for space in spaces if name in space]))
+        for name, title in study.titles().items()
+    ]
 
 
-def _writer(dimension: Dimension) -> Callable[[Any], str]:
-    """Return the function that writes a value: numbers on a linear range with decimals for a hundredth of the range."""
-    if not isinstance(dimension, Range) or dimension.log:
-        return number
-    span = dimension.high - dimension.low
-    decimals = max(0, 2 - math.ceil(math.log10(span))) if span > 0 else 2
+def _writer(dimensions: Sequence[Dimension]) -> Callable[[Any], str]:
+    """Return the function that writes a value: numbers on linear ranges with decimals for a hundredth of a range."""
+    decimals = 0
+    for dimension in dimensions:
+        if not isinstance(dimension, Range) or dimension.log or dimension.type == "int":
+            return number
+        span = dimension.high - dimension.low
+        decimals = max(decimals, 2 - math.ceil(math.log10(span)) if span > 0 else 2)
     return partial(number, form=f",.{decimals}f")
 
 

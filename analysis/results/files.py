@@ -8,7 +8,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -166,8 +166,19 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False).encode()
 
 
-def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame | None:
+def read_csv(
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    texts: Collection[str] = (),
+) -> pd.DataFrame | None:
     """Reads a table; None if there is no file. An optional column that is missing has no values.
+
+    Args:
+        path: the file.
+        columns: the names of columns that it must have, and of optional ones.
+        optional: the names of columns that may be missing.
+        texts: the names of columns whose cells stay text, whatever they look like: "None" is no missing value.
 
     Raises:
         DamagedFile: if it is not a table, or if it lacks one of the other columns.
@@ -177,7 +188,11 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
     try:
         # Opened here, because pandas would take a `~` at the start of the path for the user's home.
         with path.open("rb") as file:
-            table = pd.read_csv(file)
+            content = file.read()
+        table = pd.read_csv(io.BytesIO(content))
+        if texts:
+            kept = pd.read_csv(io.BytesIO(content), usecols=texts.__contains__, dtype=str, keep_default_na=False)
+            table = table.assign(**{str(name): kept[name] for name in kept})
     except ValueError as error:
         raise DamagedFile(f"{path} is not readable as a table: {error}") from error
     if missing := set(columns) - set(table.columns) - set(optional):

@@ -1,14 +1,16 @@
 """A study as tables and arrays in memory. Figures, statistics and the report are functions of these."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.results.files import read_npz
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import Samples, StudyFolder
-from analysis.results.study_json import Study, read_study
+from analysis.results.study_json import Choices, Study, read_study
 
 VARIANTS = ("baseline", "tuned")
 
@@ -61,6 +63,20 @@ class Group:
 
 
 @dataclass(frozen=True)
+class RepeatedPictures:
+    """Holds pairs of images that show the same picture.
+
+    Attributes:
+        images: uint8 [k, 2, size, size, 3].
+        rows: for each pair "train and test", "within test" or "two labels", the names of both images, and "equal" or
+            "nearly equal".
+    """
+
+    images: np.ndarray
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """Everything that the report of a study shows.
 
@@ -75,6 +91,7 @@ class StudyResults:
         latency: the measured inference time by network; empty if it was not measured.
         samples: the test images kept for the report, if any.
         confirmations: the runs that chose between the leading trials, if there were any.
+        repeats: repeated pictures to show, if there were any.
     """
 
     study: Study
@@ -86,6 +103,7 @@ class StudyResults:
     latency: dict[str, Any]
     samples: Samples | None
     confirmations: tuple[CompletedRun, ...] = ()
+    repeats: RepeatedPictures | None = None
 
     def group(self, arch: str, variant: str) -> Group | None:
         """Return the final runs of a network with one of VARIANTS; None if there are none."""
@@ -103,18 +121,58 @@ class StudyResults:
 def load_results(folder: StudyFolder) -> StudyResults:
     """Read a study, finished or not. Raises DamagedFile, which names the file."""
     study = read_study(folder)
-    trials, history = folder.read_trials(), folder.read_history()
+    trials, history = _load_trials(folder, study), folder.read_history()
     return StudyResults(
         study=study,
         architectures={name: network.title for name, network in study.architectures.items()},
         classes=study.data.classes,
-        trials=pd.DataFrame() if trials is None else trials,
+        trials=trials,
         history=pd.DataFrame() if history is None else history,
         groups=_load_groups(folder, study),
         latency=folder.read_latency() or {},
         samples=folder.read_samples(),
         confirmations=tuple(folder.confirm.read_all()),
+        repeats=_load_repeats(folder),
     )
+
+
+def _load_trials(folder: StudyFolder, study: Study) -> pd.DataFrame:
+    """Read the trials with the categories that study.json lists; an empty table if there was no search.
+
+    A category may look like a missing value ("None") or like a number ("1").
+    """
+    found: dict[str, list[Any]] = {}
+    for arch in study.architectures:
+        for name, dimension in study.space_of(arch).items():
+            if isinstance(dimension, Choices):
+                found.setdefault(name, []).extend(dimension.choices)
+    trials = folder.read_trials(found)
+    if trials is None:
+        return pd.DataFrame()
+    for name, choices in found.items():
+        if name in trials:
+            trials[name] = pd.Series([_choice(text, choices) for text in trials[name]], trials.index, object)
+    return trials
+
+
+def _choice(text: str, choices: Sequence[Any]) -> Any:
+    """Return the category that a table's text means; NaN for none, a number or the text if it means no category."""
+    named = {str(choice): choice for choice in choices}
+    if text in named:
+        return named[text]
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return text
+    # Whole numbers in a column with empty cells are written with a decimal point.
+    return next((choice for choice in choices if isinstance(choice, int | float) and choice == value), value)
+
+
+def _load_repeats(folder: StudyFolder) -> RepeatedPictures | None:
+    if not folder.repeats.exists():
+        return None
+    shown = read_npz(folder.repeats, ("images", "rows"))
+    return RepeatedPictures(shown["images"], tuple(tuple(row) for row in shown["rows"].tolist()))
 
 
 def _load_groups(folder: StudyFolder, study: Study) -> dict[str, Group]:

@@ -1,6 +1,6 @@
 """Reads and writes the study folder. `run_folders` does it for the runs in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ TRIAL_COLUMNS = (
     "seconds",
     "is_baseline",
 )
+# The hyperparameters of the documented networks. Other networks need not have them.
+HYPERPARAMETERS = ("lr", "dropout")
 HISTORY_COLUMNS = ("trial_id", "arch", *EPOCH_COLUMNS)
 
 
@@ -45,7 +47,7 @@ class Samples:
     """Holds some test images kept for the report.
 
     Attributes:
-        images: uint8 [k, 32, 32, 3].
+        images: uint8 [k, size, size, 3].
         positions: their positions in the test set, int64 [k].
         names: the names of their files below the folder of test images [k]; empty if they have none.
     """
@@ -116,9 +118,15 @@ class StudyFolder:
         """Writes split.csv: the file, the class and the part of each image that the study split itself."""
         write_csv(self.path / "split.csv", pd.DataFrame(rows, columns=["file", "class", "part"]))
 
-    def write_repeats(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
-        """Writes repeats.csv: for each repeated picture what is wrong with it, both images, and how alike they are."""
+    def write_repeats(self, rows: Sequence[tuple[str, ...]], pairs: Sequence[tuple[int, np.ndarray]]) -> None:
+        """Writes repeats.csv, what is wrong with each repeated picture, and repeats.npz, some pairs for the report."""
         write_csv(self.path / "repeats.csv", pd.DataFrame(rows, columns=["kind", "image", "repeats", "likeness"]))
+        shown = {"images": np.stack([images for _, images in pairs]), "rows": np.array([rows[row] for row, _ in pairs])}
+        write_npz(self.repeats, **shown)
+
+    @property
+    def repeats(self) -> Path:
+        return self.path / "repeats.npz"
 
     @property
     def tune(self) -> Path:
@@ -152,9 +160,9 @@ class StudyFolder:
         """Writes trials.csv: columns TRIAL_COLUMNS and further hyperparameters, one row a trial."""
         write_csv(self.path / "trials.csv", trials)
 
-    def read_trials(self) -> pd.DataFrame | None:
-        """Reads the trials; None if there was no search. Raises DamagedFile."""
-        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS)
+    def read_trials(self, texts: Collection[str] = ()) -> pd.DataFrame | None:
+        """Reads the trials, with `texts` as `read_csv` takes them; None if there was no search. Raises DamagedFile."""
+        return read_csv(self.path / "trials.csv", TRIAL_COLUMNS, HYPERPARAMETERS, texts)
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Write history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports.

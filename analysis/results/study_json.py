@@ -4,7 +4,9 @@ docs/study.schema.json is this model as JSON Schema. Keys that the model does no
 studies load.
 """
 
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
@@ -12,8 +14,10 @@ from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 
 Number = int | float
-# The only titles that this version gives to hyperparameters that have none in study.json.
-_TITLES = {"lr": "learning rate"}
+# The titles of the hyperparameters that training reads, unless study.json has others.
+_TITLES = {"lr": "learning rate", "weight_decay": "weight decay", "label_smoothing": "label smoothing"}
+# The names of the other hyperparameters begin with this, and then have the name of the factory's parameter.
+_OF_NETWORK = "model."
 # Tags of the union of dimensions, which no error line shows.
 _RANGE, _CHOICES = "<range>", "<choices>"
 
@@ -25,11 +29,17 @@ class _Part(BaseModel):
 
 
 class Range(_Part):
-    """Describes a hyperparameter searched between two numbers, on a logarithmic scale if `log`."""
+    """Describes a hyperparameter searched between two numbers, on a logarithmic scale if `log`.
+
+    `type` is None in a study of an older version, which searched real numbers alone. `step` is the distance between two
+    values; None is any distance, or 1 between whole numbers.
+    """
 
     low: Number
     high: Number
     log: bool
+    type: Literal["float", "int"] | None = None
+    step: Number | None = None
     title: str | None = None
 
 
@@ -37,6 +47,7 @@ class Choices(_Part):
     """Describes a hyperparameter searched among several values."""
 
     choices: list[Any]
+    type: Literal["categorical"] | None = None
     title: str | None = None
 
 
@@ -51,7 +62,9 @@ Dimension = Annotated[Annotated[Range, Tag(_RANGE)] | Annotated[Choices, Tag(_CH
 class Config(_Part):
     """Holds the settings of the study that the report and `predict` need.
 
-    `bit_depth` is the bits that the values of 16-bit images were read with; None is 16.
+    `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `recipe` holds the constants of
+    training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
+    networks, by their names. `image_size` is the pixels of a side of the images.
     """
 
     baseline: bool
@@ -61,19 +74,27 @@ class Config(_Part):
     precision: str
     first_lrs: list[float] = []
     bit_depth: int | None = None
+    recipe: dict[str, Any] = {}
+    networks: dict[str, dict[str, Any]] = {}
+    image_size: int = 32
 
 
 class Network(_Part):
-    """Describes a network: its title, its baseline configuration, and its size."""
+    """Describes a network: its title, its baseline configuration and its size, and its search space.
+
+    `parameters` and `macs` are the baseline's. `space` is the network's whole search space, if networks have different
+    ones; None is `search.space`.
+    """
 
     title: str
     baseline: dict[str, Any]
     parameters: int
     macs: Number
+    space: dict[str, Dimension] | None = None
 
 
 class Search(_Part):
-    """Holds the recipe of the search. `tolerance` is a difference in accuracy, in [0, 1]."""
+    """Holds the recipe of the search. `space` is what all networks share; `tolerance` is in [0, 1]."""
 
     space: dict[str, Dimension]
     grace_period: int
@@ -82,10 +103,6 @@ class Search(_Part):
     batch_size: int
     validation_fraction: Number
     tolerance: Number = 0
-
-    def titles(self) -> dict[str, str]:
-        """Return the title of each hyperparameter that was searched, by its name, in the order of the space."""
-        return {name: dimension.title or _TITLES.get(name, name) for name, dimension in self.space.items()}
 
 
 class Data(_Part):
@@ -147,6 +164,30 @@ class Study(_Part):
     def n_validation(self) -> int:
         """Return the number of validation images of the search."""
         return round(self.search.validation_fraction * self.data.n_train)
+
+    def space_of(self, arch: str) -> dict[str, Dimension]:
+        """Return the search space of a network: its hyperparameters by name."""
+        own = self.architectures[arch].space
+        return self.search.space if own is None else own
+
+    def titles(self) -> dict[str, str]:
+        """Return the title of each hyperparameter that any network searched, by its name: the shared ones first."""
+        spaces = [self.search.space, *(self.space_of(arch) for arch in self.architectures)]
+        found = {name: dimension.title for space in reversed(spaces) for name, dimension in space.items()}
+        names = dict.fromkeys(name for space in spaces for name in space)
+        titles = {name: found[name] or _TITLES.get(name, name.removeprefix(_OF_NETWORK)) for name in names}
+        shown = Counter(titles.values())
+        return {name: title if shown[title] == 1 else name for name, title in titles.items()}
+
+
+def is_of_network(name: str) -> bool:
+    """Return whether a hyperparameter may change the cost of a prediction. Dropout has no name of that kind."""
+    return name.startswith(_OF_NETWORK)
+
+
+def is_resized(config: Mapping[str, Any], baseline: Mapping[str, Any]) -> bool:
+    """Return whether a configuration may build another network than the baseline."""
+    return any(is_of_network(name) and value != baseline.get(name) for name, value in config.items())
 
 
 def checked_study(study: dict[str, Any]) -> dict[str, Any]:

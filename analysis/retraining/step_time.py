@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.data import IMAGE_SHAPE, LabelledImages, Split, TrainingData
+from models.data import IMAGE_SIZE, LabelledImages, Split, TrainingData
 from models.networks.registry import Architecture
 from models.precision import Precision, training_device
 from models.randomness import RunSeeds
@@ -37,13 +37,20 @@ class StepTime:
 
 
 def measure_step(
-    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int, batch_size: int
+    architecture: Architecture,
+    n_classes: int,
+    precision: Precision,
+    kernels: Setting,
+    threads: int,
+    batch_size: int,
+    image_size: int = IMAGE_SIZE,
 ) -> StepTime:
     """Train a network on a few random images and time the fastest pass. It takes one to three seconds on a CPU.
 
     Args:
         threads: torch's threads on the CPU.
         batch_size: images of a full batch, at least 1.
+        image_size: pixels of a side of the images.
 
     Returns:
         The times of a run that has its share of the machine to itself.
@@ -51,7 +58,7 @@ def measure_step(
     device, threads_before = training_device(), torch.get_num_threads()
     size, steps = (batch_size, _GPU_STEPS) if device.type == "cuda" else (min(batch_size, CPU_IMAGES), 1)
     everything = np.arange(size * steps)
-    images = np.random.default_rng(0).integers(0, 256, (len(everything), *IMAGE_SHAPE), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (len(everything), image_size, image_size, 3), np.uint8)
     data = TrainingData.from_split(
         LabelledImages(images, everything % n_classes), Split(everything, everything), n_classes
     )

@@ -1,4 +1,4 @@
-"""Turns an opened image into 32x32 RGB."""
+"""Turns an image into the square RGB pixels that the networks take."""
 
 import threading
 from contextlib import nullcontext
@@ -8,19 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, JpegImagePlugin
 
-from models.data import IMAGE_SHAPE
-
 # The bits of a 16-bit image's values, unless the image or the user says that they have fewer.
 FULL_DEPTH = 16
 # At most this many pixels, because the header of a damaged or malicious file may claim any number.
 MOST_PIXELS = 89_478_485
 # At most this many pixels of a JPEG, which is decoded at up to an eighth of its size if it has over MOST_PIXELS.
 MOST_PIXELS_OF_JPEG = 2**28
+# An image in a report has at most this many pixels a side, because all images are in its one file.
+MOST_SHOWN_SIZE = 96
 # An image of over this many pixels is decoded while no other such image is, because it may take over a gigabyte.
 _LARGE = 50_000_000
 _ALONE = threading.Lock()
-# A JPEG of reduced size keeps at least this many pixels a side, so that scaling it further down still averages.
-_DRAFT_SIDE = 8 * IMAGE_SHAPE[0]
+# A JPEG of reduced size keeps at least 8 times the wanted pixels a side, so that scaling it further down averages.
+_DRAFT = 8
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,7 +41,7 @@ class ReadImage(NamedTuple):
     """Holds the pixels of an image.
 
     Attributes:
-        pixels: uint8 [32, 32, 3].
+        pixels: uint8 [size, size, 3].
         largest: the largest value of a 16-bit image that does not say how many bits its values have; else None.
     """
 
@@ -49,19 +49,36 @@ class ReadImage(NamedTuple):
     largest: int | None
 
 
-def to_pixels(image: ImageFile.ImageFile, bit_depth: int) -> ReadImage:
-    """Decode an opened image and turn it into 32x32 RGB.
+def scale(image: Image.Image, size: int) -> np.ndarray:
+    """Scale the central square of an image to uint8 [size, size, 3]. An RGB image of that size stays as it is."""
+    return np.asarray(ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+
+
+def scale_all(images: np.ndarray, size: int) -> np.ndarray:
+    """Scale images uint8 [n, height, width] or [n, height, width, 1 or 3] to uint8 [n, size, size, 3], as `scale`."""
+    if images.shape[1:] == (size, size, 3):
+        return images
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    scaled = np.empty((len(images), size, size, 3), np.uint8)
+    for index, image in enumerate(images):
+        scaled[index] = scale(Image.fromarray(image), size)
+    return scaled
+
+
+def to_pixels(image: ImageFile.ImageFile, bit_depth: int, size: int) -> ReadImage:
+    """Decode an opened image and turn it into square RGB pixels.
 
     Args:
         image: the image, not yet decoded.
         bit_depth: bits of the values in a 16-bit grey image that does not say so itself, 8 to 16.
+        size: pixels of a side of the result.
 
     Raises:
         Unsuitable: if it is too large, or its pixels have no known range.
         Exception: if it is damaged.
     """
-    height, width, _ = IMAGE_SHAPE
-    _check_size(image)
+    _check_size(image, _DRAFT * size)
     own_depth = _own_depth(image)
     is_tiff = image.format == "TIFF"
     with _ALONE if image.width * image.height > _LARGE else nullcontext():
@@ -77,18 +94,21 @@ def to_pixels(image: ImageFile.ImageFile, bit_depth: int) -> ReadImage:
             rgb = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
         else:
             rgb = upright.convert("RGB")
-        pixels = np.asarray(ImageOps.fit(rgb, (width, height), Image.Resampling.BILINEAR))
+        pixels = scale(rgb, size)
     return ReadImage(pixels, largest if own_depth is None else None)
 
 
-def _check_size(image: ImageFile.ImageFile) -> None:
-    """Reduce a JPEG of over MOST_PIXELS while it is decoded. Raise Unsuitable if an image is too large."""
+def _check_size(image: ImageFile.ImageFile, least: int) -> None:
+    """Reduce a JPEG of over MOST_PIXELS while it is decoded, to at least `least` pixels a side.
+
+    Raises Unsuitable if an image is too large.
+    """
     size = image.width * image.height
     is_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile)
     if size > (most := MOST_PIXELS_OF_JPEG if is_jpeg else MOST_PIXELS):
         raise Unsuitable(f"it has {size / 1e6:,.0f} megapixels, over the limit of {most / 1e6:.0f}: scale it down")
     if size > MOST_PIXELS:
-        image.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))
+        image.draft(None, (least, least))
 
 
 def _own_depth(image: ImageFile.ImageFile) -> int | None:

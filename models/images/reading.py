@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from models.data import IMAGE_SIZE
 from models.images.kinds import FORMATS, HEAD_BYTES, READABLE, kind_of
 from models.images.pixels import FULL_DEPTH, ReadImage, Unsuitable, to_pixels
 
@@ -35,26 +36,27 @@ class UnreadableImage(ValueError):
         self.path, self.reason = path, reason
 
 
-def read_image(path: str | os.PathLike[str], bit_depth: int | None = None) -> np.ndarray:
-    """Read an image file as 32x32 RGB: orientation applied, transparency on white, the central square scaled.
+def read_image(path: str | os.PathLike[str], bit_depth: int | None = None, image_size: int = IMAGE_SIZE) -> np.ndarray:
+    """Read an image file as square RGB: orientation applied, transparency on white, the central square scaled.
 
-    The first frame of an animation is read. The pixels of a 32x32 RGB image stay as they are.
+    The first frame of an animation is read. The pixels of an RGB image of the wanted size stay as they are.
 
     Args:
         path: a file of one of the formats in models/images/kinds.py, whatever its name ends with.
         bit_depth: bits of the values in 16-bit grey images, 8 to 16 (None: 16). If a study's images have fewer bits,
             the number is `bit_depth` in its study.json.
+        image_size: pixels of a side of the result; `image_size` in the study.json.
 
     Returns:
-        The pixels, uint8 [32, 32, 3].
+        The pixels, uint8 [image_size, image_size, 3].
 
     Raises:
         UnreadableImage: if the file is not a readable image.
     """
-    return read(os.fspath(path), bit_depth).pixels
+    return read(os.fspath(path), bit_depth, image_size).pixels
 
 
-def read(path: str, bit_depth: int | None = None) -> ReadImage:
+def read(path: str, bit_depth: int | None = None, image_size: int = IMAGE_SIZE) -> ReadImage:
     """Read an image as `read_image` does, and also return the largest value of a 16-bit image."""
     head = b""
     try:
@@ -62,7 +64,7 @@ def read(path: str, bit_depth: int | None = None) -> ReadImage:
             raise Unsuitable("it is a folder" if os.path.isdir(path) else "it is not a file")
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
-            return _decode(file, bit_depth or FULL_DEPTH)
+            return _decode(file, bit_depth or FULL_DEPTH, image_size)
     except Exception as error:  # Pillow's plug-ins raise any exception on a damaged file
         raise UnreadableImage(path, _reason(error, head)) from error
 
@@ -80,17 +82,17 @@ def _reason(error: Exception, head: bytes) -> str:
     return f"it is {kind}, but damaged: {' '.join(str(error).split()) or type(error).__name__}"
 
 
-def _decode(file: IO[bytes], bit_depth: int) -> ReadImage:
+def _decode(file: IO[bytes], bit_depth: int, size: int) -> ReadImage:
     """Decode a file. If that fails, decode it without its colour profile and texts, which Pillow refuses if large."""
     try:
-        return to_pixels(_open(file), bit_depth)
+        return to_pixels(_open(file), bit_depth, size)
     except Unsuitable:
         raise
     except Exception:
         bare = _without_metadata(file)
         if bare is None:
             raise
-        return to_pixels(_open(bare), bit_depth)
+        return to_pixels(_open(bare), bit_depth, size)
 
 
 def _open(file: IO[bytes]) -> ImageFile.ImageFile:

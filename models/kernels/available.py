@@ -6,6 +6,9 @@ from functools import cache
 import torch
 from torch import nn
 
+# At most this many values of a tensor, because Triton's kernels count them in 32 bits.
+MOST_VALUES = 2**31 - 1
+
 
 class Switchable:
     """Marks a module that has fast code beside torch's own layers.

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from models.kernels.available import Switchable, can_use_triton
+from models.kernels.available import MOST_VALUES, Switchable, can_use_triton
 
 HAS_TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 # At most 8 pixels a row, because oneDNN is slow on such rows; on rows of 16 it is not.
 NARROW = 8
 # At least enough images side by side to fill the tiles with rows of hundreds of pixels.
 IMAGES_A_ROW = 32
+# At most 32 values under the kernel, because models/kernels/first_convolution.py has rows of 32.
+MOST_IN_A_ROW = 32
 
 
 class Conv2d(Switchable, nn.Conv2d):
@@ -50,7 +52,8 @@ class Conv2d(Switchable, nn.Conv2d):
 
     def _suits_patches(self, images: Tensor) -> bool:
         values = self.in_channels * self.kernel_size[0] ** 2
-        return _is_bfloat16(images, "cuda") and self.groups == 1 and values <= 32 and not images.requires_grad
+        is_small = values <= MOST_IN_A_ROW and images[:, 0].numel() * MOST_IN_A_ROW <= MOST_VALUES
+        return _is_bfloat16(images, "cuda") and self.groups == 1 and is_small and not images.requires_grad
 
 
 def _multiplies_in_tiles(images: Tensor) -> bool:

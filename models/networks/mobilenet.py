@@ -31,6 +31,6 @@ class MobileNetLike(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [n, 3, 32, 32] to logits [n, num_classes]."""
+        """Map normalised images [n, 3, size, size] of any size from 2 to logits [n, num_classes]."""
         logits: Tensor = self.classifier(self.features(images))
         return logits

@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
+from models.data import IMAGE_SIZE, LARGEST_IMAGE, SMALLEST_IMAGE
 from models.networks.alexnet import AlexNet
 from models.networks.hyperparameters import Value, of_network
 from models.networks.mobilenet import MobileNetLike
+from models.networks.starting import Start
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Architecture:
     Attributes:
         name: lower-case identifier, used on the command line and in file names.
         title: name shown in tables and figures.
-        factory: returns a module that maps images [n, 3, 32, 32] to logits [n, num_classes]. It is called with
+        factory: returns a module that maps images [n, 3, size, size] to logits [n, num_classes]. It is called with
             `num_classes`, `arguments` and the hyperparameters of the network, all by name.
         baseline: the hyperparameters of its documented recipe, by name. Without `lr` the learning rate is the
             documented one.
@@ -27,6 +29,10 @@ class Architecture:
             (models/training/step.py). Every step must launch the same kernels on the same tensors: no decision in
             Python, no buffer that is replaced instead of changed, no value read back from the GPU, a gradient for
             every parameter, and no convolution or linear layer that shares its weights.
+        image_sizes: the sizes that it takes, as the pixels of a side.
+        has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
+            differ between seeds.
+        start: given weights, frozen parts, and the normalisation of images.
     """
 
     name: str
@@ -35,13 +41,16 @@ class Architecture:
     baseline: Mapping[str, Value] = field(default_factory=dict, hash=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capturable: bool = False
+    image_sizes: range = range(SMALLEST_IMAGE, LARGEST_IMAGE + 1)
+    has_given_weights: bool = False
+    start: Start = field(default_factory=Start)
 
     def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
         """Return a new module.
 
         Args:
             n_classes: number of logits, at least 1.
-            values: a configuration; the factory gets those of its hyperparameters that belong to the network.
+            values: a configuration; the factory gets its hyperparameters that belong to the network.
         """
         return self.factory(num_classes=n_classes, **self.arguments, **of_network(values))
 
@@ -58,5 +67,6 @@ def register(architecture: Architecture) -> None:
     ARCHITECTURES[architecture.name] = architecture
 
 
-register(Architecture("alexnet", "AlexNet", AlexNet, {"dropout": 0.5}, capturable=True))
+_ONLY_32 = range(IMAGE_SIZE, IMAGE_SIZE + 1)  # its first linear layer takes 256 channels of 4x4 pixels
+register(Architecture("alexnet", "AlexNet", AlexNet, {"dropout": 0.5}, capturable=True, image_sizes=_ONLY_32))
 register(Architecture("mobilenet", "MobileNet-like", MobileNetLike, {"dropout": 0.0}, capturable=True))

@@ -17,7 +17,7 @@ BATCH_SIZE = 500
 
 
 class DeviceImages:
-    """Holds images uint8 [n, 32, 32, 3] on a device; indexing gives normalised float32 batches, channels last.
+    """Holds images uint8 [n, size, size, 3] on a device; indexing gives normalised float32 batches, channels last.
 
     On a CPU the bytes are not copied: many processes can share one read-only array.
     """
@@ -35,11 +35,16 @@ class DeviceImages:
         """Return the device that the images lie on."""
         return self._bytes.device
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return height and width of an image, in pixels."""
+        return self._bytes.shape[1], self._bytes.shape[2]
+
     def __len__(self) -> int:
         return len(self._bytes)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """Return images [len(index), 3, 32, 32] whose channels have mean 0 and deviation 1 over the training split."""
+        """Return images [len(index), 3, size, size] whose channels have mean 0 and deviation 1 in training."""
         return ((self._bytes[index] - self._mean) / self._deviation).permute(0, 3, 1, 2)
 
 

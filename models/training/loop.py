@@ -1,6 +1,7 @@
 """The training loop behind the search, the final runs and the baseline."""
 
 import copy
+import logging
 import time
 from dataclasses import asdict
 from typing import Any
@@ -10,18 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.augmentation import draw_changes
 from models.data import TrainingData
 from models.kernels.available import use_kernels
+from models.networks.inspection.attempts import trains_on_one_image
 from models.networks.inspection.fingerprint import shape_difference, shapes
 from models.networks.registry import Architecture
 from models.precision import Precision
 from models.randomness import RunSeeds, integer, seeded, stream
 from models.training.history import EpochResult, Outcome, best_epoch, outcome_of
 from models.training.inference import DeviceImages, predict_logits
-from models.training.optimizer import Adam
+from models.training.optimizer import learning_rate, make_optimizer
 from models.training.proof import Setting, choose_kernels
 from models.training.recipe import TrainingConfig
-from models.training.step import TrainingStep, side_stream
+from models.training.step import TrainingStep, can_capture, side_stream
 
 
 class TrainingRun:
@@ -44,6 +47,7 @@ class TrainingRun:
         outcome: None while the run can go on; COMPLETE at `max_epochs`, STOPPED_EARLY out of patience, DIVERGED
             if a loss is not finite.
         kernels: the code that trains this run, "fast" or "torch", and the reason.
+        statistics: mean and deviation that images are normalised with.
     """
 
     def __init__(
@@ -62,20 +66,38 @@ class TrainingRun:
         self._seeds = seeds
         self._device = device
         self.precision = precision
-        self._images = DeviceImages(data.source.images, data.statistics, device)
+        self._start = architecture.start
+        self.statistics = self._start.statistics(data.statistics)
+        self._images = DeviceImages(data.source.images, self.statistics, device)
         self._labels = torch.from_numpy(data.source.labels.copy()).to(device)
         self._train = data.split.train
         self._validation = torch.from_numpy(data.split.validation).to(device)
         with seeded(seeds.weights, device):
             model = architecture.build(data.n_classes, config.values)
+        self._start.apply(model)
         self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        is_capturable = architecture.capturable and config.is_capturable and not self._start.freeze
+        if architecture.capturable and not is_capturable and can_capture(device):
+            logging.getLogger(__name__).warning(
+                "%s trains without captured steps, which is slower: they need Adam, a constant learning rate, no"
+                " augmentation and nothing frozen",
+                architecture.name,
+            )
         self.kernels = choose_kernels(
-            architecture.name, self._model, data.n_classes, architecture.capturable, device, precision, kernels
+            architecture.name,
+            self._model,
+            data.n_classes,
+            is_capturable,
+            device,
+            precision,
+            kernels,
+            data.source.image_size,
         )
         is_fast = self.kernels.path == "fast"
         use_kernels(self._model, is_fast)
-        self._may_capture = architecture.capturable and is_fast
-        self._optimizer = Adam(self._model.parameters(), lr=config.lr, fused=True, capturable=True)
+        self._may_capture = is_capturable and is_fast
+        trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        self._optimizer = make_optimizer(config, trained)
         self._step = self._new_step()
         self._best_weights = self._weights()
 
@@ -137,7 +159,8 @@ class TrainingRun:
         # The optimizer keeps the tensors that it is given, and training changes them.
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         for group in self._optimizer.param_groups:
-            group["capturable"] = True  # a state from an older version may say False
+            if "capturable" in group:
+                group["capturable"] = True  # a state from an older version may say False
         self._step = self._new_step()
         best = state["best_weights"] or state["model"]
         self._best_weights = {name: value.to(self._device) for name, value in best.items()}
@@ -149,13 +172,21 @@ class TrainingRun:
 
     def _train_pass(self, epoch: int) -> tuple[float, float]:
         self._model.train()
+        self._start.hold(self._model)
         order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
         batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
+        if len(batches[-1]) == 1 and not trains_on_one_image(self._model, self._images[batches[-1]]):
+            batches, order = batches[:-1], order[:-1]
+        chance = stream(self._seeds.order, "augmentation", epoch)
+        drawn = draw_changes(self._config.augment, len(order), self._images.shape, chance)
+        changes = [None] * len(batches) if drawn is None else drawn.to(self._device).split(self._config.batch_size)
         self._step.loss_sum.zero_()
         self._step.correct.zero_()
         with seeded(integer(stream(self._seeds.dropout, epoch), bits=64), self._device), side_stream(self._device):
-            for batch in batches:
-                self._step(batch)
+            for number, (batch, change) in enumerate(zip(batches, changes, strict=True)):
+                for group in self._optimizer.param_groups:
+                    group["lr"] = learning_rate(self._config, epoch, number, len(batches))
+                self._step(batch, change)
             # One read of both, because each read waits for the GPU.
             loss, correct = torch.stack((self._step.loss_sum, self._step.correct)).tolist()
             return loss / len(order), correct / len(order)
@@ -175,6 +206,7 @@ class TrainingRun:
             self.precision,
             self._config.batch_size,
             self._may_capture,
+            self._config.constant("label_smoothing"),
         )
 
     def _weights(self) -> dict[str, Tensor]:

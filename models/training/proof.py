@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.data import IMAGE_SHAPE, ChannelStatistics
+from models.data import IMAGE_SIZE, ChannelStatistics
 from models.kernels import convolution
 from models.kernels.available import can_compile_c, can_use_triton, has_switchable, use_kernels
 from models.precision import Precision
@@ -47,7 +47,7 @@ class Kernels:
     reason: str
 
 
-# The results of this process, by network, device and precision.
+# The results of this process, by network, device, precision and image size.
 _proven: dict[tuple[object, ...], Kernels] = {}
 
 
@@ -59,8 +59,9 @@ def choose_kernels(
     device: torch.device,
     precision: Precision,
     setting: Setting,
+    image_size: int = IMAGE_SIZE,
 ) -> Kernels:
-    """Return the code that may train a network here; prove the fast code once a process, network and precision.
+    """Return the code that may train a network here; prove the fast code once a process and setting.
 
     If the fast code raises, disagrees or gives values that are not finite, log one warning and return "torch". Global
     random states and the network itself stay as they are.
@@ -73,6 +74,7 @@ def choose_kernels(
         device: device that trains.
         precision: number format of matrix products.
         setting: "auto" proves and uses the fast code; "off" uses torch's layers everywhere.
+        image_size: pixels of a side of the images.
 
     Raises:
         ValueError: if `setting` is another word.
@@ -85,9 +87,9 @@ def choose_kernels(
     if not parts:
         return Kernels("torch", "there is no fast code for this network and machine")
     shapes = tuple((key, tuple(value.shape)) for key, value in model.state_dict().items())
-    key = (name, shapes, n_classes, is_capturable, device, precision)
+    key = (name, shapes, n_classes, is_capturable, device, precision, image_size)
     if key not in _proven:
-        fault = _fault(model, n_classes, is_capturable, device, precision)
+        fault = _fault(model, n_classes, is_capturable, device, precision, image_size)
         if fault is not None:
             logging.getLogger(__name__).warning(
                 "%s trains with torch's layers, which is slower: the fast code (%s) %s", name, ", ".join(parts), fault
@@ -113,13 +115,18 @@ def _fast_parts(model: nn.Module, is_capturable: bool, device: torch.device, pre
 
 
 def _fault(
-    model: nn.Module, n_classes: int, is_capturable: bool, device: torch.device, precision: Precision
+    model: nn.Module,
+    n_classes: int,
+    is_capturable: bool,
+    device: torch.device,
+    precision: Precision,
+    image_size: int,
 ) -> str | None:
     """Return what is wrong with the fast code, as a predicate; None if nothing is."""
     n_steps = steps.WARM_UP_STEPS + 2 if is_capturable and steps.can_capture(device) else 1
     try:
         theirs, ours = (
-            _train(model, n_classes, captures, is_fast, device, precision, n_steps)
+            _train(model, n_classes, captures, is_fast, device, precision, n_steps, image_size)
             for captures, is_fast in ((False, False), (is_capturable, True))
         )
     except Exception as error:  # a failed launch, a kernel that does not compile, a capture that breaks
@@ -146,12 +153,13 @@ def _train(
     device: torch.device,
     precision: Precision,
     n_steps: int,
+    image_size: int,
 ) -> _Results:
     """Train a copy of the network on one batch `n_steps` times; return the results by kind and name."""
     model = copy.deepcopy(model).train()
     use_kernels(model, is_fast)
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (IMAGES, *IMAGE_SHAPE), np.uint8)
+    pixels = rng.integers(0, 256, (IMAGES, image_size, image_size, 3), np.uint8)
     statistics = ChannelStatistics(np.full(3, 127.5, np.float32), np.full(3, 73.9, np.float32))
     images = DeviceImages(pixels, statistics, device)
     labels = torch.arange(IMAGES, device=device) % n_classes

@@ -31,14 +31,14 @@ class TrainingConfig:
         patience: the run stops after this many epochs without a lower validation loss, at least 1.
         batch_size: images a step, at least 1; the last step of an epoch takes the images that are left.
         optimizer: adam (Kingma and Ba, 2015), adamw (Loshchilov and Hutter, 2019) or sgd.
-        momentum: of sgd, in [0, 1).
+        momentum: a number in [0, 1); sgd alone has it.
         nesterov: true takes Nesterov's momentum with sgd.
         weight_decay: at least 0; adamw decouples it from the gradient, adam and sgd add it to the gradient.
         label_smoothing: share of the target spread over all classes, in [0, 1); the validation loss has none.
         schedule: constant, or cosine (Loshchilov and Hutter, 2017): from the learning rate down to 0 at `max_epochs`.
         warmup_epochs: the learning rate grows linearly to its value over this many epochs, at least 0.
         augment: none, flip (left to right, with probability 1/2) or flip_crop (flip, then a crop of the image padded
-            by an eighth of its side with zeros).
+            by an eighth of its side with the mean of each channel).
     """
 
     values: Mapping[str, Value] = field(hash=False)
@@ -59,6 +59,23 @@ class TrainingConfig:
         """Return the learning rate, positive; a schedule's highest."""
         return float(self.values["lr"])
 
+    def constant(self, name: str) -> float:
+        """Return the value in force of a number that can also be searched: weight decay, momentum, label smoothing."""
+        return float(self.values.get(name, getattr(self, name)))
+
+    @property
+    def is_capturable(self) -> bool:
+        """Return whether every step of a full batch is the same to a GPU: Adam at a constant rate on unchanged images.
+
+        Only such steps have been captured as CUDA graphs and measured.
+        """
+        return (
+            self.optimizer == "adam"
+            and self.schedule == "constant"
+            and self.warmup_epochs == 0
+            and self.augment == "none"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as a checkpoint keeps it: the hyperparameters beside the constants.
 
@@ -70,7 +87,7 @@ class TrainingConfig:
             for constant in fields(self)
             if constant.name not in ("values", *rest) and (value := getattr(self, constant.name)) != constant.default
         }
-        return {**self.values, **rest, **others}
+        return {**others, **self.values, **rest}
 
 
 # The constants that a study may choose, the same for all of its networks.

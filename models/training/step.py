@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.augmentation import change_images
 from models.kernels.available import can_use_triton
 from models.precision import Precision, autocast
 from models.training.inference import DeviceImages
@@ -35,16 +36,17 @@ class TrainingStep:
 
     Args:
         model: the network; it must be in train mode whenever a step is made.
-        optimizer: Adam of the network's parameters; capturable on a GPU.
+        optimizer: optimizer of the network's parameters; capturable if steps are captured.
         images: the images that batches index.
         labels: int64 [len(images)], on the device of the images.
         precision: number format of matrix products.
         batch_size: images of a full batch, at least 1.
-        may_capture: allows a captured step and the second stream; they are used if the device is a GPU.
+        may_capture: allows a captured step, and with Adam the second stream; they are used if the device is a GPU.
+        label_smoothing: share of the target spread over all classes, in [0, 1).
 
     Attributes:
-        loss_sum: sum of the losses of all images since it was last zeroed, in nats; a scalar on the device. Reading it
-            waits for the GPU.
+        loss_sum: sum of the losses of all images since it was last zeroed, in nats, label smoothing included; a
+            scalar on the device. Reading it waits for the GPU.
         correct: number of images answered correctly since it was last zeroed, with dropout on and the weights before
             each step; as `loss_sum`.
     """
@@ -52,12 +54,13 @@ class TrainingStep:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: torch.optim.Adam,
+        optimizer: torch.optim.Optimizer,
         images: DeviceImages,
         labels: Tensor,
         precision: Precision,
         batch_size: int,
         may_capture: bool,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.loss_sum = torch.zeros((), device=images.device)
         self.correct = torch.zeros((), device=images.device)
@@ -66,20 +69,33 @@ class TrainingStep:
         self._images = images
         self._labels = labels
         self._precision = precision
+        self._label_smoothing = label_smoothing
         self._batch = torch.zeros(batch_size, dtype=torch.int64, device=images.device)
         self._may_capture = may_capture and can_capture(images.device)
         self._ordinary_steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._weights: Bfloat16Weights | None = None
-        if self._may_capture and precision == "bf16" and can_use_triton():
+        if (
+            self._may_capture
+            and precision == "bf16"
+            and isinstance(optimizer, torch.optim.Adam)
+            and not optimizer.param_groups[0]["weight_decay"]
+            and can_use_triton()
+        ):
             from models.kernels import bfloat16_weights
 
             self._weights = bfloat16_weights.Bfloat16Weights(model, optimizer)
 
-    def __call__(self, batch: Tensor) -> None:
-        """Train on the images of these indices, int64 [at most batch_size]."""
-        if len(batch) < len(self._batch):
-            self._step(batch)
+    def __call__(self, batch: Tensor, changes: Tensor | None = None) -> None:
+        """Train on some images.
+
+        Args:
+            batch: indices of the images, int64 [at most batch_size].
+            changes: how each image is changed first, as models/augmentation.py draws it; a step that changes images
+                is never captured.
+        """
+        if len(batch) < len(self._batch) or changes is not None:
+            self._step(batch, changes)
             return
         if self._may_capture and self._graph is None and self._ordinary_steps >= WARM_UP_STEPS:
             self._graph = self._capture()
@@ -96,14 +112,16 @@ class TrainingStep:
             self._step(self._batch)
         return graph
 
-    def _step(self, batch: Tensor) -> None:
+    def _step(self, batch: Tensor, changes: Tensor | None = None) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         if self._weights:
             self._weights.start()
-        labels = self._labels[batch]
+        images, labels = self._images[batch], self._labels[batch]
+        if changes is not None:
+            images = change_images(images, changes)
         with autocast(self._precision, self._images.device):
-            logits = (self._weights or self._model)(self._images[batch])
-            loss = F.cross_entropy(logits, labels)
+            logits = (self._weights or self._model)(images)
+            loss = F.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
         loss.backward()
         if self._weights:
             self._weights.finish()

@@ -24,7 +24,7 @@ from study.settings.file.read import check_tables_of_networks, read_study_file
 
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
-    "what to study": ("dataset", "data_dir", "train_size", "archs", "baseline", "seed"),
+    "what to study": ("dataset", "data_dir", "image_size", "train_size", "archs", "baseline", "seed"),
     "your own images": ("title", "test_share", "test_seed", "group_by", "duplicates", "bit_depth"),
     "budget": (
         "preset",

@@ -1,7 +1,7 @@
 """Turn a command line into a request for a study, checked before any data are read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Request:
         is_resumed: True if the study was begun before.
         is_named: True if the user chose the name. If not, a new study may get another one.
         arguments: the words of the command line.
+        notes: sentences about each network, by its name, that its check found.
     """
 
     config: StudyConfig
@@ -44,6 +45,7 @@ class Request:
     is_resumed: bool
     is_named: bool
     arguments: tuple[str, ...]
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_request(arguments: Sequence[str]) -> Request:
@@ -119,13 +121,13 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     if asked.precision == "auto":  # the machine chose when the study began
         asked = replace(asked, precision=stored.precision)
     same = _without_growth(stored, asked, options, folder)
-    for field in fields(StudyConfig):
-        if field.name in FILE_ONLY:
+    for entry in fields(StudyConfig):
+        if entry.name in FILE_ONLY:
             continue
-        before, now = getattr(stored, field.name), getattr(same, field.name)
-        if before != now and field.name not in _FREE_ON_RESUME:
-            flag = "--" + field.name.replace("_", "-")
-            difference = "out " + flag if field.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
+        before, now = getattr(stored, entry.name), getattr(same, entry.name)
+        if before != now and entry.name not in _FREE_ON_RESUME:
+            flag = "--" + entry.name.replace("_", "-")
+            difference = "out " + flag if entry.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
             raise BadInput(f"{folder.path} was begun with{difference}: leave the flag out, or begin anew")
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")

@@ -12,11 +12,15 @@ import torch
 import yaml
 from joblib import cpu_count
 
+from models.data import IMAGE_SIZE
 from study.errors import BadInput
 from study.settings.config import LEAST_SHARE, StudyConfig
 
 # A worker process with torch and a training run takes at most 1.5 GiB: about half of it is room to spare.
 MEMORY_PER_RUN_GIB = 1.5
+# Images of over 32 pixels a side take up to 2,000 bytes more for each pixel over that and each image of a batch: the
+# MobileNet-like network keeps 1,400 with the fast code and 1,900 with torch's layers.
+BYTES_PER_PIXEL = 2000
 # At most 4 runs share a GPU by default, because a run alone leaves most of it idle.
 RUNS_PER_GPU = 4
 GIB = 2**30
@@ -77,11 +81,11 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
             f"--cpus-per-trial {config.cpus_per_trial:g} asks for more than the {capacity.cpus:g} CPUs there are:"
             " lower it"
         )
-    concurrency = config.concurrency or _fitting(capacity, config.cpus_per_trial or 1.0, gpus)
+    concurrency = config.concurrency or _fitting(capacity, config.cpus_per_trial or 1.0, gpus, memory_per_run(config))
     cpus = config.cpus_per_trial or _cpus_each(capacity, concurrency, on_gpu=gpus > 0)
     if config.address is None:
         # Further runs would only wait, and their configurations would be suggested without the results of the others.
-        concurrency = min(concurrency, _fitting(replace(capacity, memory_gib=math.inf), cpus, gpus))
+        concurrency = min(concurrency, _fitting(replace(capacity, memory_gib=math.inf), cpus, gpus, 1.0))
     return Resources(cpus, gpus, concurrency)
 
 
@@ -93,9 +97,15 @@ def _gpu_share(capacity: Capacity, concurrency: int | None) -> float:
     return max(LEAST_SHARE, math.floor(1000 / runs_per_gpu) / 1000)
 
 
-def _fitting(capacity: Capacity, cpus: float, gpus: float) -> int:
+def memory_per_run(config: StudyConfig) -> float:
+    """Returns the memory that a training run takes at most, in GiB."""
+    more_pixels = max(0, config.image_size**2 - IMAGE_SIZE**2)
+    return MEMORY_PER_RUN_GIB + BYTES_PER_PIXEL * more_pixels * config.batch_size / GIB
+
+
+def _fitting(capacity: Capacity, cpus: float, gpus: float, memory_gib: float) -> int:
     """Returns how many runs with these shares fit at a time, at least 1."""
-    by_memory = capacity.memory_gib / MEMORY_PER_RUN_GIB
+    by_memory = capacity.memory_gib / memory_gib
     by_gpu = capacity.gpus / gpus if gpus else math.inf
     return max(1, math.floor(min(capacity.cpus / cpus, by_memory, by_gpu) + 1e-9))
 

@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
 
+from models.networks.registry import Architecture
+from models.networks.user_networks import modules_of_user
 from study.cluster import environment, mps
 from study.cluster.capacity import GIB, Capacity, capacity, capacity_of
 from study.cluster.reaper import reaping
@@ -62,6 +64,16 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
                 _join(address)
                 found = capacity()
         yield found
+
+
+def send_code(architectures: Iterable[Architecture], address: str | None) -> None:
+    """Lets Ray send the code of the user's own modules to a cluster, whose other machines lack them.
+
+    Installed packages are sent by name: every machine has them.
+    """
+    for architecture in architectures if address is not None else ():
+        for module in modules_of_user(architecture.factory):
+            ray.cloudpickle.register_pickle_by_value(module)
 
 
 def _start_patiently(stack: ExitStack) -> Capacity:

@@ -16,7 +16,8 @@ import numpy as np
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity, download_url, extract_archive
 
-from models.data import Dataset, LabelledImages
+from models.data import IMAGE_SIZE, Dataset, LabelledImages
+from models.images.pixels import scale_all
 from study.errors import BadInput, one_line
 from study.storage.lock import Locked, exclusive
 
@@ -25,8 +26,12 @@ STALL_SECONDS = 20.0
 POLL_SECONDS = 0.1
 
 
-def load_cifar10(root: Path) -> Dataset:
+def load_cifar10(root: Path, image_size: int = IMAGE_SIZE) -> Dataset:
     """Reads torchvision's files below `root` and downloads them first if they are missing or damaged.
+
+    Args:
+        root: the folder of the files.
+        image_size: pixels of a side that the images are scaled to.
 
     Raises:
         BadInput: if the files cannot be read or downloaded. A download fails STALL_SECONDS after the last byte arrived.
@@ -34,15 +39,15 @@ def load_cifar10(root: Path) -> Dataset:
     archive = root / CIFAR10.filename
     try:
         with contextlib.suppress(RuntimeError):  # torchvision's error if a file is missing or damaged
-            return _read_cifar10(root)
+            return _read_cifar10(root, image_size)
         root.mkdir(parents=True, exist_ok=True)
         with alone_in(root, "CIFAR-10"):
             with contextlib.suppress(RuntimeError):  # another study may have downloaded it meanwhile
-                return _read_cifar10(root)
+                return _read_cifar10(root, image_size)
             if not check_integrity(archive, CIFAR10.tgz_md5):
                 _download(CIFAR10.url, archive, CIFAR10.tgz_md5)
             extract_archive(archive, root)
-            return _read_cifar10(root)
+            return _read_cifar10(root, image_size)
     except (OSError, HTTPException, RuntimeError) as error:
         raise BadInput(
             f"CIFAR-10 cannot be downloaded from {CIFAR10.url} to {str(root)!r} ({one_line(error)}). Put"
@@ -67,13 +72,14 @@ def alone_in(root: Path, title: str) -> Iterator[None]:
         time.sleep(POLL_SECONDS)
 
 
-def _read_cifar10(root: Path) -> Dataset:
+def _read_cifar10(root: Path, image_size: int) -> Dataset:
     with warnings.catch_warnings():
         # numpy 2.4.0 to 2.4.4 warn about the dtypes in these old pickles.
         warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
         parts = [CIFAR10(root, train=train) for train in (True, False)]
     train, test = (
-        LabelledImages(np.ascontiguousarray(part.data), np.array(part.targets, dtype=np.int64)) for part in parts
+        LabelledImages(scale_all(np.ascontiguousarray(part.data), image_size), np.array(part.targets, dtype=np.int64))
+        for part in parts
     )
     return Dataset("CIFAR-10", tuple(parts[0].classes), train, test)
 

@@ -13,7 +13,7 @@ from study.data.folder.names import is_text
 from study.data.folder.splitting import compiled_pattern
 from study.data.image_folder import count_images, load_image_folder
 from study.data.named.arrays import count_npz, load_npz
-from study.data.named.own_function import find_function, load_function
+from study.data.named.own_function import call_function, find_function
 from study.data.user_cache import user_cache
 from study.errors import BadInput, unknown
 from study.settings.config import CHOICES, StudyConfig
@@ -97,8 +97,8 @@ def sizes(config: StudyConfig) -> Sizes:
 
         found = Sizes(*known_set(config.dataset.removeprefix(TORCHVISION)).sizes)
     elif ":" in config.dataset:
-        dataset = load_function(config.dataset)
-        found = Sizes(len(dataset.train), len(dataset.test), len(dataset.classes))
+        arrays = call_function(config.dataset)
+        found = Sizes(len(arrays.train[1]), len(arrays.test[1]), len(arrays.classes))
     else:
         found = {"cifar10": Sizes(50_000, 10_000, 10), "digits": Sizes(1_437, 360, 10)}[config.dataset]
     return replace(found, train=config.train_size or found.train)
@@ -126,21 +126,21 @@ def read(config: StudyConfig) -> Dataset:
 
 
 def _read(config: StudyConfig) -> Dataset:
-    name, data_dir = config.dataset, config.data_dir
+    name, data_dir, size = config.dataset, config.data_dir, config.image_size
     if name == "digits":
-        return load_digits()
+        return load_digits(size)
     if name == "folder":
         assert data_dir is not None
-        return load_npz(data_dir) if _is_npz(data_dir) else load_image_folder(data_dir, config)
+        return load_npz(data_dir, size) if _is_npz(data_dir) else load_image_folder(data_dir, config)
     if name.startswith(TORCHVISION):
         from study.data.named.torchvision_sets import load_torchvision
 
-        return load_torchvision(name.removeprefix(TORCHVISION), data_dir or user_cache())
+        return load_torchvision(name.removeprefix(TORCHVISION), data_dir or user_cache(), size)
     if ":" in name:
-        return load_function(name)
+        return call_function(name).dataset(name.partition(":")[2], size)
     from study.data.cifar10 import load_cifar10
 
-    return load_cifar10(data_dir or user_cache())
+    return load_cifar10(data_dir or user_cache(), size)
 
 
 def load_dataset(config: StudyConfig) -> Dataset:

@@ -1,4 +1,4 @@
-"""Reads many image files to 32x32 RGB, each of them once."""
+"""Reads many image files to square RGB pixels, each of them once."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from models.data import IMAGE_SIZE
 from models.images.pixels import FULL_DEPTH
 from models.images.reading import UnreadableImage, read
 from study.data.image_cache import ImageCache, Table
@@ -31,7 +32,7 @@ class Images(NamedTuple):
     """Holds the images of some files.
 
     Attributes:
-        pixels: uint8 [n, 32, 32, 3], in the order of the files.
+        pixels: uint8 [n, size, size, 3], in the order of the files.
         bit_depth: bits that the values of 16-bit images have; None if there are no such images.
     """
 
@@ -39,7 +40,7 @@ class Images(NamedTuple):
     bit_depth: int | None
 
 
-def read_images(paths: Sequence[str], root: Path, bit_depth: int | None = None) -> Images:
+def read_images(paths: Sequence[str], root: Path, bit_depth: int | None = None, image_size: int = IMAGE_SIZE) -> Images:
     """Read images, from the cache if their files have not changed, and show the progress on standard error.
 
     Args:
@@ -47,11 +48,12 @@ def read_images(paths: Sequence[str], root: Path, bit_depth: int | None = None) 
         root: the folder of all files.
         bit_depth: bits of the values in 16-bit images. None takes as many as the largest value of all images needs,
             and says so if these are fewer than 16.
+        image_size: pixels of a side that each image is scaled to.
 
     Raises:
         BadInput: if files cannot be read. It names the first FILES_NAMED of them. The cache keeps the other images.
     """
-    cache = ImageCache(root, paths)
+    cache = ImageCache(root, paths, image_size)
     faults, table = dict(cache.faults), cache.read()
     unread = [row for row in np.flatnonzero(~table.is_known).tolist() if row not in faults]
     faults |= _fill(table, unread, paths, root, bit_depth or FULL_DEPTH)
@@ -87,7 +89,7 @@ def _fill(table: Table, rows: Sequence[int], paths: Sequence[str], root: Path, b
         faults = {}
         for row in rows[start : start + IMAGES_PER_TASK]:
             try:
-                image = read(paths[row], bit_depth)
+                image = read(paths[row], bit_depth, table.pixels.shape[1])
                 table.put(row, image.pixels, image.largest, bit_depth)
             except UnreadableImage as error:
                 table.is_known[row] = False

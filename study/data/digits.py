@@ -1,26 +1,22 @@
 """Reads scikit-learn's bundled handwritten digits, which need no network."""
 
 import numpy as np
-from PIL import Image
 
-from models.data import IMAGE_SHAPE, Dataset, LabelledImages
+from models.data import IMAGE_SIZE, Dataset, LabelledImages
+from models.images.pixels import scale_all
 
 # A fifth of the 1,797 images, rounded up.
 TEST_IMAGES = 360
 
 
-def load_digits() -> Dataset:
-    """Reads the 8x8 grey digits and scales them to 32x32 RGB. A fixed, stratified fifth is the test set."""
+def load_digits(image_size: int = IMAGE_SIZE) -> Dataset:
+    """Reads the 8x8 grey digits and scales them to square RGB images. A fixed, stratified fifth is the test set."""
     # Imported here because studies of other data sets do not need scikit-learn.
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
 
     digits = datasets.load_digits()
-    height, width, _ = IMAGE_SHAPE
-    images = np.empty((len(digits.images), *IMAGE_SHAPE), dtype=np.uint8)
-    for image, pixels in zip(images, digits.images, strict=True):
-        grey = Image.fromarray(np.round(pixels * (255 / 16)).astype(np.uint8))
-        image[:] = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))[..., np.newaxis]
+    images = scale_all(np.round(digits.images * (255 / 16)).astype(np.uint8), image_size)
     labels = digits.target.astype(np.int64)
     # The seed is fixed because every study needs the same test set.
     train, test = train_test_split(np.arange(len(labels)), test_size=TEST_IMAGES, stratify=labels, random_state=0)

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from analysis.results.files import write_atomically
-from models.data import IMAGE_SHAPE
 from study.data.user_cache import user_cache
 
 # Raise this when the decoding changes, so that older caches are not used.
-CACHE_FORMAT = "2"
+CACHE_FORMAT = "3"
 # At most 4 caches are kept, because each can be as large as the data set.
 CACHES_KEPT = 4
 # A temporary file is removed after at least a day, because a younger one may still be being written.
@@ -35,7 +34,7 @@ class Table:
     """Holds a row for each file.
 
     Attributes:
-        pixels: uint8 [n, 32, 32, 3].
+        pixels: uint8 [n, size, size, 3].
         largest: the largest value of a 16-bit image, int32 [n]; -1 for any other image.
         depth: the bits that a 16-bit image was read with, uint8 [n].
         is_known: bool [n]; False if the file was not read yet, or cannot be.
@@ -47,9 +46,9 @@ class Table:
     is_known: np.ndarray
 
     @classmethod
-    def empty(cls, n: int) -> "Table":
+    def empty(cls, n: int, size: int) -> "Table":
         """Return a table of files that were not read yet."""
-        pixels = np.zeros((n, *IMAGE_SHAPE), np.uint8)
+        pixels = np.zeros((n, size, size, 3), np.uint8)
         return cls(pixels, np.full(n, -1, np.int32), np.zeros(n, np.uint8), np.zeros(n, bool))
 
     def put(self, row: int, pixels: np.ndarray, largest: int | None, depth: int) -> None:
@@ -67,13 +66,15 @@ class ImageCache:
     Args:
         root: the folder of the files.
         paths: absolute paths of the files, in a fixed order.
+        size: pixels of a side that the images are scaled to. Images of another size have a cache of their own.
 
     Attributes:
         faults: why a path cannot be read, by its position: it is missing or not a file.
     """
 
-    def __init__(self, root: Path, paths: Sequence[str]) -> None:
-        self._root = os.fsencode(root)
+    def __init__(self, root: Path, paths: Sequence[str], size: int) -> None:
+        self._size = size
+        self._root = os.fsencode(root) + f"\0{size}".encode()
         self.faults: dict[int, str] = {}
         keys = []
         for position, path in enumerate(paths):
@@ -89,14 +90,14 @@ class ImageCache:
             keys.append(key)
         self._keys = np.array(keys, dtype="S32")
         self._folder = user_cache() / "folder"
-        state = hashlib.sha256(CACHE_FORMAT.encode())
+        state = hashlib.sha256(f"{CACHE_FORMAT}, {size} pixels".encode())
         for key in keys:
             state.update(key + b"\n")
         self._path = self._folder / f"{state.hexdigest()}.npz"
 
     def read(self) -> Table:
-        """Return what the cache has of the files: their own state, or other states of the same folder."""
-        table = Table.empty(len(self._keys))
+        """Return what the cache has of the files in this size: their own state, or other states of the same folder."""
+        table = Table.empty(len(self._keys), self._size)
         for path in (self._path, *self._others()):
             if table.is_known.all():
                 break
@@ -124,7 +125,7 @@ class ImageCache:
             print(f"The image cache {self._folder} cannot be written ({error}): free or repair it", file=sys.stderr)
 
     def _others(self) -> Iterator[Path]:
-        """Yield the caches of other states of the same folder, the newest first."""
+        """Yield the caches of other states of the same folder in the same size, the newest first."""
         for path in _by_age(self._folder):
             if path != self._path:
                 try:

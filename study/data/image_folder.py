@@ -21,13 +21,14 @@ _DEFAULTS = StudyConfig()
 def load_image_folder(root: Path, config: StudyConfig = _DEFAULTS) -> Dataset:
     """Reads the images below a folder, from the cache if the files have not changed.
 
-    Every image becomes 32x32 RGB: its central square is scaled, and transparency is shown on white. The classes are
-    the folder names in natural order. The title is the name of the folder. A folder without train/ and test/ is split.
+    Every image becomes square RGB pixels: its central square is scaled, and transparency is shown on white. The classes
+    are the folder names in natural order. The title is the name of the folder. A folder without train/ and test/ is
+    split.
 
     Args:
         root: the folder.
-        config: its test_share, test_seed and group_by say how a folder of classes is split, and its bit_depth how
-            16-bit images are read.
+        config: its test_share, test_seed and group_by say how a folder of classes is split, its bit_depth how 16-bit
+            images are read, and its image_size what they are scaled to.
 
     Raises:
         BadInput: if `find_layout` or `list_images` raises it, an image cannot be read, or a class cannot be split.
@@ -36,7 +37,7 @@ def load_image_folder(root: Path, config: StudyConfig = _DEFAULTS) -> Dataset:
     listings = _list(layout)
     paths = [os.path.abspath(path) for listing in listings.values() for path in listing.paths]
     home = Path(os.path.abspath(layout.root))
-    images = read_images(paths, home, config.bit_depth)
+    images = read_images(paths, home, config.bit_depth, config.image_size)
     findings = _findings(layout, listings.values())
     title = _text(layout.root.resolve().name or str(layout.root.resolve()))
     if "all" in listings:

@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 from joblib import cpu_count
 
+from models.data import IMAGE_SIZE
 from study.plan.estimate import Interval
 from study.settings.config import StudyConfig
 
@@ -18,7 +19,8 @@ def outline(config: StudyConfig) -> list[str]:
     each = "of each network" if len(config.archs) > 1 else "of the network"
     data = config.dataset if config.data_dir is None else f"{config.dataset} in {config.data_dir}"
     images = "" if config.train_size is None else f", {config.train_size:,} training images"
-    lines = ["Plan:", _line("networks", ", ".join(config.archs)), _line("data", f"{data}{images}")]
+    size = "" if config.image_size == IMAGE_SIZE else f", {config.image_size}x{config.image_size} pixels"
+    lines = ["Plan:", _line("networks", ", ".join(config.archs)), _line("data", f"{data}{images}{size}")]
     if not config.baseline:
         lines.append(_line("search", f"{_count(config.trials, 'trial')} {each}, at most {_epochs(config)} each"))
         if config.confirm:

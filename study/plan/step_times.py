@@ -14,6 +14,7 @@ from joblib import cpu_count
 
 from analysis.results.files import DamagedFile, read_json, write_json
 from analysis.retraining.step_time import StepTime, measure_step
+from models.data import IMAGE_SIZE
 from models.networks.inspection.fingerprint import fingerprint
 from models.networks.registry import Architecture
 from models.precision import Precision, training_device
@@ -31,6 +32,7 @@ def step_times(
     keep: bool,
     measure: Callable[..., StepTime] = measure_step,
     is_elsewhere: bool = False,
+    image_size: int = IMAGE_SIZE,
 ) -> dict[str, StepTime]:
     """Return the step time of each network here, from the cache if it was measured before.
 
@@ -41,6 +43,7 @@ def step_times(
         keep: False leaves no trace in the cache.
         measure: called as `measure_step` is.
         is_elsewhere: True if other machines train, for which the cache has nothing.
+        image_size: pixels of a side of the images.
 
     Returns:
         The times by name. A network whose step fails is missing, and a warning names it.
@@ -49,9 +52,10 @@ def step_times(
     known, found = {} if is_elsewhere else _read(cache), {}
     for name, architecture in architectures.items():
         try:
-            key = _key(architecture, n_classes, precision, kernels, threads, batch_size)
+            settings = (n_classes, precision, kernels, threads, batch_size, image_size)
+            key = _key(architecture, *settings)
             if key not in known:
-                known[key] = asdict(measure(architecture, n_classes, precision, kernels, threads, batch_size))
+                known[key] = asdict(measure(architecture, *settings))
             found[name] = StepTime(**known[key])
         except Exception as error:  # a network is the user's code and may raise anything
             line = (str(error).splitlines() or [""])[0]
@@ -75,7 +79,13 @@ def _read(cache: Path) -> dict[str, Any]:
 
 
 def _key(
-    architecture: Architecture, n_classes: int, precision: Precision, kernels: Setting, threads: int, batch_size: int
+    architecture: Architecture,
+    n_classes: int,
+    precision: Precision,
+    kernels: Setting,
+    threads: int,
+    batch_size: int,
+    image_size: int,
 ) -> str:
     """Name a measurement by all that its result depends on."""
     device = training_device()
@@ -84,5 +94,6 @@ def _key(
     else:
         machine = f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {cpu_count()} cores"
     network = hashlib.sha256(json.dumps(fingerprint(architecture, n_classes), sort_keys=True).encode()).hexdigest()
-    settings = f"{precision}, kernels {kernels}, {threads} threads, batches of {batch_size}, torch {torch.__version__}"
+    batches = f"batches of {batch_size} images of {image_size} pixels"
+    settings = f"{precision}, kernels {kernels}, {threads} threads, {batches}, torch {torch.__version__}"
     return f"{machine}; {architecture.name} {network[:16]}; {settings}"

@@ -90,7 +90,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     def read(path: str) -> "np.ndarray | str":
         try:
-            return read_image(path, predictor.bit_depth)
+            return read_image(path, predictor.bit_depth, predictor.image_size)
         except UnreadableImage as error:
             return error.reason
 

@@ -31,6 +31,7 @@ class Predictor:
         arch: name of the network.
         classes: class names in the order of the logits.
         bit_depth: bits that the study read 16-bit images with; None is 16.
+        image_size: pixels of a side of its images.
         warning: how the network's code differs from the code that was trained; None if it does not.
     """
 
@@ -38,6 +39,7 @@ class Predictor:
     arch: str
     classes: list[str]
     bit_depth: int | None
+    image_size: int
     warning: str | None
     _network: nn.Module
     _statistics: ChannelStatistics
@@ -45,7 +47,7 @@ class Predictor:
     _n_test: int
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the logits float32 [n, classes] of images uint8 [n, 32, 32, 3].
+        """Return the logits float32 [n, classes] of images uint8 [n, image_size, image_size, 3].
 
         The images are predicted in batches as large as the study's, because bfloat16 rounds otherwise in batches of
         another size. So an image has the logits that it had in the study, whatever it is predicted with.
@@ -78,9 +80,12 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
     arch, config = made.metrics["arch"], made.metrics["config"]
     if (normalisation := made.metrics.get("normalisation")) is None:
         raise BadInput(f"an older version made {name} and did not keep its normalisation: run the study anew")
+    begun_with = StudyConfig.from_json(folder.read_study()["config"])
     try:
-        architecture = architecture_of(StudyConfig.from_json(folder.read_study()["config"]), arch)
+        architecture = architecture_of(begun_with, arch)
     except BadInput as error:
+        if begun_with.networks.get(arch, {}).get("factory") is not None:
+            raise
         raise BadInput(f"{error}; if a file of yours registers the network, name it: --networks FILE") from error
     n_classes = len(study.data.classes)
     network = architecture.build(n_classes, config)
@@ -99,6 +104,7 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
         arch=arch,
         classes=study.data.classes,
         bit_depth=study.config.bit_depth,
+        image_size=study.config.image_size,
         warning=None if changed is None else f"the network {arch!r} has changed since it was trained: {changed}",
         _network=network,
         _statistics=ChannelStatistics(mean, deviation),

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
+from models.data import IMAGE_SIZE, LARGEST_IMAGE, SMALLEST_IMAGE
 from models.networks.hyperparameters import Value
 from models.training.recipe import BATCH_SIZE, PATIENCE, TrainingConfig
 from study.errors import BadInput, unknown
@@ -22,6 +23,7 @@ _FORMERLY: dict[str, Any] = {
     "batch_size": 128,
     "first_lrs": [],
     "bit_depth": 16,
+    "image_size": 32,
     "duplicates": "keep",
     "title": None,
     "test_share": 0.2,
@@ -63,6 +65,8 @@ class StudyConfig:
     """drop (leave training images out that are also in the test set), keep, or refuse; for your own images."""
     bit_depth: int | None = None
     """Bits of the values in 16-bit images, 8 to 16 (none: as many as their largest value needs)."""
+    image_size: int = IMAGE_SIZE
+    """Pixels of a side that every image is scaled to, 8 to 224, for networks that take it."""
     trials: int = 32
     """Configurations tried for each network."""
     max_epochs: int = 50
@@ -191,6 +195,8 @@ def check(config: StudyConfig) -> None:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
     if config.bit_depth is not None and not 8 <= config.bit_depth <= 16:
         raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
+    if not SMALLEST_IMAGE <= config.image_size <= LARGEST_IMAGE:
+        raise BadInput(f"--image-size must be from {SMALLEST_IMAGE} to {LARGEST_IMAGE}, not {config.image_size}")
     for lr in config.first_lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise BadInput(f"--first-lrs must be positive, not {lr}")

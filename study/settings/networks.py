@@ -12,6 +12,7 @@ from optuna.distributions import CategoricalDistribution
 
 from models.networks.hyperparameters import PREFIX, Value, belongs_to_network
 from models.networks.registry import ARCHITECTURES, Architecture
+from models.networks.starting import Start
 from models.networks.user_networks import load_factory
 from models.training.recipe import OF_TRAINING, TrainingConfig, baseline_values
 from study.errors import BadInput, unknown
@@ -23,12 +24,16 @@ def architecture_of(config: StudyConfig, arch: str) -> Architecture:
     """Return a network of the study, whose baseline has a value for each hyperparameter that its factory gets.
 
     Raises:
-        BadInput: if it cannot be found, or its baseline lacks a value.
+        BadInput: if it cannot be found, its baseline lacks a value, or its normalisation makes no sense.
     """
     values = baseline_of(config, arch).values
     known = _known(config, arch)
     own = {name: value for name, value in values.items() if belongs_to_network(name)}
-    return replace(known, baseline={**own, **known.baseline})
+    try:
+        start = Start.from_json(config.networks.get(arch, {}))
+    except ValueError as error:
+        raise BadInput(f"the network {arch!r}: {error}") from error
+    return replace(known, baseline={**own, **known.baseline}, start=start)
 
 
 def _known(config: StudyConfig, arch: str) -> Architecture:
@@ -43,26 +48,40 @@ def _known(config: StudyConfig, arch: str) -> Architecture:
         known = ARCHITECTURES[arch]
     else:
         raise BadInput(unknown("network", arch, ARCHITECTURES))
+    arguments = {**known.arguments, **told.get("arguments", {})}
+    baseline = {**known.baseline, **told.get("baseline", {})}
     return replace(
         known,
         title=told.get("title", known.title),
-        arguments={**known.arguments, **told.get("arguments", {})},
-        baseline={**known.baseline, **told.get("baseline", {})},
+        arguments=arguments,
+        baseline={name: value for name, value in baseline.items() if name not in _left_out(told)},
+        has_given_weights=known.has_given_weights
+        or "weights" in told
+        or any(arguments.get(name) for name in ("weights", "pretrained")),
     )
+
+
+def _left_out(told: Mapping[str, Any]) -> set[str]:
+    """Return the hyperparameters that a network's space sets to false: they are not searched."""
+    return {name for name, scale in told.get("space", {}).items() if scale is False}
 
 
 def space_of(config: StudyConfig, arch: str) -> SearchSpace:
     """Return the ranges that a network's configurations are chosen from.
 
-    The default space leaves `dropout` out if the network's factory has no such parameter.
+    The default space leaves `dropout` out if the network's factory has no such parameter. A range that the network's
+    own space sets to false is left out.
     """
+    told = config.networks.get(arch, {})
+    left_out = _left_out(told)
     ranges = dict(SEARCH_SPACE.ranges)
     if config.space:
         ranges = dict(SearchSpace.from_json(config.space).ranges)
     elif not _takes_dropout(_known(config, arch)):
         del ranges["dropout"]
-    own = SearchSpace.from_json(config.networks.get(arch, {}).get("space", {}))
-    return SearchSpace({**ranges, **own.ranges})
+    own = {name: scale for name, scale in told.get("space", {}).items() if name not in left_out}
+    ranges |= SearchSpace.from_json(own).ranges
+    return SearchSpace({name: scale for name, scale in ranges.items() if name not in left_out})
 
 
 def shared_space(config: StudyConfig) -> dict[str, Any]:
@@ -108,8 +127,12 @@ def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
 
 
 def check_networks(config: StudyConfig) -> None:
-    """Raise BadInput if a network cannot be found, or its search space lacks its baseline or a first learning rate."""
+    """Raise BadInput if a network cannot be found, does not take the images, or has a faulty search space.
+
+    The space is faulty if it lacks the baseline or a first learning rate.
+    """
     for arch in config.archs:
+        _check_size(config, arch)
         space = space_of(config, arch)
         for name, value in baseline_of(config, arch).values.items():
             if not space.holds(name, value):
@@ -125,8 +148,21 @@ def check_networks(config: StudyConfig) -> None:
                 )
 
 
+def _check_size(config: StudyConfig, arch: str) -> None:
+    """Raise BadInput if a network does not take images of this size."""
+    size, taken = config.image_size, _known(config, arch).image_sizes
+    if size not in taken:
+        only = f"{taken[0]}" if len(taken) == 1 else f"{taken[0]} to {taken[-1]}"
+        others = [name for name, known in ARCHITECTURES.items() if size in known.image_sizes]
+        raise BadInput(
+            f"--image-size {size}: {arch!r} takes images of {only} pixels a side: leave the flag out, or compare"
+            f" networks that take {size}, such as {', '.join(others)}"
+        )
+
+
 def _takes_dropout(architecture: Architecture) -> bool:
-    return "dropout" in architecture.baseline or "dropout" in _parameters(architecture)
+    takes = "dropout" in architecture.baseline or "dropout" in _parameters(architecture)
+    return takes and "dropout" not in architecture.arguments
 
 
 def _parameters(architecture: Architecture) -> Mapping[str, inspect.Parameter]:

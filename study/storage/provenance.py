@@ -20,6 +20,7 @@ from ray._common.utils import get_system_memory
 
 from analysis.results.study_json import checked_study
 from models.data import VALIDATION_FRACTION, Dataset
+from models.networks.hyperparameters import belongs_to_network
 from models.networks.inspection.cost import count_macs, count_parameters
 from models.networks.inspection.fingerprint import fingerprint
 from models.training.recipe import RECIPE_VERSION, steps_per_epoch
@@ -115,13 +116,22 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
     }
 
 
-def describe_networks(config: StudyConfig, n_classes: int) -> dict[str, dict[str, Any]]:
+def describe_networks(
+    config: StudyConfig, n_classes: int, notes: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return each network's title, baseline, parameters, multiply-accumulates and fingerprint, by its name.
+
+    With them are the import path of its factory or None, the factory's arguments that the study gives, the names of the
+    hyperparameters that the factory gets, and the notes.
+
+    Args:
+        notes: sentences about each network; none by default.
 
     Raises:
         BadInput: if a network cannot predict an image.
     """
-    return {arch: _describe_network(arch, config, n_classes) for arch in config.archs}
+    found = {arch: _describe_network(arch, config, n_classes) for arch in config.archs}
+    return {arch: network | {"notes": list((notes or {}).get(arch, []))} for arch, network in found.items()}
 
 
 def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:
@@ -129,13 +139,20 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
     space = space_of(config, arch).to_json()
     try:
         model = architecture.build(n_classes, baseline.values)
-        parameters, macs = count_parameters(model), count_macs(model)
+        parameters, macs = count_parameters(model), count_macs(model, config.image_size)
         identity = fingerprint(architecture, n_classes)
     except Exception as error:  # a network is the user's code and may raise anything
         reason = " ".join(str(error).split())
-        raise BadInput(f"the network {arch!r} cannot predict an image: {type(error).__name__}: {reason}") from error
+        size = f"{config.image_size}x{config.image_size}"
+        raise BadInput(
+            f"the network {arch!r} cannot predict an image of {size} pixels: {type(error).__name__}: {reason}"
+        ) from error
+    told = config.networks.get(arch, {})
     return {
         "title": architecture.title,
+        "factory": told.get("factory"),
+        "arguments": dict(told.get("arguments", {})),
+        "hyperparameters": [name for name in baseline.values if belongs_to_network(name)],
         "baseline": dict(baseline.values),
         "parameters": parameters,
         "macs": macs,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from analysis.results.load import load_results
 from analysis.results.run_folders import EPOCH_COLUMNS, CompletedRun, FinalRun
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS, Samples, StudyFolder
 from analysis.statistics.metrics import metric_values
-from tests.analysis.example_study_json import study_json
+from tests.analysis.example_study_json import places, study_json, with_spaces
 
 TITLES = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like"}
 STATUSES = ("COMPLETE", "PRUNED", "STOPPED_EARLY", "PRUNED", "DIVERGED")
@@ -36,6 +37,7 @@ def write_example(
     skip: Sequence[str | tuple[str, int]] = (),
     n_test: int = N_TEST,
     latency: bool = True,
+    spaces: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> StudyFolder:
     """Writes a study folder at `path`.
 
@@ -47,16 +49,19 @@ def write_example(
         failed: architectures of which every trial failed, so that they have no final runs.
         confirm: whether trials 0 and 2 of each architecture were run again twice, with scores 0.9 and None, and 0.6.
         diverged: group and seed of a final run that diverged.
+        spaces: the search space of each network, as study.json has it, if they differ. A baseline lies at the low end.
         skip: groups, or groups and seeds, that are left out, as in a study that is not finished.
     """
     rng = np.random.default_rng(0)
     path.mkdir(parents=True)
     folder = StudyFolder(path)
     baselines = {arch: {"lr": 1e-3, "dropout": 0.5 if index == 0 else 0.0} for index, arch in enumerate(titles)}
+    baselines |= {arch: {name: places(one)[0] for name, one in space.items()} for arch, space in spaces.items()}
     tuned = {arch: dict(baselines[arch]) for arch in titles}
-    folder.write_study(study_json(path.name, titles, baselines, classes, seeds, trials, epochs, search, n_test))
+    study = study_json(path.name, titles, baselines, classes, seeds, trials, epochs, search, n_test)
+    folder.write_study(with_spaces(study, spaces))
     if search:
-        configs = _write_search(folder, rng, baselines, trials, epochs, failed)
+        configs = _write_search(folder, rng, baselines, trials, epochs, failed, spaces)
         if confirm:
             _write_confirmations(folder, rng, titles)
         tuned = {arch: baselines[arch] if arch in same_as else configs[arch] for arch in titles}
@@ -104,11 +109,12 @@ def write_example(
 def _write_search(
     folder: StudyFolder,
     rng: np.random.Generator,
-    baselines: Mapping[str, Mapping[str, float]],
+    baselines: Mapping[str, Mapping[str, Any]],
     trials: int,
     epochs: int,
     failed: Sequence[str],
-) -> dict[str, dict[str, float]]:
+    spaces: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
     """Writes the search's two tables; returns the configuration of the best unpruned trial of each network."""
     rows: list[dict[str, Any]] = []
     epoch_rows, best = [pd.DataFrame(columns=list(HISTORY_COLUMNS))], {}
@@ -122,6 +128,8 @@ def _write_search(
         for number in range(trials):
             status = STATUSES[number % len(STATUSES)]
             drawn = {"lr": float(10 ** rng.uniform(-4, -2)), "dropout": float(rng.uniform(0, 0.7))}
+            if arch in spaces:
+                drawn = {name: rng.choice(places(one)).item() for name, one in spaces[arch].items()}
             config = dict(baseline) if number == 0 else drawn
             history = _history(rng, 2 if status == "PRUNED" else epochs, 1.5 + 0.2 * rng.normal())
             if status == "DIVERGED":
@@ -144,8 +152,9 @@ def _write_search(
             epoch_rows.append(history.assign(trial_id=trial["trial_id"], arch=arch))
         own = [row for row in rows if row["arch"] == arch and not row["is_baseline"]]
         top = max((row for row in own if row["status"] != "PRUNED"), key=lambda row: row["val_accuracy"])
-        best[arch] = {"lr": top["lr"], "dropout": top["dropout"]}
-    folder.write_trials(pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)))
+        best[arch] = {name: top[name] for name in baseline}
+    further = dict.fromkeys(name for space in spaces.values() for name in space if name not in TRIAL_COLUMNS)
+    folder.write_trials(pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *further]))
     folder.write_history(pd.concat(epoch_rows[1:] or epoch_rows)[list(HISTORY_COLUMNS)])
     return best
 
@@ -180,7 +189,7 @@ def _latency(index: int) -> dict[str, Any]:
         "images_per_s": 2500.0 * (1 + index),
         "calls": 1000,
         "batch_size": 128,
-        "device": "cpu",
+        "device": "CPU",
         "dtype": "float32",
         "threads": 2,
     }

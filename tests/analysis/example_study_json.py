@@ -9,6 +9,19 @@ import numpy as np
 from analysis.results.load import StudyResults
 from analysis.results.study_json import Study
 
+_RATE: dict[str, Any] = {"type": "float", "low": 1e-4, "high": 1e-2, "log": True}
+_SEVEN: dict[str, Any] = {
+    "lr": _RATE,
+    "weight_decay": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "label_smoothing": {"type": "float", "low": 0.0, "high": 0.2, "log": False, "step": 0.05},
+    "model.width": {"type": "int", "low": 16, "high": 2048, "log": True},
+    "model.depth": {"type": "int", "low": 1, "high": 9, "log": False, "step": 2},
+    "model.norm": {"type": "categorical", "choices": ["None", "batch"]},
+    "model.kernel": {"type": "categorical", "choices": [3, 5]},
+}
+# One hyperparameter, and seven of every kind.
+SPACES = {"alexnet": {"lr": _RATE}, "resnet18": _SEVEN}
+
 
 def with_config(study: Study, **changed: Any) -> Study:
     """Return the study with other settings."""
@@ -83,6 +96,25 @@ def study_json(
             "memory_gib": 7.5,
         },
     }
+
+
+def with_spaces(study: dict[str, Any], spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the contents of study.json with these search spaces of networks."""
+    networks = {arch: {**study["architectures"][arch], "space": dict(space)} for arch, space in spaces.items()}
+    shared = {
+        name: one for name, one in study["search"]["space"].items() if all(name in own for own in spaces.values())
+    }
+    search = study["search"] | {"space": shared}
+    return study | {"architectures": study["architectures"] | networks, "search": search}
+
+
+def places(dimension: Mapping[str, Any]) -> list[Any]:
+    """Return some values of a dimension of study.json: all choices, or both ends of a range and the middle."""
+    if "choices" in dimension:
+        return list(dimension["choices"])
+    low, high = dimension["low"], dimension["high"]
+    middle = (low * high) ** 0.5 if dimension["log"] else (low + high) / 2
+    return [low, round(middle) if dimension.get("type") == "int" else middle, high]
 
 
 def with_leads(results: StudyResults, leads: dict[str, int], n_images: int = 1000) -> StudyResults:

@@ -1,12 +1,16 @@
 """Random streams: repeatable, and different for every purpose."""
 
+import random
 from itertools import product
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.randomness import RunSeeds, integer, stream
+from models.randomness import RunSeeds, integer, seeded, stream
+from tests.builders import CPU
 
 purposes = st.lists(st.one_of(st.text(max_size=8), st.integers(0, 2**32 - 1)), min_size=1, max_size=4)
 
@@ -60,3 +64,24 @@ def test_every_run_of_a_study_draws_from_streams_of_its_own() -> None:
 def test_negative_numbers_are_refused(arguments: tuple[int, str | int]) -> None:
     with pytest.raises(ValueError, match="non-negative"):
         stream(*arguments)
+
+
+def _draw() -> tuple[float, float, float]:
+    return torch.rand(()).item(), float(np.random.random()), random.random()
+
+
+def test_the_generators_of_torch_numpy_and_python_repeat_and_get_their_states_back() -> None:
+    with seeded(2**64 - 1, CPU):
+        first = _draw()
+        with seeded(7, CPU):
+            inner = _draw()
+        second = _draw()
+    with pytest.raises(KeyError), seeded(2**64 - 1, CPU):
+        assert _draw() == first
+        assert _draw() == second
+        raise KeyError
+    with seeded(7, CPU):
+        outer = _draw()
+        assert outer == inner
+        with seeded(7 + 2**32, CPU):
+            assert all(one != other for one, other in zip(_draw()[1:], outer[1:], strict=True))

@@ -78,18 +78,22 @@ def capped_runs(groups: Iterable[Group], max_epochs: int, patience: int) -> list
     ]
 
 
-def at_edges(groups: Mapping[str, Group], space: Mapping[str, Dimension]) -> list[AtEdge]:
+def at_edges(groups: Mapping[str, Group], spaces: Mapping[str, Mapping[str, Dimension]]) -> list[AtEdge]:
     """Find the tuned hyperparameters that lie within EDGE of an end of their range, or beyond it.
 
     On a logarithmic range, EDGE is a share of the logarithm's range. A low end of 0 does not count on a linear range,
-    because a wider range would find nothing below 0.
+    because a wider range would find nothing below 0. A range of one value has no edges.
+
+    Args:
+        groups: the groups by name.
+        spaces: the search space of each network.
     """
     found = []
     for group in groups.values():
         if group.variant != "tuned":
             continue
-        for name, bounds in space.items():
-            if not isinstance(bounds, Range) or name not in group.config:
+        for name, bounds in spaces[group.arch].items():
+            if not isinstance(bounds, Range) or bounds.low == bounds.high or name not in group.config:
                 continue
             value = group.config[name]
             scale = np.log if bounds.log else np.asarray
@@ -155,9 +159,9 @@ def rare_answers(groups: Mapping[str, Group], n_classes: int) -> list[str]:
 
 
 def slow_calls(latency: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Return the networks whose p99 latency is far above p50, with the ratio."""
-    ratios = {arch: measured["latency_ms"]["p99"] / measured["latency_ms"]["p50"] for arch, measured in latency.items()}
-    return {arch: ratio for arch, ratio in ratios.items() if ratio > STEADY_RATIO}
+    """Return the networks, or groups, whose p99 latency is far above p50, with the ratio."""
+    ratios = {name: measured["latency_ms"]["p99"] / measured["latency_ms"]["p50"] for name, measured in latency.items()}
+    return {name: ratio for name, ratio in ratios.items() if ratio > STEADY_RATIO}
 
 
 def score_error(study: Study) -> tuple[int, float]:

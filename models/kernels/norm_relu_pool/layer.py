@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 
-from models.kernels.available import can_compile_c, can_use_triton
+from models.kernels.available import MOST_VALUES, can_compile_c, can_use_triton
 from models.kernels.norm_relu_pool import cpu
 
 
@@ -21,7 +21,7 @@ def norm_relu_pool(images: Tensor, norm: BatchNorm2d, side: int) -> Tensor:
         [n, c, h // side, w // side] of the type of `images`.
     """
     if _is_supported(images, norm, side):
-        if images.is_cuda and side in (1, 2, 4, 8) and can_use_triton():
+        if images.is_cuda and side in (1, 2, 4, 8) and images.numel() <= MOST_VALUES and can_use_triton():
             from models.kernels.norm_relu_pool.gpu import norm_relu_pool as on_gpu
 
             return on_gpu(images, norm, side)

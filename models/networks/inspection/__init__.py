@@ -1,1 +1,1 @@
-"""What can be told of a network: its cost and its fingerprint."""
+"""The cost of a network, and its fingerprint."""

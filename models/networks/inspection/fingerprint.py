@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.networks.inspection.source import digests, without_docstrings
 from models.networks.registry import Architecture
+from models.networks.user_networks import definition_of, package_of
+from models.randomness import seeded
 
 
 def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
@@ -24,15 +27,24 @@ def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
     Returns:
         weights (shape by name), parameters (number of trainable weights), layers and source (SHA-256 as 64 hexadecimal
         digits), baseline (the documented hyperparameters). source covers the classes of all submodules except torch's
-        own, without comments, docstrings and layout; it is None if the source of a class cannot be read.
+        own, without comments, docstrings and layout; it is None if the source of a class cannot be read. definitions
+        has a SHA-256 for each function, class and constant of the user's own modules that the network uses. package is
+        the installed package of the factory with its version, or None. initial is the SHA-256 of the initial weights
+        if the factory gives them, of their file if there is one, else None.
     """
-    with torch.random.fork_rng(devices=[]):
+    with seeded(0, torch.device("cpu")):
         model = architecture.build(n_classes, architecture.baseline)
+    is_given_by_factory = architecture.has_given_weights and architecture.start.weights is None
+    home = definition_of(architecture.factory)
+    kinds = [(kind.__module__, kind.__qualname__.partition(".")[0]) for kind in _kinds(model)]
     return {
         "weights": shapes(model),
         "parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         "layers": _digest(repr(model)),
         "source": _source(model),
+        "definitions": digests([home, *kinds]),
+        "package": package_of(home[0]),
+        "initial": _digest_of_weights(model) if is_given_by_factory else architecture.start.digest,
         "baseline": dict(architecture.baseline),
     }
 
@@ -59,9 +71,24 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
             return f"its baseline has {name} {is_}, had {was}"
     if before["layers"] != after["layers"]:
         return "a layer or its settings differ, though all weights have the same shapes"
+    # An older version did not describe these.
+    if "definitions" in before and (line := _changed_definitions(before["definitions"], after["definitions"])):
+        return line
     if None not in (before["source"], after["source"]) and before["source"] != after["source"]:
         return "the source of its classes differs, though all layers are the same"
+    for name, meaning in (("package", "it comes from {}, came from {}"), ("initial", "its initial weights differ")):
+        was, is_ = before.get(name), after[name]
+        if None not in (was, is_) and was != is_:
+            return meaning.format(is_, was)
     return None
+
+
+def _changed_definitions(before: dict[str, str], after: dict[str, str]) -> str | None:
+    changed = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+    if not changed:
+        return None
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"the source of {changed[0]}{more} differs"
 
 
 def shape_difference(found: dict[str, list[int]], expected: dict[str, list[int]]) -> str | None:
@@ -83,11 +110,23 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _digest_of_weights(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"|{name}|".encode())
+        digest.update(value.detach().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _kinds(model: nn.Module) -> set[type]:
+    """Return the classes of all submodules and their bases, except torch's own."""
+    return {kind for module in model.modules() for kind in type(module).__mro__ if not _is_of_torch(kind)}
+
+
 def _source(model: nn.Module) -> str | None:
     """Return the digest of the code of all classes of the network except torch's own; None if one cannot be read."""
-    kinds = {kind for module in model.modules() for kind in type(module).__mro__ if not _is_of_torch(kind)}
     try:
-        return _digest("\n".join(sorted(_code(kind) for kind in kinds)))
+        return _digest("\n".join(sorted(_code(kind) for kind in _kinds(model))))
     except (OSError, TypeError, SyntaxError):
         return None
 
@@ -98,8 +137,4 @@ def _is_of_torch(kind: type) -> bool:
 
 def _code(kind: type) -> str:
     """Return the source of a class without comments, docstrings and layout."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return without_docstrings(ast.parse(textwrap.dedent(inspect.getsource(kind))))

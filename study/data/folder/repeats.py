@@ -10,7 +10,8 @@ from itertools import chain
 
 import numpy as np
 
-from models.data import IMAGE_SHAPE
+from models.data import IMAGE_SIZE
+from models.images.pixels import scale_all
 
 # At most 10 % of the contrast. A photograph that is halved, or compressed at quality 30, differs by 1 to 5 % from its
 # original. Among the 1,797 digits of scikit-learn a single pair differs by less than 10 %.
@@ -19,7 +20,7 @@ NEAR = 0.1
 # |a/|a| - b/|b|| <= 2 sin(asin(NEAR) / 2).
 _RADIUS = 2 * np.sin(np.arcsin(NEAR) / 2)
 # An image whose pixels deviate by less than 2 levels has no picture to compare: only equal pixels count.
-_LEAST_CONTRAST = 2.0 * np.sqrt(np.prod(IMAGE_SHAPE))
+_LEAST_CONTRAST = 2.0 * np.sqrt(IMAGE_SIZE * IMAGE_SIZE * 3)
 # At most 4 near images of each image are looked at, so that a film of one scene takes no quadratic time.
 _NEIGHBOURS = 4
 _BLOCK, _DIMENSIONS = 4, 16
@@ -27,7 +28,7 @@ _IMAGES_AT_A_TIME = 500
 
 
 def pictures(*parts: np.ndarray) -> np.ndarray:
-    """Number the distinct pictures of some arrays of images, uint8 [n, 32, 32, 3].
+    """Number the distinct pictures of some arrays of images, uint8 [n, size, size, 3].
 
     Returns:
         For each image the position of the first image with the same pixels, counted over all parts, int64 [total n].
@@ -38,10 +39,11 @@ def pictures(*parts: np.ndarray) -> np.ndarray:
 
 
 class Signatures:
-    """Holds images uint8 [n, 32, 32, 3] and what a search among them compares."""
+    """Holds what a search among images uint8 [n, size, size, 3] compares: the images, scaled to IMAGE_SIZE."""
 
     def __init__(self, images: np.ndarray) -> None:
-        height, width, channels = IMAGE_SHAPE
+        images = scale_all(images, IMAGE_SIZE)
+        _, height, width, channels = images.shape
         n_blocks = height * width // _BLOCK**2
         self.images = images
         self.features = np.empty((len(images), n_blocks), np.float32)

@@ -2,28 +2,51 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from models.data import IMAGE_SHAPE, Dataset, LabelledImages
+from models.data import Dataset, LabelledImages
+from models.images.pixels import scale_all
 from study.data.folder.names import check_class_names
 from study.errors import BadInput, one_line
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_npz(path: Path) -> Dataset:
+@dataclass(frozen=True)
+class Arrays:
+    """Holds sound arrays whose images have any size.
+
+    Attributes:
+        classes: the names of the classes.
+        train: the training images as they were given, and their labels, int64 [n].
+        test: the same for the test images.
+    """
+
+    classes: tuple[str, ...]
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+
+    def dataset(self, title: str, image_size: int) -> Dataset:
+        """Return the data set, with each image scaled to this many pixels a side."""
+        train, test = (
+            LabelledImages(scale_all(images, image_size), labels) for images, labels in (self.train, self.test)
+        )
+        return Dataset(title, self.classes, train, test)
+
+
+def load_npz(path: Path, image_size: int) -> Dataset:
     """Reads an .npz file with the arrays x_train, y_train, x_test and y_test, as Keras stores them.
 
     An array `classes` of texts names the classes. Pickled objects are not read, because reading them runs code.
 
     Raises:
-        BadInput: if the file cannot be read, or `from_arrays` raises it.
+        BadInput: if the file cannot be read, or `checked` raises it.
     """
-    return from_arrays(_read(path, (*KEYS, "classes")), path.stem, str(path))
+    return checked(_read(path, (*KEYS, "classes")), str(path)).dataset(path.stem, image_size)
 
 
 def count_npz(path: Path) -> tuple[int, int, int]:
@@ -46,8 +69,8 @@ def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         raise BadInput(f"{str(path)!r} cannot be read as arrays ({one_line(error)}): write it again") from error
 
 
-def from_arrays(arrays: Mapping[str, Any], title: str, where: str) -> Dataset:
-    """Return the data set of some arrays.
+def checked(arrays: Mapping[str, Any], where: str) -> Arrays:
+    """Return arrays that make a data set.
 
     Args:
         arrays: the images x_train and x_test are uint8 [n, height, width], [n, height, width, 1] or
@@ -77,25 +100,7 @@ def from_arrays(arrays: Mapping[str, Any], title: str, where: str) -> Dataset:
             )
         parts.append((images, labels.astype(np.int64)))
     classes = _class_names(arrays.get("classes"), [labels for _, labels in parts], where)
-    train, test = (LabelledImages(_scaled(images), labels) for images, labels in parts)
-    return Dataset(title, classes, train, test)
-
-
-def scaled(image: Image.Image) -> np.ndarray:
-    """Scale an image's central square to uint8 [32, 32, 3]."""
-    height, width, _ = IMAGE_SHAPE
-    return np.asarray(ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    if images.shape[1:] == IMAGE_SHAPE:
-        return images
-    if images.ndim == 4 and images.shape[3] == 1:
-        images = images[..., 0]
-    made = np.empty((len(images), *IMAGE_SHAPE), np.uint8)
-    for index, image in enumerate(images):
-        made[index] = scaled(Image.fromarray(image))
-    return made
+    return Arrays(classes, *parts)
 
 
 def _class_names(given: Any, labels: Sequence[np.ndarray], where: str) -> tuple[str, ...]:

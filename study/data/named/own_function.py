@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.data import Dataset
-from study.data.named.arrays import KEYS, from_arrays
+from study.data.named.arrays import KEYS, Arrays, checked
 from study.errors import BadInput, one_line
 
 
@@ -34,10 +33,10 @@ def find_function(name: str) -> Callable[[], Any]:
     return made
 
 
-# The plan counts the images before the study reads them, so that the function is called only once.
+# The plan counts the images before the study scales them, so that the function is called only once.
 @functools.lru_cache(maxsize=1)
-def load_function(name: str) -> Dataset:
-    """Returns the data set that a function returns: x_train, y_train, x_test, y_test, by name or in this order.
+def call_function(name: str) -> Arrays:
+    """Returns the arrays that a function returns: x_train, y_train, x_test, y_test, by name or in this order.
 
     Raises:
         BadInput: if the function fails, or does not return these arrays.
@@ -51,4 +50,4 @@ def load_function(name: str) -> Dataset:
         made = dict(zip(KEYS, made, strict=True))
     if not isinstance(made, Mapping):
         raise BadInput(f"--dataset {name} returned {type(made).__name__}: return the arrays {', '.join(KEYS)}")
-    return from_arrays(made, name.partition(":")[2], f"--dataset {name}")
+    return checked(made, f"--dataset {name}")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torchvision
 
-from models.data import IMAGE_SHAPE, Dataset, LabelledImages
+from models.data import IMAGE_SIZE, Dataset, LabelledImages
+from models.images.pixels import scale
 from study.data.cifar10 import STALL_SECONDS, alone_in
-from study.data.named.arrays import scaled
 from study.errors import BadInput, one_line
 
 _TRAIN = ({"train": True},), {"train": False}
@@ -68,8 +68,13 @@ def known_set(name: str) -> KnownSet:
     return _KNOWN[name.lower()]
 
 
-def load_torchvision(name: str, root: Path) -> Dataset:
+def load_torchvision(name: str, root: Path, image_size: int = IMAGE_SIZE) -> Dataset:
     """Reads torchvision's files below `root` and downloads them first if they are missing.
+
+    Args:
+        name: the name of the data set in torchvision, in any case.
+        root: the folder of the files.
+        image_size: pixels of a side that the images are scaled to.
 
     Raises:
         BadInput: if the name is unknown, or the files cannot be read or downloaded. A download fails STALL_SECONDS
@@ -78,10 +83,10 @@ def load_torchvision(name: str, root: Path) -> Dataset:
     known = known_set(name)
     try:
         with contextlib.suppress(RuntimeError, FileNotFoundError):  # torchvision's errors if a file is missing
-            return _read(known, root, download=False)
+            return _read(known, root, image_size, download=False)
         root.mkdir(parents=True, exist_ok=True)
         with alone_in(root, known.name), _impatient():
-            return _read(known, root, download=True)
+            return _read(known, root, image_size, download=True)
     except Exception as error:  # torchvision's readers raise any exception on a damaged file
         raise BadInput(
             f"{known.name} cannot be read from {str(root)!r} or downloaded there ({one_line(error)}). Remove damaged"
@@ -101,26 +106,26 @@ def _impatient() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _read(known: KnownSet, root: Path, *, download: bool) -> Dataset:
+def _read(known: KnownSet, root: Path, image_size: int, *, download: bool) -> Dataset:
     made = getattr(torchvision.datasets, known.name)
     train_parts, test_part = known.parts
     train = [made(root, **part, download=download) for part in train_parts]
     test = made(root, **test_part, download=download)
     classes = tuple(map(str, getattr(test, "classes", range(known.sizes[2]))))
-    parts = [_labelled(part) for part in (*train, test)]
+    parts = [_labelled(part, image_size) for part in (*train, test)]
     images = np.concatenate([part.images for part in parts[:-1]])
     labels = np.concatenate([part.labels for part in parts[:-1]])
     return Dataset(known.name, classes, LabelledImages(images, labels), parts[-1])
 
 
-def _labelled(part: Any) -> LabelledImages:
-    """Return the images of one part, scaled to 32x32, and their labels."""
-    images = np.empty((len(part), *IMAGE_SHAPE), np.uint8)
+def _labelled(part: Any, image_size: int) -> LabelledImages:
+    """Return the images of one part, scaled, and their labels."""
+    images = np.empty((len(part), image_size, image_size, 3), np.uint8)
     labels = np.empty(len(part), np.int64)
 
     def read(index: int) -> None:
         image, labels[index] = part[index]
-        images[index] = scaled(image)
+        images[index] = scale(image, image_size)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(read, range(len(part))))

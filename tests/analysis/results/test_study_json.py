@@ -100,17 +100,30 @@ def test_any_hyperparameters_and_unknown_keys_are_kept(study: dict[str, Any], tm
         "width": {"low": 8, "high": 64, "log": False, "title": "channels"},
         "pool": {"choices": ["max", "mean"]},
     }
+    own = {"lr": space["lr"], "model.depth": {"type": "int", "low": 1, "high": 9, "log": False, "step": 2}}
+    networks = study["architectures"] | {"alexnet": study["architectures"]["alexnet"] | {"space": own}}
     changed = study | {"of_a_newer_version": [1], "search": study["search"] | {"space": space, "also_new": 2}}
+    changed |= {"architectures": networks}
     assert checked_study(changed) == changed
     folder = StudyFolder(tmp_path)
     folder.write_study(checked_study(changed))
     read = read_study(folder)
-    assert read.search.titles() == {"lr": "learning rate", "width": "channels", "pool": "pool"}
+    assert read.titles() == {"lr": "learning rate", "width": "channels", "pool": "pool", "model.depth": "depth"}
+    assert [*read.space_of("alexnet")] == ["lr", "model.depth"] and read.space_of("mobilenet") == read.search.space
     assert read.model_dump(mode="json", exclude_unset=True) == changed
     for broken in ({"low": 1, "log": True}, {"choices": "max"}, 3):
         wrong = changed | {"search": changed["search"] | {"space": {"pool": broken}}}
         with pytest.raises(ValueError, match=r"^search\.space\.pool"):
             checked_study(wrong)
+
+
+def test_hyperparameters_whose_titles_are_equal_keep_their_names(study: dict[str, Any], tmp_path: Path) -> None:
+    rate = {"low": 0.0, "high": 0.9, "log": False}
+    space = {"momentum": rate, "model.momentum": rate, "model.width": {"low": 8, "high": 64, "log": True}}
+    folder = StudyFolder(tmp_path)
+    folder.write_study(study | {"search": study["search"] | {"space": space}})
+    titles = read_study(folder).titles()
+    assert titles == {"momentum": "momentum", "model.momentum": "model.momentum", "model.width": "width"}
 
 
 @pytest.mark.parametrize(("name", "model"), [("study", Study), ("summary", Summary)])

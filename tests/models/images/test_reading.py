@@ -60,6 +60,18 @@ def test_each_kind_is_read_as_people_see_it(kind: str, tmp_path: Path) -> None:
     assert error.mean() < (6 if kind in (*LOSSY, "turned.jpg", "turned.webp", "alpha.webp", "alpha.avif") else 0.7)
 
 
+@pytest.mark.parametrize("size", [8, 48, 224])
+@pytest.mark.parametrize("kind", ["rgb.png", "alpha.png", "grey16.png", "turned.jpg"])
+def test_each_kind_is_read_at_other_sizes(kind: str, size: int, tmp_path: Path) -> None:
+    KINDS[kind](tmp_path / kind, SMOOTH)
+    image = read_image(tmp_path / kind, bit_depth=12, image_size=size)
+    expected = Image.fromarray(np.round(EXPECTED[kind]).astype(np.uint8)).resize(
+        (size, size), Image.Resampling.BILINEAR
+    )
+    assert image.dtype == np.uint8
+    assert np.abs(image - np.asarray(expected).astype(float)).mean() < (6 if kind == "turned.jpg" else 0.7)
+
+
 def test_a_turned_picture_that_is_not_square(tmp_path: Path) -> None:
     upright = np.zeros((64, 32, 4), np.uint8)
     upright[:32] = (255, 0, 0, 255)

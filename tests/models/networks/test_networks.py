@@ -106,6 +106,15 @@ def test_the_number_of_classes_changes_the_last_layer_alone(name: str, features:
     assert other.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, n_classes)
 
 
+@pytest.mark.parametrize("size", [8, 33, 224])
+def test_the_sizes_of_images_that_the_networks_state(size: int) -> None:
+    alexnet, mobilenet = ARCHITECTURES["alexnet"], ARCHITECTURES["mobilenet"]
+    images = torch.zeros(1, 3, size, size)
+    assert size in mobilenet.image_sizes
+    assert mobilenet.build(10, {}).eval()(images).shape == (1, 10)
+    assert list(alexnet.image_sizes) == [32]
+
+
 def test_frozen_weights_do_not_count() -> None:
     model = nn.Linear(3, 2)
     model.bias.requires_grad_(False)

@@ -1,5 +1,6 @@
 """The proof of the fast code: right kernels pass, and a fault in any of them makes torch's layers train."""
 
+import ctypes
 import logging
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from models.kernels.norm_relu_pool import cpu, layer
 from models.networks.layers import Features, GlobalAveragePool, conv_bn_relu
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.training import proof, step
-from tests.builders import CPU, TOY, training_run
+from tests.builders import CPU, TOY, noise, training_data, training_run
 
 NeedsC = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
@@ -61,6 +62,33 @@ def test_the_networks_pass_and_random_states_stay_as_they_were(name: str, precis
     assert kernels.path == "fast"
     assert kernels.reason.startswith("C")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@NeedsC
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("size", [8, 17, 48])
+def test_the_fast_code_is_right_at_other_sizes(size: int, precision: str) -> None:
+    data = training_data(noise(60, size=size))
+    kernels = training_run(ARCHITECTURES["mobilenet"], data, precision=precision).kernels
+    assert kernels.path == "fast"
+    assert [key[-1] for key in proof._proven] == [size]
+
+
+@NeedsC
+def test_a_fault_at_one_size_is_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = cpu.run_c
+
+    def wrong(function: Any, *arguments: Any) -> None:
+        right(function, *arguments)
+        sizes = next(argument for argument in arguments if isinstance(argument, ctypes.Structure))
+        if function.__name__ == "forward" and sizes.width == 48:
+            arguments[7].mul_(3)
+
+    monkeypatch.setattr(cpu, "run_c", wrong)
+    paths = [
+        training_run(ARCHITECTURES["mobilenet"], training_data(noise(60, size=size))).kernels.path for size in (32, 48)
+    ]
+    assert paths == ["fast", "torch"]
 
 
 @NeedsC

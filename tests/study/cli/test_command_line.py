@@ -28,6 +28,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--group-by", r"^\w+/(p\d+)-"], "group_by", r"^\w+/(p\d+)-"),
     (["--duplicates", "refuse"], "duplicates", "refuse"),
     (["--bit-depth", "12"], "bit_depth", 12),
+    (["--image-size", "64"], "image_size", 64),
     (["--dataset", "torchvision:SVHN"], "dataset", "torchvision:SVHN"),
     (["--dataset", "package.module:function"], "dataset", "package.module:function"),
     (["--trials", "3"], "trials", 3),

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10
 
 from models.data import Dataset
+from models.images import read_image
 from study.data import cifar10, datasets
 from study.errors import BadInput
 from study.settings.config import StudyConfig
@@ -80,6 +82,16 @@ def test_digits_are_the_bundled_images_enlarged() -> None:
         errors = np.abs(expected - image[..., 0]).max(axis=(1, 2))
         assert errors.min() < 2
         assert original.target[errors.argmin()] == label
+
+
+@pytest.mark.parametrize("size", [8, 48])
+def test_digits_of_another_size(size: int) -> None:
+    digits, usual = datasets.read(StudyConfig(dataset="digits", image_size=size)), datasets.load("digits", None)
+    assert digits.train.images.shape == (1437, size, size, 3)
+    assert digits.train.labels.tolist() == usual.train.labels.tolist()
+    np.testing.assert_allclose(
+        digits.train.images.mean(axis=(1, 2, 3)), usual.train.images.mean(axis=(1, 2, 3)), atol=3
+    )
 
 
 def test_digits_test_set_is_a_fixed_stratified_fifth() -> None:
@@ -162,6 +174,15 @@ def _put(folder: Path) -> Path:
     for name, content in FILES.items():
         (folder / CIFAR10.base_folder / name).write_bytes(content)
     return folder
+
+
+@pytest.mark.usefixtures("tiny_cifar10")
+def test_cifar10_of_another_size_is_scaled_as_files_are(tmp_path: Path) -> None:
+    config = StudyConfig(data_dir=_put(tmp_path / "mine"), image_size=48)
+    data = datasets.read(config)
+    Image.fromarray(IMAGES[3]).save(tmp_path / "3.png")
+    np.testing.assert_array_equal(data.train.images[3], read_image(tmp_path / "3.png", image_size=48))
+    assert data.test.images.shape == (2, 48, 48, 3)
 
 
 @pytest.mark.usefixtures("tiny_cifar10")

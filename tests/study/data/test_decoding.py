@@ -33,9 +33,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = decoding.read
 
-    def note(path: str, bit_depth: int) -> object:
+    def note(path: str, bit_depth: int, image_size: int) -> object:
         names.append(Path(path).name)
-        return read(path, bit_depth)
+        return read(path, bit_depth, image_size)
 
     monkeypatch.setattr(decoding, "read", note)
     return names
@@ -82,6 +82,18 @@ def test_other_folders_share_nothing(tmp_path: Path, decoded: list[str]) -> None
     read_images(one, tmp_path / "one")
     read_images(other, tmp_path / "other")
     assert sorted(decoded) == ["001.png", "001.png", "002.png", "002.png", "003.png"]
+
+
+def test_each_size_has_a_cache_of_its_own(tmp_path: Path, decoded: list[str]) -> None:
+    paths = _write(tmp_path / "images", 1, 2)
+    for size in (32, 48, 32, 48):
+        images = read_images(paths, tmp_path / "images", image_size=size)
+        assert images.pixels.shape == (2, size, size, 3)
+        assert images.pixels[:, -1, -1, 0].tolist() == [1, 2]
+    assert len(decoded) == 4
+    paths += _write(tmp_path / "images", 3)
+    assert read_images(paths, tmp_path / "images", image_size=48).pixels.shape == (3, 48, 48, 3)
+    assert decoded[4:] == ["003.png"], "the cache of the smaller folder is used, in the same size"
 
 
 def _write_16_bits(path: Path, largest: int) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from analysis.figures.drawing.files import render
-from analysis.figures.search import search_space
+from analysis.figures.search.space import search_space
 from analysis.results import optuna_database
 from analysis.results.study_folder import TRIAL_COLUMNS, StudyFolder
 from analysis.statistics.importance import read_importances
@@ -41,6 +41,9 @@ BASELINE = TrainingConfig({"lr": 1e-3, "dropout": 0.5, "pooling": "none"}, max_e
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+TITLES = {"lr": "learning rate", "dropout": "dropout", "pooling": "pooling", "width": "width"}
 
 
 def _score(lr: float, dropout: float, pooling: str = "mean") -> float:
@@ -149,7 +152,8 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert set(shares) == {"lr", "dropout", "pooling"}
     assert sum(shares.values()) == pytest.approx(1)
 
-    figure = search_space(trials, {"alexnet": "AlexNet"}, THREE.to_json(), {"alexnet": "alexnet-0"})
+    spaces = {"alexnet": THREE.to_json()}
+    figure = search_space(trials, {"alexnet": "AlexNet"}, spaces, TITLES, {"alexnet": "alexnet-0"})
     panels = [ax for ax in figure.axes if ax.get_xlabel()]
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in panels] == [
         ("learning rate", "dropout"),
@@ -174,8 +178,8 @@ def test_one_hyperparameter_is_drawn_against_the_score() -> None:
             "is_baseline": [True, False],
         }
     )
-    figure = search_space(trials, {"a": "A"}, {"width": {"low": 16, "high": 256, "log": True}})
-    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("width", "validation accuracy")
+    figure = search_space(trials, {"a": "A"}, {"a": {"width": {"low": 16, "high": 256, "log": True}}}, TITLES)
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("width", "validation accuracy (%)")
     assert [float(line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o"] == [64, 128]  # type: ignore[index]
     render(figure, "svg")
 

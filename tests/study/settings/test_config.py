@@ -90,6 +90,12 @@ def test_a_configuration_from_before_the_bit_depth_reads_16_bits_as_they_are() -
     assert StudyConfig.from_json(values).bit_depth == 16
 
 
+def test_a_configuration_from_before_the_image_size_has_32_pixels() -> None:
+    values = StudyConfig(image_size=64).to_json()
+    del values["image_size"]
+    assert StudyConfig.from_json(values).image_size == 32
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -115,6 +121,8 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"train_size": 0}, "--train-size must be at least 1, not 0"),
         ({"bit_depth": 7}, "--bit-depth must be from 8 to 16, not 7"),
         ({"bit_depth": 17}, "--bit-depth must be from 8 to 16, not 17"),
+        ({"image_size": 7}, "--image-size must be from 8 to 224, not 7"),
+        ({"image_size": 225}, "--image-size must be from 8 to 224, not 225"),
         ({"concurrency": 0}, "--concurrency must be at least 1, not 0"),
         ({"seed": -1}, "--seed must be at least 0, not -1"),
         ({"cpus_per_trial": 0.0}, "--cpus-per-trial must be at least 0.001"),

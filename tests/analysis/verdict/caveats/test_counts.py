@@ -107,22 +107,24 @@ def test_what_one_answer_for_every_image_beats_is_said(right: tuple[int, ...], i
     ],
 )
 def test_edges_of_the_range_on_its_own_scale(lr: float, dropout: float, found: list[tuple[str, str]]) -> None:
-    assert [(edge.name, edge.edge) for edge in at_edges(group(lr=lr, dropout=dropout), SPACE)] == found
+    assert [(edge.name, edge.edge) for edge in at_edges(group(lr=lr, dropout=dropout), {"a": SPACE})] == found
 
 
 def test_an_edge_names_its_value_and_limit() -> None:
-    assert at_edges(group(lr=9e-3), SPACE) == [AtEdge("a", "lr", 9e-3, "high", 1e-2)]
-    assert at_edges(group("baseline", lr=9e-3), SPACE) == [], "nothing was chosen for a baseline"
+    assert at_edges(group(lr=9e-3), {"a": SPACE}) == [AtEdge("a", "lr", 9e-3, "high", 1e-2)]
+    assert at_edges(group("baseline", lr=9e-3), {"a": SPACE}) == [], "nothing was chosen for a baseline"
     positive = {"lr": SPACE["lr"], "dropout": Range(low=0.1, high=0.7, log=False)}
-    assert at_edges(group(dropout=0.1), positive) == [AtEdge("a", "dropout", 0.1, "low", 0.1)]
+    assert at_edges(group(dropout=0.1), {"a": positive}) == [AtEdge("a", "dropout", 0.1, "low", 0.1)]
 
 
 def test_only_numeric_ranges_have_edges() -> None:
     made = group()
     config = {"width": 64, "pool": "max"}
     made = {name: replace(one, config=config) for name, one in made.items()}
+    one = Range(low=64, high=64, log=True)
+    assert at_edges(made, {"a": {"width": one}}) == [], "nor has a range of one value"
     space = {"width": Range(low=16, high=64, log=True), "pool": Choices(choices=["max", "mean"])}
-    assert at_edges(made, space | SPACE) == [AtEdge("a", "width", 64, "high", 64)]
+    assert at_edges(made, {"a": space | SPACE, "b": {}}) == [AtEdge("a", "width", 64, "high", 64)]
 
 
 def test_trials_below_the_baseline_trial() -> None:

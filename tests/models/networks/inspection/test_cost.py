@@ -27,6 +27,10 @@ def test_networks(name: str, macs: int) -> None:
     assert count_macs(ARCHITECTURES[name].build(10, {"dropout": 0.5})) == macs
 
 
+def test_convolutions_cost_more_on_larger_images() -> None:
+    assert count_macs(ARCHITECTURES["mobilenet"].build(10, {}), 64) == 4 * (MOBILENET - 128 * 10) + 128 * 10
+
+
 def test_known_values() -> None:
     assert (ALEXNET, MOBILENET) == (133_895_168, 5_522_688)
 
@@ -41,3 +45,26 @@ def test_counting_leaves_the_weights_alone() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     count_macs(model)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Attentive(nn.Module):
+    """Reads an image as 16 tokens of 8x8 pixels, with one layer of a transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Conv2d(3, 12, 8, 8)
+        layer = nn.TransformerEncoderLayer(12, nhead=2, dim_feedforward=24, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.tokens(images).flatten(2).transpose(1, 2)
+        logits: torch.Tensor = self.head(self.encoder(tokens).mean(1))
+        return logits
+
+
+def test_attention_is_counted() -> None:
+    """Projections of queries, keys and values and their output; tokens by tokens twice; the two layers behind."""
+    attention = 16 * 12 * 12 * 4 + 2 * 16 * 16 * 12 + 2 * 16 * 12 * 24
+    assert count_macs(Attentive()) == 16 * 12 * (64 * 3) + attention + 12 * 5
+    assert torch.backends.mha.get_fastpath_enabled()

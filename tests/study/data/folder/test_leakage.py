@@ -1,11 +1,13 @@
 """Repeated pictures are found: in train and test, within test, and under two labels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.images.pixels import scale_all
 from study.data import datasets
 from study.data.digits import load_digits
 from study.data.folder.repeats import Signatures, near_pairs
@@ -50,6 +52,38 @@ def test_a_test_picture_leaves_training(
     (note,) = data.findings.notes
     assert note.startswith(f"1 of 13 training images is also in the test set ({likeness}; train/cat/copy.{extension} =")
     assert note.endswith("They are left out of training")
+
+
+def test_the_pairs_to_show_are_of_each_kind_and_picture_and_the_doubtful_first(config: StudyConfig, put: Put) -> None:
+    for number in range(12):
+        put(f"train/cat/equal-{number:02}.png", 7)
+        put(f"train/dog/near-{number:02}.png", 107, size=64)
+    put("test/cat/again.png", 8)
+    put("train/dog/cat.png", 3)
+    config = replace(config, image_size=120)
+    data = datasets.read(config)
+    rows = [(data.findings.repeats[row], pair) for row, pair in data.findings.pairs]
+    assert [row[0] for row, _ in rows] == ["train and test", "within test", "two labels", *["train and test"] * 5]
+    assert [row[3] for row, _ in rows[3:]] == ["equal", *["nearly equal", "equal"] * 2]
+    assert rows[2][0][1:3] == ("train/dog/cat.png", "train/cat/3.png")
+    for row, pair in rows:
+        assert pair.shape == (2, 96, 96, 3)
+        assert np.array_equal(*pair) == (row[3] == "equal")
+    test = data.test.images[data.test_files.index("cat/8.png")]
+    np.testing.assert_array_equal(rows[1][1][1], scale_all(test[np.newaxis], 96)[0])
+    assert datasets.read(replace(config, duplicates="keep")).findings.pairs[0][0] == data.findings.pairs[0][0]
+
+
+@pytest.mark.parametrize("image_size", [16, 72])
+def test_copies_are_found_at_other_image_sizes(config: StudyConfig, put: Put, image_size: int) -> None:
+    put("train/cat/copy.jpg", 7, quality=60, size=64)
+    put("train/dog/same.png", 108)
+    data = datasets.read(replace(config, image_size=image_size))
+    assert data.train.images.shape == (12, image_size, image_size, 3)
+    assert data.findings.repeats == (
+        ("train and test", "train/cat/copy.jpg", "test/cat/7.png", "nearly equal"),
+        ("train and test", "train/dog/same.png", "test/dog/8.png", "equal"),
+    )
 
 
 def test_keep_keeps_and_refuse_refuses(config: StudyConfig, put: Put) -> None:

@@ -1,14 +1,17 @@
 """Arrays of a user's own: an .npz file, or what a function returns."""
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from models.images import read_image
 from study.data import datasets
-from study.data.named.own_function import load_function
+from study.data.named.own_function import call_function
 from study.errors import BadInput
 from study.run import main
 from study.settings.config import StudyConfig
@@ -50,6 +53,15 @@ def test_grey_images_of_other_sizes_are_scaled(tmp_path: Path, shape: tuple[int,
     assert data.classes == ("0", "1", "2")
     assert (data.train.images == data.train.images[..., :1]).all()
     assert data.train.images[:, 2, 2, 0].tolist() == grey.reshape(30, 28, 28)[:, 1, 1].tolist()
+
+
+def test_arrays_are_scaled_as_files_are(tmp_path: Path) -> None:
+    large = RNG.integers(0, 256, (30, 60, 40, 3), dtype=np.uint8)
+    config = replace(_npz(tmp_path / "mine.npz", _arrays(x_train=large)), image_size=24)
+    data = datasets.read(config)
+    Image.fromarray(large[5]).save(tmp_path / "5.png")
+    np.testing.assert_array_equal(data.train.images[5], read_image(tmp_path / "5.png", image_size=24))
+    assert data.test.images.shape == (12, 24, 24, 3)
 
 
 def test_repeated_pictures_in_arrays_are_found(tmp_path: Path) -> None:
@@ -120,7 +132,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
             """)
     )
     monkeypatch.chdir(tmp_path)
-    load_function.cache_clear()
+    call_function.cache_clear()
     return name
 
 
