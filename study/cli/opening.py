@@ -89,7 +89,9 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
     if archs := [arch for arch in networks if arch not in study["architectures"]]:
         added["added_networks"] = archs
         # The networks may share less of their spaces from now on.
-        study["architectures"] = {arch: study["architectures"].get(arch, {}) | networks[arch] for arch in networks}
+        spaces = {arch: {"space": now["space"]} if "space" in now else {} for arch, now in networks.items()}
+        begun = study["architectures"]
+        study["architectures"] = {arch: begun.get(arch, now) | spaces[arch] for arch, now in networks.items()}
         study["search"]["space"] = shared_space(config)
     resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
     request.folder.write_study(study | {"config": config.to_json(), "resumed": resumed})
@@ -104,7 +106,7 @@ def _same_networks(request: Request, study: Mapping[str, Any], n_classes: int) -
     Raises:
         BadInput: if a network is not the network that the study was begun with.
     """
-    networks = describe_networks(request.config, n_classes)
+    networks = describe_networks(request.config, n_classes, request.notes)
     for arch, now in networks.items():
         begun = study["architectures"].get(arch, now)
         if "fingerprint" in begun:

@@ -22,6 +22,9 @@ from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request, read_request
 from study.data.datasets import load_dataset
 from study.errors import BadInput
+from study.listeners.progress import Progress
+from study.listeners.screen import Screen
+from study.planning import checked
 from study.run import main
 from study.search.ledger import Ledger
 from study.settings.search_space import SEARCH_SPACE, SearchSpace
@@ -124,6 +127,16 @@ def test_trials_and_networks_are_added_before_a_test_image_was_predicted(folder:
     assert study["architectures"]["plain"]["parameters"] == 30730
     assert read_request(RESUME).config == request.config
     assert read_request([*RESUME, "--config", str(folder.path / "config.toml")]).config == request.config
+
+
+def test_a_network_that_is_added_is_checked_first(folder: StudyFolder) -> None:
+    Path("faultynets.py").write_text(NET.replace("num_classes))", "num_classes), nn.Softmax(1))"))
+    with Progress(Screen(), quiet=True) as progress:
+        request = read_request([*RESUME, "--add-arch", "faultynets:plain"])
+        with pytest.raises(BadInput, match="the network 'plain' "):
+            checked(request, progress)
+        request = read_request(RESUME)
+        assert checked(request, progress) is request
 
 
 @pytest.mark.parametrize("arguments", [["--trials", "33"], ["--add-arch", "alexnet"]])

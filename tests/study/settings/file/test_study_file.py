@@ -132,7 +132,14 @@ def test_the_study_json_of_another_study_is_a_study_file(path: Path) -> None:
     assert parse(["--config", "study.json", "--seeds", "9"]).config() == replace(config, seeds=9)
 
 
-@pytest.mark.parametrize("content", ["", FILE, '[networks.net]\nfactory = "filenets:Net"\narguments = { width = 3 }\n'])
+LEFT_OUT = FILE.replace("[space]", '[space]\ndropout = { type = "float", low = 0, high = 0.5 }').replace(
+    "[networks.net.space]", "[networks.net.space]\ndropout = false"
+)
+
+
+@pytest.mark.parametrize(
+    "content", ["", FILE, LEFT_OUT, '[networks.net]\nfactory = "filenets:Net"\narguments = { width = 3 }\n']
+)
 def test_the_whole_configuration_is_the_same_study(path: Path, content: str) -> None:
     config = _read(path, content)
     again = _read(path, whole_file(config))
@@ -258,6 +265,8 @@ FAULTS = [
     (NET + "baseline = { width = 3 }", r"\[networks.net\] baseline: there is no hyperparameter 'width'"),
     (NET + "baseline = { model.width = 3 }", "the baseline of 'net' has model.width, which is not searched"),
     (NET + "space = { model.depth = { type = 'int', low = 1, high = 3 } }", "the baseline of 'net' has no model.depth"),
+    ("[space]\ndropout = false", r"\[space\] dropout must be a table such as"),
+    (NET + "space = { model.width = true }", r"\[networks.net.space\] model.width must be a table such as"),
     (NET + "space = { model.width = { type = 'int', low = 8, high = 1 } }", r"\[networks.net.space\] model.width: low"),
     (NET + "normalisation = 'imagenet'", r"\[networks.net\] normalisation must be \"training\", \"none\", or"),
     (NET + "normalisation = { mean = [0, 0, 0], deviation = [1, 1, 0] }", "deviation must be above 0, not 0"),
