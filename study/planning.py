@@ -36,15 +36,11 @@ def checked(request: Request, progress: Progress) -> Request:
     Raises:
         BadInput: if a network cannot be studied.
     """
-<<<<<<< HEAD
-    progress.show("Checking the networks")
-=======
     known = request.folder.read_study()["architectures"] if request.is_resumed else {}
     new = tuple(arch for arch in request.config.archs if arch not in known)
     if not new:
         return request
-    progress.do("Checking the networks")
->>>>>>> refs/heads/studyfile
+    progress.show("Checking the networks")
     images = sizes(request.config)
     config, notes = check_by_building(replace(request.config, archs=new), images.train, images.classes)
     for arch, lines in notes.items():
