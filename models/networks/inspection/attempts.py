@@ -62,6 +62,10 @@ def attempt_build(architecture: Architecture, n_classes: int, values: Mapping[st
         raise NetworkFault(f"has {away[0]} on {away[1]}: build it on the CPU, and the study moves it")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise NetworkFault("has no trainable weights: register its layers as attributes or in a ModuleList")
+    try:
+        architecture.start.apply(model)
+    except ValueError as error:
+        raise NetworkFault(f"cannot start as told: {error}") from error
     return model.to(memory_format=torch.channels_last)
 
 
