@@ -1,7 +1,10 @@
 """The ONNX form of a network, which ONNX Runtime runs without PyTorch. It needs the packages of the extra `onnx`."""
 
 import copy
-from collections.abc import Mapping
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
@@ -65,15 +68,16 @@ def to_onnx(
     exported = copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     use_kernels(exported, False)
     try:
-        program = torch.onnx.export(
-            exported,
-            (example.cpu(),),
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[output],
-            dynamic_shapes=({0: "n"},),
-        )
+        with _quiet():
+            program = torch.onnx.export(
+                exported,
+                (example.cpu(),),
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[output],
+                dynamic_shapes=({0: "n"},),
+            )
     except torch.onnx.OnnxExporterError as error:
         cause = error.__cause__ or error
         lines = str(cause).strip().splitlines() or [""]
@@ -100,6 +104,18 @@ def open_session(content: bytes, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Print and log nothing, because torch prints whole programs if it cannot export a network."""
+    disabled = logging.root.manager.disable
+    logging.disable()
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def _forget_origins(model: Any) -> None:

@@ -40,7 +40,11 @@ def write_trained(
         "config": values,
         "is_tuned": False,
         "status": "COMPLETE",
+        "epochs": 3,
+        "best_epoch": 3,
         "val_loss": 1.0,
+        "val_accuracy": 0.5,
+        "seconds": 1.5,
         "normalisation": {"mean": STATISTICS.mean.tolist(), "deviation": STATISTICS.deviation.tolist()},
     }
     history = pd.DataFrame([[1, 1.0, 1.0, 0.5, 0.5, 0.5]], columns=list(EPOCH_COLUMNS))
