@@ -54,6 +54,11 @@ def listed(items: Sequence[Any]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def plural(amount: int, noun: str) -> str:
+    """Write how many there are: "1 trial", "2,000 trials"."""
+    return f"{amount:,} {noun}{'s' * (amount != 1)}"
+
+
 def share(part: int, whole: int) -> str:
     """Write a part of a whole: "3 of 4 (75 %)"."""
     return f"{part} of {whole} ({percent(part / whole, 0)} %)"

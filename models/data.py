@@ -50,6 +50,7 @@ class Findings:
         unread: the number of files that were not read, by extension.
         repeats: a row for each repeated picture. It has "train and test", "within test" or "two labels", the names of
             two images, and "equal" or "nearly equal".
+        pairs: some of the repeats to show, each with its row in `repeats` and both images, uint8 [2, size, size, 3].
         split: a row for each image that the study put into a part itself, with its file, its class, and "train" or
             "test".
     """
@@ -57,6 +58,7 @@ class Findings:
     notes: tuple[str, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
     repeats: tuple[tuple[str, str, str, str], ...] = ()
+    pairs: tuple[tuple[int, np.ndarray], ...] = field(default=(), compare=False)
     split: tuple[tuple[str, str, str], ...] = ()
 
 

@@ -32,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from study.cli.command_line import parse
 
             options = parse(arguments)
+            if options.print_config:
+                from study.cli.request import read_request
+                from study.settings.file.whole import whole_file
+
+                print(whole_file(read_request(arguments).config), end="")
+                return 0
 
             from study.listeners.progress import Progress
             from study.listeners.screen import Screen

@@ -9,9 +9,10 @@ import ray
 from analysis.results.files import DamagedFile
 from analysis.results.load import load_results
 from analysis.results.study_folder import Samples, StudyFolder
-from analysis.retraining.latency import measure_latency
+from analysis.retraining.latency import is_measured, measure_latency, networks_to_measure
 from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
 from models.data import VALIDATION_FRACTION, Dataset, TrainingData, stratified_split
+from models.images.pixels import MOST_SHOWN_SIZE, scale_all
 from models.networks.registry import Architecture
 from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
@@ -118,18 +119,16 @@ class Stages:
 
     def measure_latency(self) -> None:
         """Measure inference time in a task of its own, when nothing else runs."""
-        latency = self.folder.read_latency() or {}
-        if set(self.architectures) <= set(latency):
+        if is_measured(self.architectures, self.folder):
             return
+        networks = networks_to_measure(self.architectures, self.folder)
         task = ray.remote(measure_latency).options(
             num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
         )
         self.progress.do("Measuring inference time", "Inference time")
         try:
             measured = ray.get(
-                task.remote(
-                    self.architectures, len(self.dataset.classes), self.resources.threads, self.config.image_size
-                )
+                task.remote(networks, len(self.dataset.classes), self.resources.threads, self.config.image_size)
             )
         except ray.exceptions.RayError as error:
             raise StudyFailed(f"inference time could not be measured: {explain(error)}") from error
@@ -143,8 +142,9 @@ class Stages:
         if positions:
             chosen = np.unique(np.concatenate(list(positions.values())))
             files = self.dataset.test_files
+            size = min(self.config.image_size, MOST_SHOWN_SIZE)
             names = tuple(files[position] for position in chosen) if files else ()
-            self.folder.write_samples(Samples(self.dataset.test.images[chosen], chosen, names))
+            self.folder.write_samples(Samples(scale_all(self.dataset.test.images[chosen], size), chosen, names))
 
 
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
+from analysis.retraining.latency import is_measured
 from analysis.retraining.plans import (
     FailedRun,
     RunPlan,
@@ -203,8 +204,8 @@ def _is_finished(request: Request, screen: Screen) -> bool:
             return False
     confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
     plans = [*confirmations, *_final_plans(folder, config, search)]
-    is_measured = folder.read_samples() is not None and set(config.archs) <= set(folder.read_latency() or {})
-    return is_measured and not missing_runs(plans, folder) and not stray_runs(plans, folder)
+    is_trained = not missing_runs(plans, folder) and not stray_runs(plans, folder) and folder.read_samples() is not None
+    return is_trained and is_measured({arch: architecture_of(config, arch) for arch in config.archs}, folder)
 
 
 def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None) -> list[RunPlan]:

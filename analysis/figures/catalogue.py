@@ -29,6 +29,7 @@ PARTS = (
     "classes",
     "confusion",
     "samples",
+    "repeats",
     "final",
     "space",
     "lines",
@@ -63,6 +64,7 @@ def study_pictures(results: StudyResults, summary: Summary) -> dict[str, list[Pi
         **_of_predictions(results),
         **_of_search(results),
         "samples": _samples(results),
+        "repeats": _repeats(results),
     }
 
 
@@ -225,6 +227,15 @@ def _samples(results: StudyResults) -> list[Picture]:
         name = f"samples-{kind.replace(' ', '-')}"
         pictures.append(_both(name, alt, prediction_figures.sample_predictions, images, truths, said, files))
     return pictures
+
+
+def _repeats(results: StudyResults) -> list[Picture]:
+    if results.repeats is None:
+        return []
+    images, rows = results.repeats.images, results.repeats.rows
+    named = listed([f"{image} and {other}" for _, image, other, _ in rows])
+    alt = f"Pairs of images that show the same picture: {named}."
+    return [_both("repeated-pictures", alt, prediction_figures.repeated_pictures, images, rows)]
 
 
 def _both(name: str, alt: str, draw: Callable[..., Figure], *arguments: Any) -> Picture:

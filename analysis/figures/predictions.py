@@ -1,4 +1,4 @@
-"""Figures of the predictions: pure functions from arrays to matplotlib figures.
+"""Figures of the predictions and of repeated pictures: pure functions from arrays to matplotlib figures.
 
 `columns` is 2 for a page and 1 for a phone.
 """
@@ -9,13 +9,20 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing.axes import width
+from analysis.figures.drawing.axes import canvas, width
 from analysis.figures.drawing.files import hover
 from analysis.figures.drawing.style import FAINT, RIGHT, STYLE, WRONG, key, label, look
 from analysis.numbers import percent
 
 # At most 40 classes have a row. If there are more, the 15 lowest and the 15 highest have one.
 _MOST_CLASSES, _EACH_END = 40, 15
+_KINDS_OF_REPEATS = {
+    "train and test": "in training and test",
+    "within test": "twice in the test set",
+    "two labels": "under two labels",
+}
+# Inches: an image, the title above a pair, a line of text, and the space below a pair.
+_SIZE, _TITLE, _LINE, _SPACE = 1.3, 0.25, 11.5 / 72, 0.2
 
 
 def f1_by_class(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -103,11 +110,7 @@ def sample_predictions(
     # Inches: an image, its title, and a line of text below it.
     size, title_height, line_height = 1.3, 0.25, 11.5 / 72
     row_height = size + title_height + line_height * lines + 0.15
-    figure = Figure(figsize=(width(columns), row_height * max(1, -(-len(images) // across))))
-    figure.set_layout_engine("none")
-    # One panel whose coordinates are inches from the upper left corner: a panel for each image takes longer to draw.
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_axis_off()
+    figure, ax = canvas(columns, row_height * max(1, -(-len(images) // across)))
     for index, (image, truth) in enumerate(zip(images, truths, strict=True)):
         centre, top = (index % across + 0.5) * width(columns) / across, index // across * row_height + title_height
         extent = (centre - size / 2, centre + size / 2, top + size, top)
@@ -126,7 +129,32 @@ def sample_predictions(
             shown = ax.text(centre, y, text, ha="center", va="top", color=colour)
             if files and not line:
                 hover(shown, files[index])
-    ax.set(xlim=(0, figure.get_figwidth()), ylim=(figure.get_figheight(), 0))
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def repeated_pictures(images: np.ndarray, rows: Sequence[tuple[str, str, str, str]], columns: int = 2) -> Figure:
+    """Draw pairs of images that show the same picture, side by side with their names.
+
+    Args:
+        images: uint8 [k, 2, size, size, 3].
+        rows: for each pair its kind, the names of both images, and how alike they are. The figure shows the last part
+            of a name below its folders, and all of it on hover.
+        columns: pairs side by side: 2 for a page, 1 for a phone.
+    """
+    height, pair_width = _TITLE + _SIZE + 2 * _LINE + _SPACE, width(columns) / columns
+    figure, ax = canvas(columns, height * max(1, -(-len(rows) // columns)))
+    for index, (pair, (kind, *names, likeness)) in enumerate(zip(images, rows, strict=True)):
+        middle, top = (index % columns + 0.5) * pair_width, index // columns * height + _TITLE
+        title = f"{_KINDS_OF_REPEATS.get(kind, kind)}, {likeness}"
+        ax.text(middle, top - 4 / 72, label(title, 44), ha="center", fontsize=9, fontweight="bold")
+        for side, (image, name) in enumerate(zip(pair, names, strict=True)):
+            centre = middle + (side - 0.5) * pair_width / 2
+            extent = (centre - _SIZE / 2, centre + _SIZE / 2, top + _SIZE, top)
+            ax.imshow(image, interpolation="none", aspect="auto", extent=extent)
+            for line, text in enumerate(name.rpartition("/")[::2]):
+                y = top + _SIZE + 3 / 72 + line * _LINE
+                hover(ax.text(centre, y, label(text, 22), ha="center", va="top", color=FAINT), name)
     return figure
 
 

@@ -19,6 +19,7 @@ from analysis.report.tables import Column, Table, hyperparameter_columns
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.best_weights import BestWeights
+from analysis.verdict.caveats.own_settings import own_settings_sentence
 
 with warnings.catch_warnings():
     # Nothing here shows Optuna's progress bars, but in a notebook their import warns if ipywidgets is missing.
@@ -80,11 +81,12 @@ def describe_study(results: StudyResults) -> str:
     """Describe the study in a sentence."""
     data, config = results.study.data, results.study.config
     searched = "" if config.baseline else f" {config.trials} trials a network,"
-    networks = listed(list(results.architectures.values()))
+    networks, differing = listed(list(results.architectures.values())), own_settings_sentence(results.study)
     return (
         f"**{results.study.name}**: {networks} on {data.title}"
         f" ({data.n_train:,} training and {data.n_test:,} test images of {len(data.classes)} classes);{searched}"
         f" at most {config.max_epochs} epochs a run, {config.seeds} seeds."
+        f"{' ' * bool(differing)}{differing}"
     )
 
 

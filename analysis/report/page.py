@@ -9,6 +9,7 @@ from markupsafe import Markup
 from analysis.figures.drawing.fonts import missing_sentence
 from analysis.numbers import listed, number, percent, si
 from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
+from analysis.report.exports.recipe import recipe_in_words
 from analysis.report.parts.classes import MOST_IN_ORDER
 from analysis.report.parts.contents import contents, with_anchors
 from analysis.report.parts.glossary import explained, used_terms
@@ -16,6 +17,7 @@ from analysis.report.parts.provenance import Times
 from analysis.report.tables import Remark, Table, percent_column
 from analysis.results.load import StudyResults
 from analysis.verdict.best_weights import BestWeights
+from analysis.verdict.caveats.own_settings import own_settings_sentence, settings_of
 from analysis.verdict.summary_json import Caveat, Summary
 
 
@@ -101,6 +103,9 @@ def render_page(page: Page) -> str:
         "study": study,
         "config": study.config,
         "titles": titles,
+        "recipe": recipe_in_words(study.config.recipe),
+        "own_settings": own_settings_sentence(study),
+        "settings": {network.title: settings_of(study, arch) for arch, network in study.architectures.items()},
         "heading": f"{' vs '.join(titles)} on {study.data.title}",
         "is_worst_first": len(page.results.classes) > MOST_IN_ORDER,
         "has_importance": any(not isinstance(row[2], Remark) for row in importances),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.numbers import DASH, number, p_value, percent, points, si
 from analysis.results.load import StudyResults
-from analysis.results.study_json import Dimension, Range, Study
+from analysis.results.study_json import Dimension, Range, Study, is_resized
 from analysis.verdict.summary_json import ComparisonRow, GroupSummary, Interval, Spread, Summary
 from analysis.verdict.wording import side_title
 
@@ -144,7 +144,7 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
 
 
 def cost_table(results: StudyResults, summary: Summary) -> Table:
-    """Return a row a network: the cost of a prediction."""
+    """Return a row a network: the cost of a prediction. A network whose tuning changed its size has two rows."""
     milliseconds = partial(number, form=".2f")
     columns = (
         Column("Network"),
@@ -155,7 +155,11 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
         Column("parameters", write=partial(number, form=",.0f")),
         Column("multiply-accumulates", "an image", si),
     )
-    networks = {group.arch: group for group in reversed(summary.groups.values())}
+    costs: dict[str, GroupSummary] = {}
+    for group in summary.groups.values():
+        network = results.study.architectures[group.arch]
+        is_other = is_resized(group.config, network.baseline)
+        costs.setdefault(group.title if is_other else network.title, group)
     rows = [
         (
             title,
@@ -166,8 +170,7 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
             group.parameters,
             group.macs,
         )
-        for arch, title in results.architectures.items()
-        if (group := networks.get(arch))
+        for title, group in costs.items()
     ]
     return Table("cost", "Cost of each network", columns, rows)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.results.files import read_npz
 from analysis.results.run_folders import CompletedRun, FinalRun
 from analysis.results.study_folder import Samples, StudyFolder
 from analysis.results.study_json import Choices, Study, read_study
@@ -62,6 +63,20 @@ class Group:
 
 
 @dataclass(frozen=True)
+class RepeatedPictures:
+    """Holds pairs of images that show the same picture.
+
+    Attributes:
+        images: uint8 [k, 2, size, size, 3].
+        rows: for each pair "train and test", "within test" or "two labels", the names of both images, and "equal" or
+            "nearly equal".
+    """
+
+    images: np.ndarray
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """Everything that the report of a study shows.
 
@@ -76,6 +91,7 @@ class StudyResults:
         latency: the measured inference time by network; empty if it was not measured.
         samples: the test images kept for the report, if any.
         confirmations: the runs that chose between the leading trials, if there were any.
+        repeats: repeated pictures to show, if there were any.
     """
 
     study: Study
@@ -87,6 +103,7 @@ class StudyResults:
     latency: dict[str, Any]
     samples: Samples | None
     confirmations: tuple[CompletedRun, ...] = ()
+    repeats: RepeatedPictures | None = None
 
     def group(self, arch: str, variant: str) -> Group | None:
         """Return the final runs of a network with one of VARIANTS; None if there are none."""
@@ -115,6 +132,7 @@ def load_results(folder: StudyFolder) -> StudyResults:
         latency=folder.read_latency() or {},
         samples=folder.read_samples(),
         confirmations=tuple(folder.confirm.read_all()),
+        repeats=_load_repeats(folder),
     )
 
 
@@ -148,6 +166,13 @@ def _choice(text: str, choices: Sequence[Any]) -> Any:
         return text
     # Whole numbers in a column with empty cells are written with a decimal point.
     return next((choice for choice in choices if isinstance(choice, int | float) and choice == value), value)
+
+
+def _load_repeats(folder: StudyFolder) -> RepeatedPictures | None:
+    if not folder.repeats.exists():
+        return None
+    shown = read_npz(folder.repeats, ("images", "rows"))
+    return RepeatedPictures(shown["images"], tuple(tuple(row) for row in shown["rows"].tolist()))
 
 
 def _load_groups(folder: StudyFolder, study: Study) -> dict[str, Group]:

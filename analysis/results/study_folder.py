@@ -16,6 +16,7 @@ from analysis.results.files import (
     read_json,
     read_npz,
     verify,
+    write_atomically,
     write_checksums,
     write_csv,
     write_json,
@@ -109,13 +110,23 @@ class StudyFolder:
             raise DamagedFile(f"{self.path / 'study.json'} is not a JSON object")
         return study
 
+    def write_config(self, content: str) -> None:
+        """Writes config.toml: the settings of the study as a study file."""
+        write_atomically(self.path / "config.toml", lambda file: file.write(content.encode()))
+
     def write_split(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """Writes split.csv: the file, the class and the part of each image that the study split itself."""
         write_csv(self.path / "split.csv", pd.DataFrame(rows, columns=["file", "class", "part"]))
 
-    def write_repeats(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
-        """Writes repeats.csv: for each repeated picture what is wrong with it, both images, and how alike they are."""
+    def write_repeats(self, rows: Sequence[tuple[str, ...]], pairs: Sequence[tuple[int, np.ndarray]]) -> None:
+        """Writes repeats.csv, what is wrong with each repeated picture, and repeats.npz, some pairs for the report."""
         write_csv(self.path / "repeats.csv", pd.DataFrame(rows, columns=["kind", "image", "repeats", "likeness"]))
+        shown = {"images": np.stack([images for _, images in pairs]), "rows": np.array([rows[row] for row, _ in pairs])}
+        write_npz(self.repeats, **shown)
+
+    @property
+    def repeats(self) -> Path:
+        return self.path / "repeats.npz"
 
     @property
     def tune(self) -> Path:

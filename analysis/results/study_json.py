@@ -5,6 +5,7 @@ studies load.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
@@ -177,6 +178,16 @@ class Study(_Part):
         titles = {name: found[name] or _TITLES.get(name, name.removeprefix(_OF_NETWORK)) for name in names}
         shown = Counter(titles.values())
         return {name: title if shown[title] == 1 else name for name, title in titles.items()}
+
+
+def is_of_network(name: str) -> bool:
+    """Return whether a hyperparameter may change the cost of a prediction. Dropout has no name of that kind."""
+    return name.startswith(_OF_NETWORK)
+
+
+def is_resized(config: Mapping[str, Any], baseline: Mapping[str, Any]) -> bool:
+    """Return whether a configuration may build another network than the baseline."""
+    return any(is_of_network(name) and value != baseline.get(name) for name, value in config.items())
 
 
 def checked_study(study: dict[str, Any]) -> dict[str, Any]:

@@ -77,10 +77,10 @@ def _complete(plan: RunPlan, run: TrainingRun) -> CompletedRun:
 
 def _judge(done: CompletedRun, run: TrainingRun, data: TrainingData, test: LabelledImages) -> FinalRun:
     """Predict the test set with the weights of the lowest validation loss."""
-    images = DeviceImages(test.images, data.statistics, training_device())
+    images = DeviceImages(test.images, run.statistics, training_device())
     everything = torch.arange(len(test), device=images.device)
     logits = predict_logits(run.best_model(), images, everything, run.precision).cpu().numpy()
-    mean, deviation = data.statistics.mean.tolist(), data.statistics.deviation.tolist()
+    mean, deviation = run.statistics.mean.tolist(), run.statistics.deviation.tolist()
     scores = metric_values(logits.argmax(axis=1), test.labels, data.n_classes)
     return FinalRun(
         group=done.group,

@@ -11,6 +11,7 @@ from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import Comparison, compare, holm
 from analysis.statistics.two_way_layout import CONFIDENCE
 from analysis.verdict.caveats.counts import beats_constant
+from analysis.verdict.caveats.own_settings import with_own_settings
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
 from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, side_title
 
@@ -138,7 +139,8 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
     sides = (
         (results.architectures[a.arch], results.architectures[b.arch]) if a.variant == b.variant else (title_a, title_b)
     )
-    description = describe(comparison, *sides, len(seeds))
+    own = with_own_settings(results.study) if a.arch != b.arch else ""
+    description = describe(comparison, *sides, len(seeds), own)
     return ComparisonRow(
         family=family,
         a=a.name,

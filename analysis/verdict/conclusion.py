@@ -8,6 +8,7 @@ from analysis.numbers import listed, percent
 from analysis.results.load import StudyResults, group_name
 from analysis.statistics.calls import Call
 from analysis.verdict.caveats.counts import deciding_groups
+from analysis.verdict.caveats.own_settings import with_own_settings
 from analysis.verdict.caveats.sentences import caveats
 from analysis.verdict.comparisons import TUNED_FAMILY, overall_winner
 from analysis.verdict.price import price
@@ -50,10 +51,15 @@ def conclude(
         label=_label(call, doubts),
         headline=pairs[0].headline if verdict else _headline(results, pairs, call, winner),
         accuracies=_accuracies(deciding, titles, row),
-        price=price(leaders, titles) if len(leaders) == 2 else None,
+        price=price(leaders, titles, _device(results)) if len(leaders) == 2 else None,
         doubt=[limit.text for limit in doubts],
         caveats=limits,
     )
+
+
+def _device(results: StudyResults) -> str:
+    """Return the device on which a prediction was timed: "CPU" or the name of a GPU."""
+    return str(next((measured["device"] for measured in results.latency.values()), "CPU"))
 
 
 def _call(results: StudyResults, pairs: list[ComparisonRow], winner: str | None) -> Call | None:
@@ -71,17 +77,17 @@ def _label(call: Call | None, doubts: list[Caveat]) -> str | None:
 
 def _headline(results: StudyResults, pairs: list[ComparisonRow], call: Call | None, winner: str | None) -> str:
     """Name the best of several networks, or the reason why there is no verdict."""
-    titles = results.architectures
+    titles, own = results.architectures, with_own_settings(results.study)
     if results.study.config.baseline:
         return "There is no verdict: nothing was tuned."
     if len(titles) == 1:
         return "There is no verdict with 1 network."
     if winner is not None:
-        return f"{titles[winner]} is better than each of the others."
+        return f"{titles[winner]} is more accurate than each of the others{own}."
     if call == "equivalent":
-        return f"{listed(list(titles.values()))} are equivalent."
+        return f"{listed(list(titles.values()))} are equivalent in accuracy{own}."
     if call == "not shown":
-        return "No network is better than every other on all planned seeds."
+        return f"No network is shown to be more accurate than every other on all planned seeds{own}."
     if len(titles) > 2:
         compared = f"Only {len(pairs)}" if pairs else "None"
         return f"{compared} of the {math.comb(len(titles), 2)} pairs can be compared, because final runs are missing."

@@ -8,14 +8,24 @@ from analysis.verdict.summary_json import GroupSummary
 LEAST_RATIO = 1.05
 
 
-def price(groups: Sequence[GroupSummary], titles: Sequence[str]) -> str:
+def price(groups: Sequence[GroupSummary], titles: Sequence[str], device: str = "CPU") -> str | None:
     """Describe the price of two networks in a sentence. It leaves out the time if that was not measured.
 
     Two times are equal if they are less than 5 % apart, or if the median of the slower network is at most the 90 %
     quantile of the faster one.
+
+    Args:
+        groups: the groups of the two networks.
+        titles: the titles of the networks.
+        device: the device on which the time was measured.
+
+    Returns:
+        The sentence; None if the sizes of the networks are not known.
     """
     a, b = groups
-    both = f"{titles[0]} and {titles[1]}"
+    if a.parameters is None or b.parameters is None:
+        return None
+    both, here = f"{titles[0]} and {titles[1]}", f"for one image on this study's {device}"
     large, larger = _ratio(a.parameters, b.parameters)
     size = f"{_times(larger)} as many parameters" if larger > 1 else "equally many parameters"
     if a.latency_ms.p50 is None or b.latency_ms.p50 is None:
@@ -24,9 +34,9 @@ def price(groups: Sequence[GroupSummary], titles: Sequence[str]) -> str:
     late = (b, a)[slow].latency_ms.p90
     if slower == 1 or (late is not None and max(a.latency_ms.p50, b.latency_ms.p50) <= late):
         if larger == 1:
-            return f"The price is equal: {both} take equally long for one image and have {size}."
-        return f"{both} take equally long for one image, but {titles[large]} has {size}."
-    time = f"{titles[slow]} takes {_times(slower)} as long as {titles[1 - slow]} for one image"
+            return f"The price is equal: {both} take equally long {here} and have {size}."
+        return f"{both} take equally long {here}, but {titles[large]} has {size}."
+    time = f"{titles[slow]} takes {_times(slower)} as long as {titles[1 - slow]} {here}"
     if larger == 1:
         return f"{time}. Both have {size}."
     return f"{time} and has {size}." if slow == large else f"{time}, but {titles[large]} has {size}."

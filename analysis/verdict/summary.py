@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.load import Group, StudyResults
+from analysis.results.study_json import is_of_network, is_resized
 from analysis.statistics.metrics import image_values
 from analysis.statistics.two_way_layout import proportion_interval
 from analysis.verdict.comparisons import make_comparisons, make_verdict
@@ -87,8 +88,11 @@ def spread(values: np.ndarray) -> Spread:
 
 
 def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
-    measured = results.latency.get(group.arch, {})
     network = results.study.architectures[group.arch]
+    if is_resized(group.config, network.baseline):
+        measured = results.latency.get(group.name, {"parameters": None, "macs": None})
+    else:
+        measured = results.latency.get(group.arch, {})
     values = image_values(group.predictions(), group.labels, len(results.classes))
     # A key that is not set is not written.
     repeated: dict[str, Any] = {"same_as": group.same_as} if group.same_as else {}
@@ -106,8 +110,8 @@ def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
         f1=spread(values["f1"]),
         latency_ms=Latency(**measured.get("latency_ms", {"p50": None, "p90": None, "p99": None})),
         images_per_s=measured.get("images_per_s"),
-        parameters=network.parameters,
-        macs=network.macs,
+        parameters=measured.get("parameters", network.parameters),
+        macs=measured.get("macs", network.macs),
     )
 
 
@@ -121,16 +125,21 @@ def _budget(arch: str, results: StudyResults) -> Budget:
         trials=len(trials),
         epochs=epochs,
         seconds=trials["seconds"].sum(),
-        macs=epochs * _macs_an_epoch(arch, results),
+        macs=_macs(arch, epochs, results),
         confirm_runs=len(confirmations),
         confirm_epochs=confirm_epochs,
         confirm_seconds=sum(run.history["seconds"].sum() for run in confirmations),
-        confirm_macs=confirm_epochs * _macs_an_epoch(arch, results),
+        confirm_macs=_macs(arch, confirm_epochs, results),
     )
 
 
-def _macs_an_epoch(arch: str, results: StudyResults) -> int:
-    """Count the multiply-accumulates of an epoch: three passes over a training image, one over a validation image."""
+def _macs(arch: str, epochs: int, results: StudyResults) -> int | None:
+    """Count the multiply-accumulates of epochs: three passes over a training image, one over a validation image.
+
+    They are not known if the search changed the size of the network.
+    """
+    if any(map(is_of_network, results.study.space_of(arch))):
+        return None
     n_validation = results.study.n_validation()
     passes = TRAINING_PASSES * (results.study.data.n_train - n_validation) + n_validation
-    return int(results.study.architectures[arch].macs * passes)
+    return epochs * int(results.study.architectures[arch].macs * passes)

@@ -39,7 +39,10 @@ class Latency(_Part):
 
 
 class GroupSummary(_Part):
-    """Describes the final runs of one network with one configuration."""
+    """Describes the final runs of one network with one configuration.
+
+    `latency_ms`, `images_per_s`, `parameters` and `macs` describe the network that the configuration builds.
+    """
 
     title: str
     arch: str
@@ -54,8 +57,8 @@ class GroupSummary(_Part):
     f1: Spread
     latency_ms: Latency
     images_per_s: Known
-    parameters: int
-    macs: int | float
+    parameters: int | None
+    macs: int | float | None
 
 
 class Difference(_Part):
@@ -109,16 +112,19 @@ class Verdict(_Part):
 
 
 class Budget(_Part):
-    """Counts the trials, epochs, seconds and multiply-accumulates of a network's search and of its confirmation."""
+    """Counts the trials, epochs, seconds and multiply-accumulates of a network's search and of its confirmation.
+
+    The multiply-accumulates are not known if the search changed the size of the network.
+    """
 
     trials: int
     epochs: int
     seconds: float
-    macs: int
+    macs: int | None
     confirm_runs: int
     confirm_epochs: int
     confirm_seconds: float
-    confirm_macs: int
+    confirm_macs: int | None
 
 
 class Grade(StrEnum):
@@ -140,6 +146,13 @@ class Caveat(_Part):
     grade: Grade
     text: str
     label: str | None = None
+
+    @classmethod
+    def grave(cls, text: str, label: str, is_grave: bool = True) -> "Caveat":
+        """Return a limit that could overturn the result, or one that weakens it unless it is grave."""
+        if is_grave:
+            return cls(grade=Grade.COULD_OVERTURN, text=text, label=label)
+        return cls(grade=Grade.WEAKENS, text=text)
 
 
 class Conclusion(_Part):

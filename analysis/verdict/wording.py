@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.numbers import percent
+from analysis.numbers import number, percent
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, Comparison
 from analysis.statistics.search_progress import best_score
@@ -30,7 +30,7 @@ class Description:
         return " ".join(filter(None, (self.headline, self.difference, self.rest)))
 
 
-def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> Description:
+def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = "") -> Description:
     """Describe a comparison in a few sentences.
 
     Args:
@@ -38,44 +38,52 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int) -> Descriptio
         a: title of side A.
         b: title of side B.
         n_seeds: number of paired runs.
+        own: the words that follow the names of both, as `with_own_settings` returns them.
     """
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
     margin = f"the margin of {100 * comparison.margin:g} percentage points"
     lead = _lead(comparison, ahead)
-    nothing = f"No difference is shown between {a} and {b}"
+    nothing = f"No difference in accuracy is shown between {a} and {b}{own}"
     several = "But the study makes several comparisons, and one of them looks like this by chance too easily (Holm)."
     match comparison.call, comparison.reason:
         case "better", _:
-            won = f"It wins {percent(wins, 0)} % of the paired runs."
-            return Description(f"{ahead} is better than {behind}.", f"{lead}.", won)
+            won = f"It wins {_of_runs(wins, n_seeds)}."
+            return Description(f"{ahead} is more accurate than {behind}{own}.", f"{lead}.", won)
         case "equivalent", _:
             within = f"{lead}. The whole interval is within {margin}."
-            return Description(f"{a} and {b} are equivalent.", within)
+            return Description(f"{a} and {b} are equivalent in accuracy{own}.", within)
         case _, "few seeds":
             seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
             needed = f"At least {LEAST_SEEDS} seeds are needed."
             return Description(f"{nothing}: {seeds} cannot show one.", f"{lead}.", needed)
         case _, "below the margin":
             return Description(
-                f"No difference that matters is shown between {a} and {b}.",
+                f"No difference in accuracy that matters is shown between {a} and {b}{own}.",
                 f"{lead}. That is less than {margin}, but the interval reaches beyond the margin.",
             )
         case _, "wins too few runs":
             return Description(
                 f"{nothing}.",
-                f"{lead}, but wins only {percent(wins, 0)} % of the paired runs. At least"
-                f" {percent(LEAST_PROBABILITY, 0)} % are needed.",
+                f"{lead}, but wins only {_of_runs(wins, n_seeds)}. At least {percent(LEAST_PROBABILITY, 0)} % of them"
+                " are needed.",
             )
         case _, "several comparisons" if _lies_inside(comparison):
             within = f"{lead}. The whole interval is within {margin}."
-            return Description(f"It is not shown that {a} and {b} are equivalent.", f"{within} {several}")
+            return Description(
+                f"It is not shown that {a} and {b} are equivalent in accuracy{own}.", f"{within} {several}"
+            )
         case _, "several comparisons":
             return Description(f"{nothing}.", f"{lead}. {several}")
         case _, "nothing learned":
             return Description(f"{nothing}: neither is shown to beat the same answer for every image.", f"{lead}.")
     included = f"{lead}, and the interval includes 0."
-    return Description(f"{nothing}.", included, seeds_needed(comparison, ahead, wins))
+    return Description(f"{nothing}.", included, seeds_needed(comparison, ahead, wins, n_seeds))
+
+
+def _of_runs(wins: float, n_seeds: int) -> str:
+    """Write a share of the paired runs as a count; a tie counts as half a win."""
+    return f"{number(wins * n_seeds, '.4g')} of {n_seeds} paired runs"
 
 
 def _lies_inside(comparison: Comparison) -> bool:
@@ -125,13 +133,14 @@ def known(limits: Interval) -> list[float]:
     return [limit for limit in limits if limit is not None and not math.isnan(limit)]
 
 
-def seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
+def seeds_needed(comparison: Comparison, ahead: str, wins: float, n_seeds: int) -> str:
     """Say how many seeds or images would show the difference.
 
     Args:
         comparison: one whose interval includes 0.
         ahead: title of the side that is ahead.
         wins: share of the paired runs that it wins.
+        n_seeds: number of paired runs.
     """
     if comparison.mean == 0:
         return ""
@@ -147,8 +156,8 @@ def seeds_needed(comparison: Comparison, ahead: str, wins: float) -> str:
         return f"If the true difference is this small, {chance}. But a difference this small does not matter."
     if wins < LEAST_PROBABILITY:
         return (
-            f"If the true difference is this large, {chance}. But {ahead} wins only {percent(wins, 0)} % of the paired"
-            f" runs, and it is not called better below {percent(LEAST_PROBABILITY, 0)} %."
+            f"If the true difference is this large, {chance}. But {ahead} wins only {_of_runs(wins, n_seeds)}, and it"
+            f" is not called better below {percent(LEAST_PROBABILITY, 0)} % of them."
         )
     return f"If the true difference is this large, {chance}."
 

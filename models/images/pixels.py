@@ -14,6 +14,8 @@ FULL_DEPTH = 16
 MOST_PIXELS = 89_478_485
 # At most this many pixels of a JPEG, which is decoded at up to an eighth of its size if it has over MOST_PIXELS.
 MOST_PIXELS_OF_JPEG = 2**28
+# An image in a report has at most this many pixels a side, because all images are in its one file.
+MOST_SHOWN_SIZE = 96
 # An image of over this many pixels is decoded while no other such image is, because it may take over a gigabyte.
 _LARGE = 50_000_000
 _ALONE = threading.Lock()

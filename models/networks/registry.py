@@ -10,6 +10,7 @@ from models.data import IMAGE_SIZE, LARGEST_IMAGE, SMALLEST_IMAGE
 from models.networks.alexnet import AlexNet
 from models.networks.hyperparameters import Value, of_network
 from models.networks.mobilenet import MobileNetLike
+from models.networks.starting import Start
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Architecture:
         image_sizes: the sizes that it takes, as the pixels of a side.
         has_given_weights: true if the initial weights are given, from a file or by the factory, so that they need not
             differ between seeds.
+        start: given weights, frozen parts, and the normalisation of images.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Architecture:
     capturable: bool = False
     image_sizes: range = range(SMALLEST_IMAGE, LARGEST_IMAGE + 1)
     has_given_weights: bool = False
+    start: Start = field(default_factory=Start)
 
     def build(self, n_classes: int, values: Mapping[str, Value]) -> nn.Module:
         """Return a new module.

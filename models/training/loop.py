@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from models.augmentation import draw_changes
 from models.data import TrainingData
 from models.kernels.available import use_kernels
-from models.networks.inspection.checks import trains_on_one_image
+from models.networks.inspection.attempts import trains_on_one_image
 from models.networks.inspection.fingerprint import shape_difference, shapes
 from models.networks.registry import Architecture
 from models.precision import Precision
@@ -47,6 +47,7 @@ class TrainingRun:
         outcome: None while the run can go on; COMPLETE at `max_epochs`, STOPPED_EARLY out of patience, DIVERGED
             if a loss is not finite.
         kernels: the code that trains this run, "fast" or "torch", and the reason.
+        statistics: mean and deviation that images are normalised with.
     """
 
     def __init__(
@@ -65,18 +66,21 @@ class TrainingRun:
         self._seeds = seeds
         self._device = device
         self.precision = precision
-        self._images = DeviceImages(data.source.images, data.statistics, device)
+        self._start = architecture.start
+        self.statistics = self._start.statistics(data.statistics)
+        self._images = DeviceImages(data.source.images, self.statistics, device)
         self._labels = torch.from_numpy(data.source.labels.copy()).to(device)
         self._train = data.split.train
         self._validation = torch.from_numpy(data.split.validation).to(device)
         with seeded(seeds.weights, device):
             model = architecture.build(data.n_classes, config.values)
+        self._start.apply(model)
         self._model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        is_capturable = architecture.capturable and config.is_capturable
+        is_capturable = architecture.capturable and config.is_capturable and not self._start.freeze
         if architecture.capturable and not is_capturable and can_capture(device):
             logging.getLogger(__name__).warning(
-                "%s trains without captured steps, which is slower: they need Adam, a constant learning rate and no"
-                " augmentation",
+                "%s trains without captured steps, which is slower: they need Adam, a constant learning rate, no"
+                " augmentation and nothing frozen",
                 architecture.name,
             )
         self.kernels = choose_kernels(
@@ -92,7 +96,8 @@ class TrainingRun:
         is_fast = self.kernels.path == "fast"
         use_kernels(self._model, is_fast)
         self._may_capture = is_capturable and is_fast
-        self._optimizer = make_optimizer(config, self._model.parameters())
+        trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        self._optimizer = make_optimizer(config, trained)
         self._step = self._new_step()
         self._best_weights = self._weights()
 
@@ -167,6 +172,7 @@ class TrainingRun:
 
     def _train_pass(self, epoch: int) -> tuple[float, float]:
         self._model.train()
+        self._start.hold(self._model)
         order = np.random.default_rng(stream(self._seeds.order, epoch)).permutation(self._train)
         batches = torch.from_numpy(order).to(self._device).split(self._config.batch_size)
         if len(batches[-1]) == 1 and not trains_on_one_image(self._model, self._images[batches[-1]]):

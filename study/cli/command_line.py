@@ -4,7 +4,6 @@ It imports neither torch nor Ray: help and errors come at once.
 """
 
 import argparse
-import ast
 import inspect
 import os
 import re
@@ -13,15 +12,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from pathlib import Path
-from types import NoneType
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from analysis.paths import user_path
 from study import __version__
 from study.errors import BadInput, unknown
 from study.settings.config import CHOICES, FILE_ONLY, PRESETS, StudyConfig, check, take_in_factories
+from study.settings.fields import helps, may_be_none, plain_type
+from study.settings.file.read import check_tables_of_networks, read_study_file
 
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
@@ -46,6 +45,7 @@ GROUPS = {
         "address",
         "storage",
     ),
+    "study file": ("study_file", "print_config"),
     "folder": ("results_dir", "name", "resume"),
 }
 _EXAMPLES = """\
@@ -53,6 +53,7 @@ examples:
   python -m study.run --preset quick        a first study: handwritten digits
   python -m study.run                       the full study of CIFAR-10
   python -m study.run --dataset folder --data-dir images --seeds 5
+  python -m study.run --archs alexnet torchvision.models:resnet18
   python -m study.run --baseline --archs mobilenet
   python -m study.run --resume              go on with the newest study
   python -m study.run --resume --seeds 20   add final runs to it
@@ -66,7 +67,7 @@ _WIDTH = 80
 class Options(StudyConfig):
     """Say which of these networks to use: tune each with the same budget, retrain the best over seeds, compare.
 
-    Any flag overrides its preset.
+    A flag overrides the study file, and the file its preset.
     """
 
     results_dir: Path = Path("results")
@@ -77,6 +78,10 @@ class Options(StudyConfig):
     """Go on with --name, or the study worked on last; more --seeds and another machine are allowed."""
     dry_run: bool = False
     """Print the plan and how long it takes, and exit; nothing is created."""
+    study_file: Path | None = None
+    """A study file in TOML (docs/your-own-networks.md), or the study.json of another study; flags win over it."""
+    print_config: bool = False
+    """Print all settings as a study file, each with its help, and exit."""
     quiet: bool = False
     """Print errors and the last lines only."""
     version: bool = False
@@ -113,10 +118,14 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
     if values.get("version"):
         print(f"fairverdict {__version__}")
         raise SystemExit(0)
+    path = values.get("study_file")
+    file = {} if path is None else read_study_file(path)
     if base is None:
-        base = PRESETS.get(values.get("preset", Options.preset), StudyConfig())
-    options = Options(**{**{field.name: getattr(base, field.name) for field in fields(base)}, **values})
+        base = PRESETS.get(values.get("preset", file.get("preset", Options.preset)), StudyConfig())
+    options = Options(**{**{field.name: getattr(base, field.name) for field in fields(base)}, **file, **values})
     check(options)
+    if path is not None:
+        check_tables_of_networks(path, options.networks, (*options.archs, *file.get("archs", ())))
     return options
 
 
@@ -133,23 +142,23 @@ def parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     made.add_argument("-h", "--help", action="help", help="Print this help and exit.")
-    kinds, helps = get_type_hints(Options), _helps()
+    kinds, texts = get_type_hints(Options), {**helps(StudyConfig), **helps(Options)}
     others = kinds.keys() - {name for names in GROUPS.values() for name in names} - {*FILE_ONLY}
     groups: dict[Any, Iterable[str]] = {made.add_argument_group(title): names for title, names in GROUPS.items()}
     for group, names in {**groups, made: sorted(others)}.items():
         for name in names:
             default = getattr(Options, name)
-            text = helps[name] + ("" if default in (None, False, ()) else f" (default: {_typed(default)})")
+            text = texts[name] + ("" if default in (None, False, ()) else f" (default: {_typed(default)})")
             shape: dict[str, Any] = {"action": "store_true"}
             if kinds[name] is not bool:
                 shape = {"metavar": _metavar(name, kinds[name]), "nargs": "*" if isinstance(default, tuple) else None}
-            group.add_argument(flag(name), help=text.replace("%", "%%"), **shape)
+            group.add_argument(flag(name), dest=name, help=text.replace("%", "%%"), **shape)
     return made
 
 
 def flag(name: str) -> str:
     """Return the flag of a setting."""
-    return "--" + name.replace("_", "-")
+    return "--config" if name == "study_file" else "--" + name.replace("_", "-")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -171,32 +180,12 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text.replace("\n\n", " "), width, indent)
 
 
-def _helps() -> dict[str, str]:
-    """Return the line under each setting in the source, by the setting's name."""
-    found = {}
-    for owner in (StudyConfig, Options):
-        (made,) = ast.parse(inspect.getsource(owner)).body
-        assert isinstance(made, ast.ClassDef)
-        for setting, line in pairwise(made.body):
-            if isinstance(setting, ast.AnnAssign) and isinstance(line, ast.Expr):
-                assert isinstance(setting.target, ast.Name) and isinstance(line.value, ast.Constant)
-                found[setting.target.id] = " ".join(str(line.value.value).split())
-    return found
-
-
 def _metavar(name: str, kind: Any) -> str:
     if name in CHOICES:
         return f"{{{','.join(CHOICES[name])}}}"
-    return {"archs": "NETWORK", "first_lrs": "X"}.get(name) or _METAVARS.get(_plain(kind), name.upper())
-
-
-def _plain(kind: Any) -> Any:
-    """Return the type of a setting that is not None."""
-    return next((part for part in get_args(kind) if part is not NoneType), kind) if _may_be_none(kind) else kind
-
-
-def _may_be_none(kind: Any) -> bool:
-    return NoneType in get_args(kind)
+    return {"archs": "NETWORK", "first_lrs": "X", "study_file": "FILE"}.get(name) or _METAVARS.get(
+        plain_type(kind), name.upper()
+    )
 
 
 def _read(name: str, kind: Any, value: Any) -> Any:
@@ -206,9 +195,9 @@ def _read(name: str, kind: Any, value: Any) -> Any:
         return tuple(_read(name, item, word) for word in value)
     if not isinstance(value, str):
         return value
-    if _may_be_none(kind) and value == "none" and name != "name":
+    if may_be_none(kind) and value == "none" and name != "name":
         return None
-    plain = _plain(kind)
+    plain = plain_type(kind)
     try:
         if plain is Path:
             return user_path(value)

@@ -35,6 +35,7 @@ def script(shell: str, commands: Sequence[str]) -> str:
     values = [f'        *:run:{flag(name)}) words="{" ".join(known)}";;' for name, known in CHOICES.items()]
     folders = "|".join(f"*:run:{flag(name)}" for name in _FOLDERS)
     values.append(f'        {folders}) COMPREPLY=($(compgen -d -- "$word")); return;;')
+    values.append(f'        *:run:{flag("study_file")}) COMPREPLY=($(compgen -f -- "$word")); return;;')
     flags = [name for action in parser()._actions for name in action.option_strings]
     return _ZSH * (shell == "zsh") + _SCRIPT.format(
         commands=" ".join(commands), values="\n".join(values), shells=" ".join(SHELLS), flags=" ".join(flags)

@@ -11,6 +11,7 @@ from models.networks.inspection.fingerprint import difference
 from study.cli.request import Request
 from study.errors import BadInput
 from study.settings.config import StudyConfig
+from study.settings.file.whole import whole_file
 from study.storage.claim import check_free, create, held, set_aside
 from study.storage.provenance import describe_networks, describe_session, describe_study
 
@@ -38,8 +39,9 @@ def created_folder(
         if dataset.findings.split:
             request.folder.write_split(dataset.findings.split)
         if dataset.findings.repeats:
-            request.folder.write_repeats(dataset.findings.repeats)
+            request.folder.write_repeats(dataset.findings.repeats, dataset.findings.pairs)
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
+        request.folder.write_config(whole_file(config))
         yield aside
 
 
@@ -83,6 +85,7 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
     added = {"added_seeds": request.config.seeds - study["config"]["seeds"]}
     resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
     request.folder.write_study(study | {"config": request.config.to_json(), "resumed": resumed})
+    request.folder.write_config(whole_file(request.config))
 
 
 def _check_same_networks(request: Request, study: Mapping[str, Any], n_classes: int) -> None:

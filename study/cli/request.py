@@ -14,7 +14,8 @@ from study.cli.command_line import Options, parse
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput, unknown
-from study.settings.config import StudyConfig
+from study.settings.config import FILE_ONLY, StudyConfig
+from study.settings.file.whole import whole_tables
 from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
@@ -55,7 +56,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     if options.resume:
         return _read_resume(options, arguments)
     config = _absolute(options.config())
-    check_networks(config)
+    _check_networks(config, options)
     _check_storage(config)
     name = (
         f"{config.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -120,6 +121,8 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     if asked.precision == "auto":  # the machine chose when the study began
         asked = replace(asked, precision=stored.precision)
     for entry in fields(StudyConfig):
+        if entry.name in FILE_ONLY:
+            continue
         before, now = getattr(stored, entry.name), getattr(asked, entry.name)
         if before != now and entry.name not in _FREE_ON_RESUME:
             flag = "--" + entry.name.replace("_", "-")
@@ -127,8 +130,34 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
             raise BadInput(f"{folder.path} was begun with{difference}: leave the flag out, or begin anew")
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
-    check_networks(asked)
+    _check_networks(asked, options)
+    begun, tables = whole_tables(stored), whole_tables(asked)
+    for name in FILE_ONLY:
+        if changed := _difference(begun[name], tables[name]):
+            raise BadInput(f"{folder.path} was begun with another [{name}] ({changed}); put it back, or begin anew")
     return Request(asked, folder, True, options.name is not None, tuple(arguments))
+
+
+def _check_networks(config: StudyConfig, options: Options) -> None:
+    """Check the networks, and name the study file, if there is one, in the line of a fault."""
+    try:
+        check_networks(config)
+    except BadInput as error:
+        if options.study_file is None:
+            raise
+        raise BadInput(f"{options.study_file}: {error}") from error
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return the first key, with dots between a table and its key, that differs; None if none does."""
+    for key in {**before, **now}:
+        was, is_ = before.get(key), now.get(key)
+        if isinstance(was, dict) and isinstance(is_, dict):
+            if inner := _difference(was, is_):
+                return f"{key}.{inner}"
+        elif was != is_:
+            return f"{key} {_typed(was)}, not {_typed(is_)}"
+    return None
 
 
 def _typed(value: Any) -> str:

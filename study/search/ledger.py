@@ -141,7 +141,9 @@ class Ledger:
         further = dict.fromkeys(name for trial in ended for name in trial.values if name not in TRIAL_COLUMNS)
         status = TRIAL_COLUMNS.index("status")
         columns = [*TRIAL_COLUMNS[:status], *further, *TRIAL_COLUMNS[status:]]
-        return pd.DataFrame(rows, columns=columns).astype({"best_epoch": "Int64"})
+        table = pd.DataFrame(rows, columns=columns).astype({"best_epoch": "Int64"})
+        # Whole numbers stay whole beside the empty cells of a network that lacks the hyperparameter.
+        return table.assign(**{name: pd.Series([row.get(name) for row in rows], dtype=object) for name in further})
 
     def history_table(self) -> pd.DataFrame:
         """Return a row for each epoch of a trial, as history.csv has it, in the order of arrival."""

@@ -92,7 +92,7 @@ class Sampler:
             self.study.tell(running, state=TrialState.PRUNED)
 
     def _take_up(self, number: int, values: Mapping[str, Value]) -> None:
-        self._configs[number] = dict(values)
+        self._configs[number] = {name: values[name] for name in self._space.ranges}
         self._places.append(self._space.place(values))
         self.study.enqueue_trial(self._configs[number])
         self._running[number] = self.study.ask(dict(self._space.ranges))

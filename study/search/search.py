@@ -85,8 +85,8 @@ class Search:
         spaces: Mapping[str, SearchSpace] | None = None,
     ) -> None:
         self.ledger = ledger
-        spaces = spaces or dict.fromkeys(baselines, SEARCH_SPACE)
-        self.samplers = {arch: Sampler(arch, spaces[arch], config.seed, startup_trials) for arch in baselines}
+        self._spaces = spaces or dict.fromkeys(baselines, SEARCH_SPACE)
+        self.samplers = {arch: Sampler(arch, self._spaces[arch], config.seed, startup_trials) for arch in baselines}
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config
@@ -155,7 +155,7 @@ class Search:
         return [trial for trial, _ in ranked]
 
     def _ask(self, arch: str, number: int) -> Trial:
-        first_lrs = self._config.first_lrs
+        first_lrs = self._config.first_lrs if self._spaces[arch].varies("lr") else ()
         if number > len(first_lrs):
             return self.ledger.ask(arch, number, self.samplers[arch].suggest(number))
         values = dict(self._baselines[arch].values)

@@ -105,11 +105,11 @@ class StudyConfig:
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    """Constants of training in place of TrainingConfig's, the same for every network; only in a study file."""
+    """Constants of training that differ from the documented recipe, the same for every network."""
     space: Mapping[str, Any] = field(default_factory=dict)
-    """Ranges of the search in place of SEARCH_SPACE, by hyperparameter; only in a study file."""
+    """The range of each hyperparameter that is searched; it takes the place of SEARCH_SPACE as a whole."""
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Factory, title, arguments, baseline and space of a network, by its name; a study file alone sets all of them."""
+    """The table of each network that has one: factory, title, arguments, baseline, space, and so on."""
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""
@@ -235,7 +235,7 @@ def take_in_factories(config: StudyConfig) -> StudyConfig:
         archs.append(arch)
     if twice := next((arch for arch in archs if archs.count(arch) > 1), None):
         raise BadInput(f"--archs names a network twice: {twice}")
-    return replace(config, archs=tuple(archs), networks=networks)
+    return replace(config, archs=tuple(archs), networks={arch: networks[arch] for arch in archs if arch in networks})
 
 
 def _is_share(share: float) -> bool:

@@ -10,7 +10,8 @@ from optuna.distributions import CategoricalDistribution
 
 from models.data import VALIDATION_FRACTION
 from models.networks.hyperparameters import Value, belongs_to_network
-from models.networks.inspection.checks import NetworkFault, check_network
+from models.networks.inspection.attempts import NetworkFault
+from models.networks.inspection.checks import check_network
 from models.networks.registry import Architecture
 from models.precision import resolve
 from study.errors import BadInput

@@ -6,10 +6,13 @@ A network is registered in models/networks/registry.py, or is a factory of the u
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
+
+from optuna.distributions import CategoricalDistribution
 
 from models.networks.hyperparameters import PREFIX, Value, belongs_to_network
 from models.networks.registry import ARCHITECTURES, Architecture
+from models.networks.starting import Start
 from models.networks.user_networks import load_factory
 from models.training.recipe import OF_TRAINING, TrainingConfig, baseline_values
 from study.errors import BadInput, unknown
@@ -21,12 +24,16 @@ def architecture_of(config: StudyConfig, arch: str) -> Architecture:
     """Return a network of the study, whose baseline has a value for each hyperparameter that its factory gets.
 
     Raises:
-        BadInput: if it cannot be found, or its baseline lacks a value.
+        BadInput: if it cannot be found, its baseline lacks a value, or its normalisation makes no sense.
     """
     values = baseline_of(config, arch).values
     known = _known(config, arch)
     own = {name: value for name, value in values.items() if belongs_to_network(name)}
-    return replace(known, baseline={**own, **known.baseline})
+    try:
+        start = Start.from_json(config.networks.get(arch, {}))
+    except ValueError as error:
+        raise BadInput(f"the network {arch!r}: {error}") from error
+    return replace(known, baseline={**own, **known.baseline}, start=start)
 
 
 def _known(config: StudyConfig, arch: str) -> Architecture:
@@ -77,28 +84,38 @@ def space_of(config: StudyConfig, arch: str) -> SearchSpace:
     return SearchSpace({name: scale for name, scale in ranges.items() if name not in left_out})
 
 
+def shared_space(config: StudyConfig) -> dict[str, Any]:
+    """Return the ranges that all networks of the study have in common, as study.json has them."""
+    first, *others = (space_of(config, arch).to_json() for arch in config.archs)
+    return {name: told for name, told in first.items() if all(other.get(name) == told for other in others)}
+
+
 def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
     """Return the baseline of a network, with a value for each hyperparameter of its search space.
 
-    A value that the baseline does not name is the recipe's constant or the factory's own default.
+    A value that the baseline does not name is its range's only choice, the recipe's constant, or the factory's own
+    default.
 
     Raises:
         BadInput: if there is none.
     """
     architecture, constants = _known(config, arch), config.training({})
     documented = baseline_values(architecture.baseline, config.batch_size)
+    told = config.networks.get(arch, {}).get("baseline", {})
     space = space_of(config, arch).ranges
     if "lr" not in space:
         raise BadInput(f"the search space of {arch!r} has no lr: add it; one choice alone keeps it fixed")
     if strange := next((name for name in documented if name not in space), None):
         raise BadInput(
-            f"the baseline of {arch!r} has {strange}, which is not searched: add it to the network's space, or set it"
-            f" among the network's arguments or in the recipe"
+            f"the baseline of {arch!r} has {strange}, which is not searched: add it to the network's space; one choice"
+            " alone keeps it fixed"
         )
     defaults = _defaults(architecture)
     values: dict[str, Value] = {}
-    for name in space:
-        if name in documented:
+    for name, scale in space.items():
+        if isinstance(scale, CategoricalDistribution) and scale.single() and name not in told:
+            values[name] = cast(Value, scale.choices[0])
+        elif name in documented:
             values[name] = documented[name]
         elif name in OF_TRAINING:
             values[name] = getattr(constants, name)
@@ -112,26 +129,23 @@ def baseline_of(config: StudyConfig, arch: str) -> TrainingConfig:
 def check_networks(config: StudyConfig) -> None:
     """Raise BadInput if a network cannot be found, does not take the images, or has a faulty search space.
 
-    The space is faulty if it cannot be searched or lacks the baseline.
+    The space is faulty if it lacks the baseline or a first learning rate.
     """
     for arch in config.archs:
         _check_size(config, arch)
         space = space_of(config, arch)
-        for name in space.ranges:
-            if name not in OF_TRAINING and not belongs_to_network(name):
-                raise BadInput(
-                    f"the search space of {arch!r} has {name}, which nothing reads: choose from"
-                    f" {', '.join(OF_TRAINING)}, dropout, or {PREFIX}<parameter of the network>"
-                )
         for name, value in baseline_of(config, arch).values.items():
             if not space.holds(name, value):
                 raise BadInput(
-                    f"--archs: the baseline {name} of {arch!r} is {value}, outside the range of the search"
-                    f" ({space.to_json()[name]}): choose another baseline, range or --batch-size"
+                    f"[networks.{arch}] baseline: {name} is {value}, outside the range of the search"
+                    f" ({space.to_json()[name]}): choose another baseline, range or batch size"
                 )
-        for lr in config.first_lrs:
-            if "lr" not in space.ranges or not space.holds("lr", lr):
-                raise BadInput(f"--first-lrs: {lr} is outside the range of the search ({space.to_json().get('lr')})")
+        for lr in config.first_lrs if space.varies("lr") else ():
+            if not space.holds("lr", lr):
+                raise BadInput(
+                    f"--first-lrs: {lr} is outside the range of the search of {arch!r} ({space.to_json()['lr']}):"
+                    " choose another, or none"
+                )
 
 
 def _check_size(config: StudyConfig, arch: str) -> None:
@@ -158,8 +172,4 @@ def _parameters(architecture: Architecture) -> Mapping[str, inspect.Parameter]:
 def _defaults(architecture: Architecture) -> dict[str, Any]:
     """Return the defaults of the factory's parameters that can be hyperparameters, and a dropout of 0."""
     found = {name: parameter.default for name, parameter in _parameters(architecture).items()}
-    return {"dropout": 0.0} | {
-        name: value
-        for name, value in found.items()
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
-    }
+    return {"dropout": 0.0} | {name: value for name, value in found.items() if isinstance(value, int | float | str)}

@@ -7,14 +7,16 @@ numbers or categories, by their names.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, cast
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from models.networks.hyperparameters import Value
-from study.errors import BadInput, one_line
 
 Range = FloatDistribution | IntDistribution | CategoricalDistribution
+# A value lies on the grid of a range with steps if it is a whole number of steps above its low end, up to rounding.
+_NEARLY_WHOLE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -45,47 +47,53 @@ class SearchSpace:
         pairs = zip(self.ranges.items(), point, strict=True)
         return {name: _at(scale, share) for (name, scale), share in pairs}
 
+    def varies(self, name: str) -> bool:
+        """Return whether a hyperparameter is searched; one choice alone keeps it fixed."""
+        return not self.ranges[name].single()
+
     def holds(self, name: str, value: Value) -> bool:
         """Return whether a value lies in the range of a hyperparameter."""
         scale = self.ranges[name]
         if isinstance(scale, CategoricalDistribution):
             return value in scale.choices
-        return not isinstance(value, str) and scale.low <= value <= scale.high
+        if isinstance(value, str | bool) or (isinstance(scale, IntDistribution) and not isinstance(value, int)):
+            return False
+        steps = (value - scale.low) / (scale.step or 1.0)
+        on_grid = scale.step is None or abs(steps - round(steps)) < _NEARLY_WHOLE
+        return on_grid and scale.low <= value <= scale.high
 
     @classmethod
     def from_json(cls, ranges: Mapping[str, Any]) -> "SearchSpace":
-        """Return the space of these ranges, each as `to_json` returns it or a study file has it.
-
-        Raises:
-            BadInput: if a range cannot be searched.
-        """
-        return cls({name: _range(name, told) for name, told in ranges.items()})
+        """Return the space of these ranges, each as `to_json` returns it or a study file has it."""
+        return cls({name: _range(told) for name, told in ranges.items()})
 
     def to_json(self) -> dict[str, Any]:
         """Return the ranges as study.json has them."""
-        return {
-            name: {"choices": list(scale.choices)}
-            if isinstance(scale, CategoricalDistribution)
-            else {"low": scale.low, "high": scale.high, "log": scale.log}
-            for name, scale in self.ranges.items()
-        }
+        return {name: _described(scale) for name, scale in self.ranges.items()}
 
 
-def _range(name: str, told: Mapping[str, Any]) -> Range:
-    try:
-        if "choices" in told:
-            return CategoricalDistribution(told["choices"])
-        low, high, is_log = told["low"], told["high"], told.get("log", False)
-        if told.get("type") == "int":
-            return IntDistribution(low, high, is_log, told.get("step", 1))
-        return FloatDistribution(low, high, is_log, told.get("step"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"the range of {name} cannot be searched: {one_line(error)}") from error
+def _range(told: Mapping[str, Any]) -> Range:
+    if "choices" in told:
+        return CategoricalDistribution(told["choices"])
+    low, high, is_log = told["low"], told["high"], told.get("log", False)
+    if told.get("type") == "int":
+        return IntDistribution(low, high, is_log, told.get("step", 1))
+    return FloatDistribution(low, high, is_log, told.get("step"))
+
+
+def _described(scale: Range) -> dict[str, Any]:
+    if isinstance(scale, CategoricalDistribution):
+        return {"choices": list(scale.choices)}
+    ends = {"low": scale.low, "high": scale.high, "log": scale.log}
+    if isinstance(scale, IntDistribution):
+        return {"type": "int", **ends, **({} if scale.step == 1 else {"step": scale.step})}
+    # Without a type, as in the studies of older versions, which had no other numbers.
+    return ends if scale.step is None else {"type": "float", **ends, "step": scale.step}
 
 
 def _ends(scale: FloatDistribution | IntDistribution) -> tuple[float, float]:
-    """Return the ends of a range; each whole number has a bin of width 1 around it."""
-    margin = 0.5 if isinstance(scale, IntDistribution) else 0.0
+    """Return the ends of a range; each value on a grid has a bin around it that is as wide as the step."""
+    margin = (scale.step or 0) / 2
     return scale.low - margin, scale.high + margin
 
 
@@ -102,8 +110,10 @@ def _at(scale: Range, share: float) -> Value:
         return cast(Value, scale.choices[min(int(share * len(scale.choices)), len(scale.choices) - 1)])
     low, high = _ends(scale)
     number = low * (high / low) ** share if scale.log else low + share * (high - low)
-    if isinstance(scale, IntDistribution):
-        number = math.floor(number + 0.5)
+    if scale.step is not None:
+        steps = math.floor((number - scale.low) / scale.step + 0.5)
+        # In decimals, since 3 * 0.1 has a last digit too many in binary.
+        number = type(scale.low)(Decimal(str(scale.low)) + steps * Decimal(str(scale.step)))
     return min(max(number, scale.low), scale.high)
 
 

@@ -14,7 +14,7 @@ from study.errors import BadInput
 from study.storage.lock import Locked, exclusive
 
 _OWN_FILES = {"study.json", "trials.csv", "history.csv", "optuna.db", "optuna.db-journal", "study.log"}
-_OWN_ENTRIES = {*_OWN_FILES, "tune", "final", "confirm", "report"}
+_RESULTS = {*_OWN_FILES, "tune", "final", "confirm", "report"}
 
 
 def check_name(name: str) -> str:
@@ -81,7 +81,7 @@ def set_aside(path: Path) -> Path | None:
     Returns:
         The new folder; None if there are no results.
     """
-    if not any(entry.name in _OWN_ENTRIES for entry in path.iterdir()):
+    if not any(entry.name in _RESULTS for entry in path.iterdir()):
         return None
     made = Path(tempfile.mkdtemp(prefix=f"{path.name}-set-aside-", dir=path.parent))
     aside = path.with_name(made.name)  # some versions of Python return an absolute path
@@ -133,4 +133,5 @@ def _unwritable(folder: Path, error: OSError) -> BadInput:
 
 def _is_own(entry: Path) -> bool:
     """Whether an entry of a folder is a study's, or a temporary file of its study.json."""
-    return entry.name in _OWN_ENTRIES or (entry.name.startswith(".study.json.") and entry.name.endswith(".tmp"))
+    is_temporary = entry.name.startswith(".study.json.") and entry.name.endswith(".tmp")
+    return entry.name in _RESULTS or entry.name == "config.toml" or is_temporary

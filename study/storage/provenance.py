@@ -27,8 +27,8 @@ from models.training.recipe import RECIPE_VERSION, steps_per_epoch
 from study import __version__
 from study.errors import BadInput
 from study.settings.config import StudyConfig
-from study.settings.networks import architecture_of, baseline_of
-from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS
+from study.settings.networks import architecture_of, baseline_of, shared_space, space_of
+from study.settings.search_space import RUNGS, STARTUP_TRIALS
 
 # Raise it by 1 when studies begun before cannot go on: other files, or other images in a split.
 FORMAT = 2
@@ -102,7 +102,7 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
         n_train: training images before the split.
     """
     return {
-        "space": SEARCH_SPACE.to_json(),
+        "space": shared_space(config),
         "grace_period": RUNGS.first(config.max_epochs, steps_per_epoch(n_train, config.batch_size)),
         "reduction_factor": RUNGS.reduction_factor,
         "tolerance": RUNGS.tolerance,
@@ -136,6 +136,7 @@ def describe_networks(
 
 def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[str, Any]:
     architecture, baseline = architecture_of(config, arch), baseline_of(config, arch)
+    space = space_of(config, arch).to_json()
     try:
         model = architecture.build(n_classes, baseline.values)
         parameters, macs = count_parameters(model), count_macs(model, config.image_size)
@@ -156,6 +157,7 @@ def _describe_network(arch: str, config: StudyConfig, n_classes: int) -> dict[st
         "parameters": parameters,
         "macs": macs,
         "fingerprint": identity,
+        **({} if space == shared_space(config) else {"space": space}),
     }
 
 

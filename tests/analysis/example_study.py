@@ -189,7 +189,7 @@ def _latency(index: int) -> dict[str, Any]:
         "images_per_s": 2500.0 * (1 + index),
         "calls": 1000,
         "batch_size": 128,
-        "device": "cpu",
+        "device": "CPU",
         "dtype": "float32",
         "threads": 2,
     }

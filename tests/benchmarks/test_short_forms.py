@@ -1,6 +1,7 @@
 """The short forms of the benchmarks run, and their rows hold what they must."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks import agreement, calibration, concurrency, limits, operations, overhead, scale, throughput
+from benchmarks import agreement, calibration, concurrency, limits, operations, overhead, recipes, scale, throughput
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Setting
 from models.networks.registry import ARCHITECTURES
+from models.training.recipe import CONSTANTS
 
 
 @pytest.mark.slow
@@ -73,6 +75,25 @@ def test_agreement_compares_both_loops(tmp_path: Path, capsys: pytest.CaptureFix
     assert agreement.main(["--train-size", "300", "--epochs", "1", "--seeds", "1", "--json", str(rows)]) == 0
     assert [row["arch"] for row in json.loads(rows.read_text())] == ["alexnet", "mobilenet"]
     assert "plain fp32 loop" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_recipes_are_trained_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.json"
+    assert recipes.main(["--quick", "--json", str(rows)]) == 0
+    trained = {(row["arch"], row["recipe"]): row["epochs"] for row in json.loads(rows.read_text())}
+    assert trained == {(arch, recipe): 1 for arch in ARCHITECTURES for recipe in recipes.RECIPES}
+    assert "gain (each seed)" in capsys.readouterr().out
+
+
+def test_the_classic_recipe_is_a_recipe_of_every_network() -> None:
+    told = tomllib.loads(recipes.CLASSIC.read_text())
+    assert told["recipe"].keys() <= set(CONSTANTS)
+    for arch in ARCHITECTURES:
+        config = recipes.recipe_of("classic", arch, told, epochs=50)
+        assert (config.optimizer, config.schedule, config.augment) == ("sgd", "cosine", "flip_crop")
+        for name, value in config.values.items():
+            assert told["space"][name]["low"] <= value <= told["space"][name]["high"]
 
 
 @pytest.mark.slow

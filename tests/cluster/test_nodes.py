@@ -176,3 +176,38 @@ def test_a_bucket_that_is_away_and_a_driver_that_is_killed(
         assert epochs[0] == 1 and epochs == sorted(epochs), (epochs, before)
         assert row["status"] == "PRUNED" or epochs[-1] == row["epochs"], (epochs, before)
     assert "error" not in (study.folder / "tune" / "journal.jsonl").read_text()
+
+
+MODULE = """
+from torch import nn
+from my_blocks import pooled
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(pooled(), nn.Linear(192, num_classes))
+"""
+BLOCKS = """
+from torch import nn
+
+def pooled():
+    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
+"""
+
+
+def test_a_node_without_the_user_s_modules_trains_their_network(
+    study: Study, s3: S3, machine: Callable[[int], Machine], head: Machine
+) -> None:
+    """The node alone has a CPU, so everything trains there."""
+    head.run(["ray", "stop", "--force"])
+    head.ray_start("--head", "--port=6379", "--num-cpus=0", "--include-dashboard=false")
+    node = machine(2)
+    s3.give_credentials(node.files)
+    node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1")
+    (head.files / "mynets.py").write_text(MODULE)
+    (head.files / "my_blocks.py").write_text(BLOCKS)
+    words = ["--archs", "mynets:Net", "--trials", "1", "--max-epochs", "1", "--storage", s3.uri()]
+    study.start(*STUDY, *words, "--name", study.folder.name)
+    study.finish()
+    assert list(pd.read_csv(study.folder / "trials.csv")["status"]) == ["COMPLETE"]
+    assert len(list((study.folder / "final").glob("net-*/seed-0"))) >= 1
+    assert not (node.files / "mynets.py").exists()

@@ -1,5 +1,7 @@
 """A user's file: adds networks of a few thousand weights, some of which have a fault, and runs a study of them.
 
+A fault that the driver's check of networks would find shows in workers alone.
+
 If the environment variable GATE names a folder, each training step waits for a file in it and removes that file. So a
 test decides how far a study comes. When the folder is gone, training goes on freely.
 """
@@ -36,18 +38,17 @@ def wait_at_gate() -> None:
 class Tiny(nn.Module):
     """A network of one hidden layer on 8x8 pixels."""
 
-    def __init__(self, num_classes: int, dropout: float, width: int = 8, scale: float = 1.0) -> None:
+    def __init__(self, num_classes: int, dropout: float, width: int = 8) -> None:
         super().__init__()
         hidden = nn.Linear(3 * 8 * 8, width)
         self.layers = nn.Sequential(
             nn.AvgPool2d(4), nn.Flatten(), hidden, nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, num_classes)
         )
-        self.scale = scale
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.training:
             wait_at_gate()
-        logits: torch.Tensor = self.layers(images) * self.scale
+        logits: torch.Tensor = self.layers(images)
         return logits
 
 
@@ -55,7 +56,7 @@ class Broken(Tiny):
     """Raises when it is trained."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training and os.getpid() != DRIVER:
             raise ArithmeticError("this network cannot count")
         return super().forward(images)
 
@@ -64,9 +65,16 @@ class Greedy(Tiny):
     """Asks for more memory than any machine has."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training and os.getpid() != DRIVER:
             torch.empty(10**15)
         return super().forward(images)
+
+
+class Diverging(Tiny):
+    """Has logits that are not numbers."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images) * (float("nan") if os.getpid() != DRIVER else 1.0)
 
 
 class Misshapen(Tiny):
@@ -81,7 +89,7 @@ register(Architecture("small", "Small", partial(Tiny, width=16), baseline={"drop
 register(Architecture("broken", "Broken", Broken, baseline={"dropout": 0.1}))
 register(Architecture("greedy", "Greedy", Greedy, baseline={"dropout": 0.1}))
 register(Architecture("misshapen", "Misshapen", Misshapen, baseline={"dropout": 0.1}))
-register(Architecture("diverging", "Diverging", partial(Tiny, scale=float("nan")), baseline={"dropout": 0.1}))
+register(Architecture("diverging", "Diverging", Diverging, baseline={"dropout": 0.1}))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -35,7 +35,7 @@ def test_what_a_person_sees(documented: Finished) -> None:
     assert dashboard.endswith(f"optuna-dashboard sqlite:///{documented.folder / 'optuna.db'}")
     assert "Search: AlexNet 2/2" in documented.done.stdout
     assert "MobileNet-like" in documented.done.stdout
-    assert "No difference is shown between AlexNet and MobileNet-like: 2 seeds cannot show" in documented.done.stdout
+    assert "No difference in accuracy is shown between AlexNet and MobileNet-like" in documented.done.stdout
     assert "\x1b" not in documented.done.stdout
     assert max(len(line) for line in documented.done.stdout.splitlines() if "ms/image" in line) <= 80
 

@@ -21,6 +21,19 @@ def width(columns: int) -> float:
     return 7.2 if columns > 1 else 3.7
 
 
+def canvas(columns: int, height: float) -> tuple[Figure, Axes]:
+    """Make a figure of this height in inches with one panel, whose coordinates are inches from the upper left corner.
+
+    A panel for each picture in it would take longer to draw.
+    """
+    figure = Figure(figsize=(width(columns), height))
+    figure.set_layout_engine("none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    ax.set(xlim=(0, figure.get_figwidth()), ylim=(figure.get_figheight(), 0), autoscale_on=False)
+    return figure, ax
+
+
 def panels(count: int, columns: int, height: float, across: int | None = None) -> tuple[Figure, list[Axes]]:
     """Make a figure of `count` panels, each `height` inches high, at most `across` side by side.
 

@@ -1,10 +1,13 @@
 """The Methods paragraph of a paper about the study, with the study's numbers filled in."""
 
-from analysis.numbers import listed, number
+from analysis.numbers import listed, number, plural
 from analysis.report.digest import searched
+from analysis.report.exports.recipe import recipe_in_words
 from analysis.report.search_tables import study_rungs
-from analysis.results.load import StudyResults
+from analysis.results.load import StudyResults, group_name
+from analysis.results.study_json import is_resized
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, MARGIN
+from analysis.verdict.caveats.own_settings import settings_of
 from analysis.verdict.summary_json import Summary
 
 
@@ -12,7 +15,7 @@ def methods(results: StudyResults, summary: Summary) -> str:
     """Return the paragraph. It says only what the study did."""
     return " ".join(
         [
-            *_data(results),
+            *_data(results, summary),
             *(_search(results) if len(results.trials) else []),
             *_final_runs(results),
             *(_statistics(summary) if results.groups else []),
@@ -21,9 +24,9 @@ def methods(results: StudyResults, summary: Summary) -> str:
     )
 
 
-def _data(results: StudyResults) -> list[str]:
+def _data(results: StudyResults, summary: Summary) -> list[str]:
     study = results.study
-    networks = [f"{network.title} ({network.parameters:,} parameters)" for network in study.architectures.values()]
+    networks = [f"{study.architectures[arch].title} ({_size(arch, results, summary)})" for arch in study.architectures]
     verb = "compared" if len(networks) > 1 else "trained"
     return [
         f"We {verb} {listed(networks)} on {study.data.title} ({study.data.n_train:,} training and"
@@ -31,6 +34,13 @@ def _data(results: StudyResults) -> list[str]:
         f"{f' {study.environment.version}' if study.environment.version else ''} on Ray Tune"
         f"{_version(results, 'ray')} (Liaw et al., 2018)."
     ]
+
+
+def _size(arch: str, results: StudyResults, summary: Summary) -> str:
+    size = plural(results.study.architectures[arch].parameters, "parameter")
+    tuned = summary.groups.get(group_name(arch, "tuned"))
+    is_other = tuned is not None and is_resized(tuned.config, results.study.architectures[arch].baseline)
+    return f"{size} before tuning, {number(tuned.parameters)} after it" if tuned and is_other else size
 
 
 def _search(results: StudyResults) -> list[str]:
@@ -70,10 +80,12 @@ def _search(results: StudyResults) -> list[str]:
 def _final_runs(results: StudyResults) -> list[str]:
     study = results.study
     trained = "Each baseline was" if study.config.baseline else "Each tuned configuration and each baseline was"
+    settings = {network.title: settings_of(study, arch) for arch, network in study.architectures.items()}
     return [
-        f"{trained} trained on {study.config.seeds} fresh seeds with Adam, batches of {study.search.batch_size},"
-        f" at most {study.config.max_epochs} epochs, a patience of {study.search.patience} epochs on the validation"
-        f" loss, and {study.config.precision} arithmetic.",
+        f"{trained} trained on {study.config.seeds} fresh seeds with {recipe_in_words(study.config.recipe)}, batches of"
+        f" {study.search.batch_size}, at most {study.config.max_epochs} epochs, a patience of {study.search.patience}"
+        f" epochs on the validation loss, and {study.config.precision} arithmetic.",
+        *(f"{title} had settings of its own: {said}." for title, said in settings.items() if said),
         "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
         "Each final run predicted the test images once, with the weights of its lowest validation loss.",
     ]

@@ -14,13 +14,18 @@ _NETWORKS = {"alexnet": "krizhevsky2012alexnet", "mobilenet": "howard2017mobilen
 
 def used_references(results: StudyResults, summary: Summary) -> list[str]:
     """Return the BibTeX keys of the methods that the study used, sorted."""
-    keys = {_NETWORKS[arch] for arch in results.architectures if arch in _NETWORKS} | {"liaw2018tune"}
+    keys = {_NETWORKS[arch] for arch in results.architectures if arch in _NETWORKS} | {"fairverdict", "liaw2018tune"}
     if len(results.trials):
         keys.add("akiba2019optuna")
     if len(results.trials) and study_rungs(results.study):
         keys.add("li2020asha")
     if summary.comparisons:
         keys |= {"holm1979simple", "bouthillier2021accounting"}
+    recipe = results.study.config.recipe
+    if recipe.get("optimizer") == "adamw":
+        keys.add("loshchilov2019decoupled")
+    if recipe.get("schedule") == "cosine":
+        keys.add("loshchilov2017sgdr")
     return sorted(keys)
 
 

@@ -159,9 +159,9 @@ def rare_answers(groups: Mapping[str, Group], n_classes: int) -> list[str]:
 
 
 def slow_calls(latency: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Return the networks whose p99 latency is far above p50, with the ratio."""
-    ratios = {arch: measured["latency_ms"]["p99"] / measured["latency_ms"]["p50"] for arch, measured in latency.items()}
-    return {arch: ratio for arch, ratio in ratios.items() if ratio > STEADY_RATIO}
+    """Return the networks, or groups, whose p99 latency is far above p50, with the ratio."""
+    ratios = {name: measured["latency_ms"]["p99"] / measured["latency_ms"]["p50"] for name, measured in latency.items()}
+    return {name: ratio for name, ratio in ratios.items() if ratio > STEADY_RATIO}
 
 
 def score_error(study: Study) -> tuple[int, float]:

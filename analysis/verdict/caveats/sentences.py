@@ -6,12 +6,11 @@ result if it makes a number less sure. Everything else is for information.
 
 from collections.abc import Iterator
 
-from analysis.numbers import listed, number, percent, share
+from analysis.numbers import listed, percent, share
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_SEEDS, MARGIN
 from analysis.verdict.caveats.counts import (
     FEW_IMAGES,
-    at_edges,
     beats_constant,
     capped_runs,
     constant_share,
@@ -19,19 +18,16 @@ from analysis.verdict.caveats.counts import (
     has_added_seeds,
     other_groups,
     rare_answers,
-    score_error,
     slow_calls,
     small_classes,
-    trials_below_baseline,
     unseen_mishaps,
 )
+from analysis.verdict.caveats.search_sentences import of_search, of_trials, of_weights
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade
-from analysis.verdict.wording import known, order_at_equal_epochs
+from analysis.verdict.wording import known
 
 # At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
 MOST_NAMED = 5
-# At most this standard error of a trial's score goes without a sentence: the error on 400 images.
-LARGE_ERROR = 0.025
 # At least half of a network's runs have to be cut short to overturn a result, because then they decide its mean.
 CUT_SHORT = 0.5
 
@@ -49,8 +45,9 @@ def caveats(results: StudyResults, winner: str | None, leaders: ComparisonRow | 
         *_learning(results),
         *_cap(results, winner),
         *_small_difference(leaders),
-        *_search(results, winner),
-        *_trials(results),
+        *of_search(results, winner),
+        *of_weights(results),
+        *of_trials(results),
         *_divergence(results),
         *_test_images(results, winner),
         *_latency(results),
@@ -73,7 +70,7 @@ def _small_difference(leaders: ComparisonRow | None) -> Iterator[Caveat]:
 def _learning(results: StudyResults) -> Iterator[Caveat]:
     if deciding := [group for group in deciding_groups(results.groups) if not beats_constant(group)]:
         titles = [results.architectures[group.arch] for group in deciding]
-        yield _grave(_nothing_learned(titles, deciding[0]), f"but {listed(titles)} may have learned nothing")
+        yield Caveat.grave(_nothing_learned(titles, deciding[0]), f"but {listed(titles)} may have learned nothing")
     if others := [group for group in other_groups(results.groups) if not beats_constant(group)]:
         text = _nothing_learned([group.title for group in others], others[0])
         yield Caveat(grade=Grade.WEAKENS, text=text)
@@ -93,14 +90,14 @@ def _few_seeds(results: StudyResults) -> Iterator[Caveat]:
             f"{planned} seed{' is' if planned == 1 else 's are'} too few to show a difference. At least {LEAST_SEEDS}"
             f" are needed. Resume the study with --seeds {LEAST_SEEDS}."
         )
-        yield _grave(text, "because there are too few seeds")
+        yield Caveat.grave(text, "because there are too few seeds")
     if any(len(group.runs) < planned for group in results.groups.values()):
         is_grave = _is_compared(results) and any(len(one.runs) < planned for one in deciding_groups(results.groups))
         text = (
             "Some planned seeds are not there yet. The intervals and p values hold for the planned number of seeds: if"
             " you look again and again and stop once something shows, you will be wrong more often than they say."
         )
-        yield _grave(text, "but some seeds are not there yet", is_grave)
+        yield Caveat.grave(text, "but some seeds are not there yet", is_grave)
 
 
 def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
@@ -117,7 +114,7 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
         )
         # Longer training of the winner alone would only add to its lead.
         is_grave = any(one.capped >= CUT_SHORT * one.runs for one in deciding if one.arch != winner)
-        yield _grave(text, "but training was cut short", is_grave)
+        yield Caveat.grave(text, "but training was cut short", is_grave)
     if capped := sum(counted.capped for counted in others):
         runs = share(capped, sum(counted.runs for counted in others))
         networks = listed([results.architectures[one.arch] for one in others if one.capped])
@@ -129,50 +126,6 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
     if deciding and not any(counted.capped for counted in (*deciding, *others)):
         text = f"The cap of {cap} epochs ended no final run that could still improve."
         yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
-
-
-def _search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
-    titles = results.study.titles()
-    spaces = {arch: results.study.space_of(arch) for arch in results.architectures}
-    for edge in at_edges(results.groups, spaces):
-        side = "lower" if edge.edge == "low" else "upper"
-        text = (
-            f"A better configuration may lie outside the search range. The tuned {titles[edge.name]} of"
-            f" {results.architectures[edge.arch]} is {number(edge.value)}, at the {side} edge of the range"
-            f" ({number(edge.limit)})."
-        )
-        # A better configuration of the winner would only add to its lead.
-        yield _grave(text, "but the search ended at the edge of its range", edge.arch != winner)
-    if order := order_at_equal_epochs(results):
-        yield Caveat(grade=Grade.WEAKENS, text=order)
-    images, error = score_error(results.study)
-    if len(results.trials) and error > LARGE_ERROR:
-        text = (
-            "The choice of the best trial is partly luck. A trial's score is its accuracy on"
-            f" {images:,} validation images, with a standard error of up to {percent(error)} points."
-        )
-        yield Caveat(grade=Grade.WEAKENS, text=text)
-
-
-def _trials(results: StudyResults) -> Iterator[Caveat]:
-    below = [
-        f"{share(counted.below, counted.trials)} of {results.architectures[counted.arch]}"
-        for counted in trials_below_baseline(results.trials, list(results.architectures))
-        if counted.trials
-    ]
-    if below:
-        is_pruned = (results.trials["status"] == "PRUNED").any()
-        pruned = " Pruned trials count with their last score." if is_pruned else ""
-        text = f"Some trials scored below the baseline trial: {listed(below)}.{pruned}"
-        yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
-    failed = []
-    for arch, title in results.architectures.items():
-        trials = results.trials_of(arch)
-        if len(trials) and (count := int((trials["status"] == "FAILED").sum())):
-            failed.append(f"{share(count, len(trials))} of {title}")
-    if failed:
-        text = f"The tuning had fewer trials than planned: {listed(failed)} failed and gave no score."
-        yield Caveat(grade=Grade.WEAKENS, text=text)
 
 
 def _divergence(results: StudyResults) -> Iterator[Caveat]:
@@ -213,7 +166,8 @@ def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
 
 def _latency(results: StudyResults) -> Iterator[Caveat]:
     if held_up := slow_calls(results.latency):
-        times = [f"{ratio:.1f} times p50 for {results.architectures[arch]}" for arch, ratio in held_up.items()]
+        titles = {name: group.title for name, group in results.groups.items()} | results.architectures
+        times = [f"{ratio:.1f} times p50 for {titles.get(name, name)}" for name, ratio in held_up.items()]
         text = (
             f"The inference time was not steady. Its p99 is {listed(times)}. Another process may have used the machine."
         )
@@ -238,10 +192,3 @@ def _seeds(results: StudyResults) -> Iterator[Caveat]:
 
 def _is_compared(results: StudyResults) -> bool:
     return not results.study.config.baseline and len(results.architectures) > 1
-
-
-def _grave(text: str, label: str, is_grave: bool = True) -> Caveat:
-    """Return a limit that could overturn the result, or one that weakens it unless it is grave."""
-    if is_grave:
-        return Caveat(grade=Grade.COULD_OVERTURN, text=text, label=label)
-    return Caveat(grade=Grade.WEAKENS, text=text)

@@ -30,10 +30,11 @@ def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
         own, without comments, docstrings and layout; it is None if the source of a class cannot be read. definitions
         has a SHA-256 for each function, class and constant of the user's own modules that the network uses. package is
         the installed package of the factory with its version, or None. initial is the SHA-256 of the initial weights
-        if they are given, else None.
+        if the factory gives them, of their file if there is one, else None.
     """
     with seeded(0, torch.device("cpu")):
         model = architecture.build(n_classes, architecture.baseline)
+    is_given_by_factory = architecture.has_given_weights and architecture.start.weights is None
     home = definition_of(architecture.factory)
     kinds = [(kind.__module__, kind.__qualname__.partition(".")[0]) for kind in _kinds(model)]
     return {
@@ -43,7 +44,7 @@ def fingerprint(architecture: Architecture, n_classes: int) -> dict[str, Any]:
         "source": _source(model),
         "definitions": digests([home, *kinds]),
         "package": package_of(home[0]),
-        "initial": _digest_of_weights(model) if architecture.has_given_weights else None,
+        "initial": _digest_of_weights(model) if is_given_by_factory else architecture.start.digest,
         "baseline": dict(architecture.baseline),
     }
 

@@ -19,8 +19,8 @@ def digests(roots: Iterable[_Definition]) -> dict[str, str]:
     `getattr(module, name)`, are not followed.
 
     Args:
-        roots: module and name of functions, classes or constants at the top of a module. The result
-            has none of the library's, and none without source.
+        roots: module and name of functions, classes or constants at the top of a module. A definition that is not the
+            user's own, or has no source, is left out.
     """
     waiting, found = list(roots), dict[str, str]()
     modules: dict[str, dict[str, list[ast.stmt]]] = {}

@@ -1,17 +1,22 @@
 """Finds pictures of the test set in the training set, repeated test pictures, and pictures under two labels."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
 from models.data import Dataset, LabelledImages
+from models.images.pixels import MOST_SHOWN_SIZE, scale_all
 from study.data.folder.repeats import Signatures, near_pairs, pictures
 from study.errors import BadInput
 
 LEAKED, WITHIN_TEST, TWO_LABELS = "train and test", "within test", "two labels"
 # An error line or a note names at most 3 pairs; repeats.csv in the study's folder has all of them.
-_SHOWN = 3
+_NAMED = 3
+# The report shows at most 8 pairs.
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,14 @@ def handle_repeats(dataset: Dataset, rule: str) -> Dataset:
         (repeat.kind, _name(dataset, repeat.image), _name(dataset, repeat.other), _degree(repeat.is_equal))
         for repeat in repeats
     ]
+    pairs = _pairs_to_show(dataset, repeats)
     if (leaked := by_kind[LEAKED]) and rule == "drop":
         notes[0] += ". They are left out of training"
         dataset = _without(dataset, [repeat.image for repeat in leaked])
     findings = dataset.findings
-    return replace(dataset, findings=replace(findings, notes=(*findings.notes, *notes), repeats=tuple(rows)))
+    return replace(
+        dataset, findings=replace(findings, notes=(*findings.notes, *notes), repeats=tuple(rows), pairs=pairs)
+    )
 
 
 def find_repeats(train: LabelledImages, test: LabelledImages) -> list[Repeat]:
@@ -81,6 +89,33 @@ def find_repeats(train: LabelledImages, test: LabelledImages) -> list[Repeat]:
             if labels[image] != labels[other] and (TWO_LABELS, other) not in found:
                 found.setdefault((TWO_LABELS, image), Repeat(TWO_LABELS, image, other, is_equal))
     return sorted(found.values(), key=lambda repeat: (repeat.kind, repeat.image))
+
+
+def _pairs_to_show(dataset: Dataset, repeats: Sequence[Repeat]) -> tuple[tuple[int, np.ndarray], ...]:
+    """Chooses pairs of each kind in turn. Pictures not shown yet come first, and among them the nearly equal pairs.
+
+    Returns:
+        For each pair its position among the repeats, and both images, uint8 [2, size, size, 3].
+    """
+    seen = Counter[tuple[str, int]]()
+    turns = []
+    for repeat in repeats:
+        turns.append(seen[repeat.kind, repeat.other])
+        seen[repeat.kind, repeat.other] += 1
+    order = sorted(range(len(repeats)), key=lambda row: (turns[row], repeats[row].is_equal))
+    kinds = [[row for row in order if repeats[row].kind == kind] for kind in (LEAKED, WITHIN_TEST, TWO_LABELS)]
+    rows = [row for turn in zip_longest(*kinds) for row in turn if row is not None][:_SHOWN]
+    size = min(dataset.train.image_size, MOST_SHOWN_SIZE)
+    both = [np.stack([_image(dataset, repeats[row].image), _image(dataset, repeats[row].other)]) for row in rows]
+    return tuple((row, scale_all(images, size)) for row, images in zip(rows, both, strict=True))
+
+
+def _image(dataset: Dataset, position: int) -> np.ndarray:
+    n_train = len(dataset.train)
+    image: np.ndarray = (
+        dataset.train.images[position] if position < n_train else dataset.test.images[position - n_train]
+    )
+    return image
 
 
 def _kinds(image: int, other: int, n_train: int) -> Iterator[str]:
@@ -150,7 +185,7 @@ def _without(dataset: Dataset, leaked: Iterable[int]) -> Dataset:
 def _note(dataset: Dataset, kind: str, repeats: list[Repeat]) -> str:
     n_equal = sum(repeat.is_equal for repeat in repeats)
     degree = {0: "nearly equal", len(repeats): "equal"}.get(n_equal, f"{n_equal:,} equal, the rest nearly equal")
-    shown = ", ".join(f"{_name(dataset, some.image)} = {_name(dataset, some.other)}" for some in repeats[:_SHOWN])
+    shown = ", ".join(f"{_name(dataset, some.image)} = {_name(dataset, some.other)}" for some in repeats[:_NAMED])
     many = len(repeats) != 1
     subject = {
         LEAKED: f"{len(repeats):,} of {len(dataset.train):,} training images {'are' if many else 'is'} also in the test"
@@ -159,7 +194,7 @@ def _note(dataset: Dataset, kind: str, repeats: list[Repeat]) -> str:
         " image, so intervals are too narrow",
         TWO_LABELS: f"{len(repeats):,} image{'s' if many else ''} also {'have' if many else 'has'} another label",
     }[kind]
-    return f"{subject} ({degree}; {shown}{', ...' if len(repeats) > _SHOWN else ''})"
+    return f"{subject} ({degree}; {shown}{', ...' if len(repeats) > _NAMED else ''})"
 
 
 def _degree(is_equal: bool) -> str:

@@ -18,7 +18,7 @@ def split_images(
         images: uint8 [n, size, size, 3].
         labels: int64 [n].
         classes: the names of the classes.
-        groups: int64 [n]; images of the same number stay together.
+        groups: for each image the position of an image of its group, itself if it is alone, int64 [n].
         share: share of the test images, in (0, 1).
         seed: at least 0; the same images and seed give the same split.
 
@@ -37,10 +37,8 @@ def split_images(
     wanted = np.maximum(1.0, share * totals)
     in_test = np.zeros(len(classes))
     chosen = np.zeros(counts.shape[0], bool)
-    rng = np.random.default_rng(seed)
-    # Large components come first, because the small ones then fill what is left.
-    sizes = np.bincount(together)
-    for component in np.lexsort((rng.random(len(sizes)), -sizes)):
+    # By lot, because large components first would fill the test set with repeated pictures.
+    for component in np.random.default_rng(seed).permutation(len(chosen)):
         row = slice(counts.indptr[component], counts.indptr[component + 1])
         of, more = counts.indices[row], counts.data[row]
         # The squared distance to the wanted numbers falls, and some images of each class are left for training.

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.figures.catalogue import study_pictures
@@ -43,13 +44,40 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert len(groups) == 5 and groups.count("$x_1$ & co (tuned = baseline)") == 1
     assert not (folder.report / "confusion-two-tuned.svg").exists(), "the same runs are drawn once"
     shown = words(page)
-    assert "No network is better than every other on all planned seeds." in shown
+    assert "No network is shown to be more accurate than every other on all planned seeds." in shown
     assert "\U00013000: the machine that wrote this report has no font" in shown, "a hieroglyph"
     assert "measured on the training images during the epoch, with dropout on" in shown
     assert gc.isenabled(), "drawing only pauses the collection of garbage"
     assert len(table(page, "comparisons-table")) == 5, "three pairs, and two networks against their baselines"
     assert shown.count("2 seeds cannot show one") == 5
     assert "$x_1$ & co: the search found nothing better than the documented baseline." in shown
+
+
+def test_repeated_pictures_are_shown_from_the_study_folder_alone(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", seeds=2, search=False)
+    page = build_report(folder).read_text()
+    assert "Repeated pictures" not in page and not (folder.report / "repeated-pictures.svg").exists()
+    kinds = ("train and test", "within test", "two labels")
+    rows = [(kinds[k % 3], f"train/cat/{NASTY}{k}.jpg", f"test/dog/{k}.jpg", "nearly equal") for k in range(12)]
+    images = np.random.default_rng(0).integers(0, 256, (8, 2, 48, 48, 3), np.uint8)
+    folder.write_repeats(rows, [(row, images[row - 4]) for row in range(4, 12)])
+    study = folder.read_study()
+    folder.write_study(study | {"data": study["data"] | {"repeats": dict.fromkeys(kinds, 4)}})
+    moved = StudyFolder.open(folder.path.rename(tmp_path / "moved"))
+    page = build_report(moved).read_text()
+    assert NASTY not in page
+    shown = words(page)
+    assert "Pairs that show the same picture. repeats.csv in the study's folder has all 12." in shown
+    results = load_results(moved)
+    assert results.repeats is not None and np.array_equal(results.repeats.images, images)
+    assert results.repeats.rows == tuple(rows[4:])
+    (picture,) = study_pictures(results, summarise(results))["repeats"]
+    drawn = texts(picture.wide)
+    assert {"in training and test, nearly equal", "twice in the test set, nearly equal", "5.jpg", "test/dog"} <= {
+        *drawn
+    }
+    assert "3.jpg" not in drawn
+    assert picture.narrow is not None and picture.narrow.get_figheight() == 2 * picture.wide.get_figheight()
 
 
 @pytest.mark.parametrize(

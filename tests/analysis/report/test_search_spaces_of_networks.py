@@ -6,7 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from analysis.notebook.tables import describe_study
 from analysis.report.build import build_report
+from analysis.report.terminal import closing
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.summary import summarise
@@ -32,6 +34,19 @@ def results(folder: StudyFolder) -> StudyResults:
 @pytest.fixture(scope="module")
 def page(folder: StudyFolder) -> str:
     return build_report(folder).read_text()
+
+
+def test_the_verdict_is_about_networks_with_their_spaces_wherever_it_is_read(
+    page: str, results: StudyResults, folder: StudyFolder
+) -> None:
+    summary = summarise(results)
+    headline = str(summary.headline)
+    assert "AlexNet and ResNet18, each with its own search space." in headline.replace("than ResNet18", "and ResNet18")
+    assert headline in words(page)
+    lines = [str(line) for line in closing(summary, folder.report / "report.html", None)]
+    assert headline in " ".join(lines)
+    sentence = "The networks differ in their search space. The verdict is about each network together with its own."
+    assert sentence in words(page) and describe_study(results).endswith(f" 5 seeds. {sentence}")
 
 
 def test_categories_are_read_as_study_json_lists_them(results: StudyResults) -> None:

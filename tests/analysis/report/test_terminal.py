@@ -15,9 +15,10 @@ SUMMARY = Summary(
     budget={},
     call="better",
     label="better, but training was cut short",
-    headline="AlexNet is better than MobileNet-like.",
+    headline="AlexNet is more accurate than MobileNet-like.",
     accuracies="Test accuracy: AlexNet 97 %, MobileNet-like 65 %. AlexNet is 32 points ahead (95 % interval 30 to 34).",
-    price="AlexNet takes 19 times as long as MobileNet-like for one image and has 460 times as many parameters.",
+    price="AlexNet takes 19 times as long as MobileNet-like for one image on this study's CPU and has 460 times"
+    " as many parameters.",
     doubt=["The cap ended ten runs."],
     caveats=[
         Caveat(grade=Grade.COULD_OVERTURN, text="The cap ended ten runs.", label="but training was cut short"),
@@ -60,10 +61,10 @@ def test_the_last_lines_are_the_verdict_the_price_two_limits_and_the_links(tmp_p
     *lines, dashboard, report = printed.splitlines()
     assert lines == [
         "Verdict: better, but training was cut short",
-        "AlexNet is better than MobileNet-like. Test accuracy: AlexNet 97 %,",
+        "AlexNet is more accurate than MobileNet-like. Test accuracy: AlexNet 97 %,",
         "MobileNet-like 65 %. AlexNet is 32 points ahead (95 % interval 30 to 34).",
-        "AlexNet takes 19 times as long as MobileNet-like for one image and has 460 times",
-        "as many parameters.",
+        "AlexNet takes 19 times as long as MobileNet-like for one image on this study's",
+        "CPU and has 460 times as many parameters.",
         "Could overturn the result: The cap ended ten runs.",
         "Weakens the result: The time was not steady.",
         "The report lists 2 more limits of this result.",

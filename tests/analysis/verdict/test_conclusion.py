@@ -13,9 +13,12 @@ from analysis.verdict.summary import summarise
 from tests.analysis.example_study import TITLES, write_example
 from tests.analysis.example_study_json import with_config, with_leads
 
-NONE = "No network is better than every other"
+NONE = "No network is shown to be more accurate than every other"
 THREE = {"one": "One", "two": "Two", "three": "Three"}
-PRICE = "AlexNet takes 1.9 times as long as MobileNet-like for one image and has 460 times as many parameters."
+PRICE = (
+    "AlexNet takes 1.9 times as long as MobileNet-like for one image on this study's CPU and has 460 times as many"
+    " parameters."
+)
 
 Study = Callable[..., StudyResults]
 
@@ -66,7 +69,7 @@ def accurate(results: StudyResults, n_images: int = 2000, **accuracies: float) -
 def test_better(study: Study) -> None:
     summary = summarise(accurate(study(), alexnet=0.92, mobilenet=0.8))
     assert (summary.call, summary.label) == ("better", "better")
-    assert summary.headline == "AlexNet is better than MobileNet-like."
+    assert summary.headline == "AlexNet is more accurate than MobileNet-like."
     assert summary.accuracies == (
         "Test accuracy: AlexNet 92 %, MobileNet-like 80 %. AlexNet is 12 percentage points ahead (95 % interval 11 to"
         " 13)."
@@ -78,7 +81,7 @@ def test_better(study: Study) -> None:
 def test_better_but_cut_short(study: Study) -> None:
     summary = summarise(accurate(changed(study(), ["mobilenet-tuned"], 8), alexnet=0.97, mobilenet=0.65))
     assert summary.label == "better, but training was cut short"
-    assert summary.headline == "AlexNet is better than MobileNet-like."
+    assert summary.headline == "AlexNet is more accurate than MobileNet-like."
     assert summary.doubt == [
         "The cap of 8 epochs ended 6 of 12 (50 %) tuned runs while they could still improve (MobileNet-like: 6 of 6)."
         " Longer training may change the result."
@@ -89,7 +92,7 @@ def test_better_but_cut_short(study: Study) -> None:
 def test_equivalent(study: Study) -> None:
     summary = summarise(with_leads(study(), {"alexnet-tuned": 1}, 5000))
     assert summary.label == "equivalent"
-    assert summary.headline == "AlexNet and MobileNet-like are equivalent."
+    assert summary.headline == "AlexNet and MobileNet-like are equivalent in accuracy."
     assert summary.accuracies == (
         "Test accuracy: AlexNet 90.02 %, MobileNet-like 90.00 %. AlexNet is 0.02 percentage points ahead (95 % interval"
         " \N{MINUS SIGN}0.07 to 0.11). The whole interval is within the margin of 0.5 percentage points."
@@ -101,7 +104,7 @@ def test_none_shown(study: Study) -> None:
     unmeasured = replace(study(), latency={})
     summary = summarise(accurate(unmeasured, 1000, alexnet=0.9, mobilenet=0.904))
     assert summary.label == "not shown"
-    assert summary.headline == "No difference is shown between AlexNet and MobileNet-like."
+    assert summary.headline == "No difference in accuracy is shown between AlexNet and MobileNet-like."
     assert summary.accuracies is not None
     assert summary.accuracies.startswith("Test accuracy: MobileNet-like 90.4 %, AlexNet 90.0 %. MobileNet-like is 0.4 ")
     assert summary.accuracies.endswith(", and the interval includes 0.")
@@ -112,7 +115,10 @@ def test_few_seeds(study: Study) -> None:
     cut = changed(with_seeds(study(), 3), ["mobilenet-tuned"], 8)
     summary = summarise(accurate(cut, alexnet=0.97, mobilenet=0.65))
     assert summary.label == "not shown, because there are too few seeds"
-    assert summary.headline == "No difference is shown between AlexNet and MobileNet-like: 3 seeds cannot show one."
+    assert (
+        summary.headline
+        == "No difference in accuracy is shown between AlexNet and MobileNet-like: 3 seeds cannot show one."
+    )
     assert [doubt.partition(".")[0] for doubt in summary.doubt] == [
         "3 seeds are too few to show a difference",
         "The cap of 8 epochs ended 3 of 6 (50 %) tuned runs while they could still improve (MobileNet-like: 3 of 3)",
@@ -129,7 +135,7 @@ def test_one_seed_has_no_interval(study: Study) -> None:
 @pytest.mark.parametrize(
     ("third", "label", "headline", "ahead", "cost"),
     [
-        (0.9, "better", "One is better than each of the others.", "One and Two. One is 4.9", "1.9"),
+        (0.9, "better", "One is more accurate than each of the others.", "One and Two. One is 4.9", "1.9"),
         (0.948, "not shown", f"{NONE} on all planned seeds.", "One and Three. One is 0.2", "21"),
     ],
 )
@@ -145,7 +151,7 @@ def test_three_networks(study: Study, third: float, label: str, headline: str, a
 
 def test_three_networks_that_are_equivalent(study: Study) -> None:
     summary = summarise(with_leads(study(THREE), {}, 5000))
-    assert (summary.label, summary.headline) == ("equivalent", "One, Two and Three are equivalent.")
+    assert (summary.label, summary.headline) == ("equivalent", "One, Two and Three are equivalent in accuracy.")
 
 
 def test_baselines_only(study: Study) -> None:

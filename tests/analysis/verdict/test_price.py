@@ -6,7 +6,7 @@ from analysis.verdict.price import price
 from analysis.verdict.summary_json import GroupSummary, Latency
 
 
-def group(p50: float | None, p90: float | None, parameters: int) -> GroupSummary:
+def group(p50: float | None, p90: float | None, parameters: int | None) -> GroupSummary:
     latency = Latency(p50=p50, p90=p90, p99=p90)
     return GroupSummary.model_construct(latency_ms=latency, parameters=parameters)
 
@@ -17,26 +17,57 @@ def group(p50: float | None, p90: float | None, parameters: int) -> GroupSummary
         (
             (19, 20, 900),
             (1, 1.1, 100),
-            "A takes 19 times as long as B for one image and has 9 times {more}.",
+            "A takes 19 times as long as B {here} and has 9 times {more}.",
         ),
         (
             (1, 1.1, 100),
             (19, 20, 900),
-            "B takes 19 times as long as A for one image and has 9 times {more}.",
+            "B takes 19 times as long as A {here} and has 9 times {more}.",
         ),
-        ((2, 2.1, 100), (1, 1.1, 250), "A takes 2 times as long as B for one image, but B has 2.5 times {more}."),
-        ((2, 2.1, 100), (1, 1.1, 104), "A takes 2 times as long as B for one image. Both have {equal}."),
-        ((1, 1.1, 100), (1.3, 1.4, 500), "B takes 1.3 times as long as A for one image and has 5 times {more}."),
-        ((1, 1.3, 100), (1.3, 1.4, 500), "A and B take equally long for one image, but B has 5 times {more}."),
-        ((1.04, 1.04, 9), (1, 1, 9), "The price is equal: A and B take equally long for one image and have {equal}."),
+        (
+            (2, 2.1, 100),
+            (1, 1.1, 250),
+            "A takes 2 times as long as B {here}, but B has 2.5 times {more}.",
+        ),
+        (
+            (2, 2.1, 100),
+            (1, 1.1, 104),
+            "A takes 2 times as long as B {here}. Both have {equal}.",
+        ),
+        (
+            (1, 1.1, 100),
+            (1.3, 1.4, 500),
+            "B takes 1.3 times as long as A {here} and has 5 times {more}.",
+        ),
+        (
+            (1, 1.3, 100),
+            (1.3, 1.4, 500),
+            "A and B take equally long {here}, but B has 5 times {more}.",
+        ),
+        (
+            (1.04, 1.04, 9),
+            (1, 1, 9),
+            "The price is equal: A and B take equally long {here} and have {equal}.",
+        ),
         ((None, None, 250_000), (None, None, 100), "A has 2,500 times {more} as B."),
         ((1, 1, 100), (None, None, 100), "A and B have {equal}."),
-        ((2, None, 200), (1, None, 100), "A takes 2 times as long as B for one image and has 2 times {more}."),
+        (
+            (2, None, 200),
+            (1, None, 100),
+            "A takes 2 times as long as B {here} and has 2 times {more}.",
+        ),
     ],
     ids=["more", "less", "mixed", "slower", "beyond noise", "noise", "equal", "no time", "one time", "no quantile"],
 )
 def test_the_costlier_network_is_named(
     a: tuple[float | None, float | None, int], b: tuple[float | None, float | None, int], said: str
 ) -> None:
-    expected = said.format(more="as many parameters", equal="equally many parameters")
-    assert price([group(*a), group(*b)], ["A", "B", "C"]) == expected
+    words = {"more": "as many parameters", "equal": "equally many parameters"}
+    for device in ("CPU", "NVIDIA H200"):
+        assert price([group(*a), group(*b)], ["A", "B", "C"], device) == said.format(
+            **words, here=f"for one image on this study's {device}"
+        )
+
+
+def test_an_unknown_size_has_no_price() -> None:
+    assert price([group(2, 2, None), group(1, 1, 100)], ["A", "B"]) is None

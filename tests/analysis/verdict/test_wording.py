@@ -16,9 +16,13 @@ def correct(accuracies: list[float], n: int = 2000, seed: int = 0) -> np.ndarray
 
 def test_every_call_has_its_sentence() -> None:
     high, low = correct([0.9] * 6), correct([0.8] * 6, seed=1)
-    assert describe(compare(high, low), "A", "B", 6).text.startswith("A is better than B. A is ")
-    assert describe(compare(low, high), "A", "B", 6).text.startswith("B is better than A. B is ")
-    assert "are equivalent" in describe(compare(high, high), "A", "B", 6).text
+    assert describe(compare(high, low), "A", "B", 6).text.startswith("A is more accurate than B. A is ")
+    assert describe(compare(low, high), "A", "B", 6).text.startswith("B is more accurate than A. B is ")
+    assert describe(compare(high, low), "A", "B", 6).text.endswith(" It wins 6 of 6 paired runs.")
+    own = ", each with its own search space"
+    assert describe(compare(high, low), "A", "B", 6, own).headline == f"A is more accurate than B{own}."
+    assert describe(compare(high[:3], low[:3]), "A", "B", 3, own).headline.endswith(f"B{own}: 3 seeds cannot show one.")
+    assert "are equivalent in accuracy" in describe(compare(high, high), "A", "B", 6).text
     assert "1 seed cannot show one" in describe(compare(high[:1], low[:1]), "A", "B", 1).text
     assert "3 seeds cannot show one" in describe(compare(high[:3], low[:3]), "A", "B", 3).text
     close = compare(correct([0.8] * 6, seed=2), correct([0.803] * 6, seed=3))
@@ -34,8 +38,8 @@ def test_every_call_has_its_sentence() -> None:
     assert describe(beyond, "A", "B", 6).text.endswith(f"If the true difference is this large, {chance}.")
     for mean, prob_better, leader in ((0.006, 0.7, "A"), (-0.006, 0.3, "B")):
         rarely = replace(beyond, mean=mean, prob_better=prob_better)
-        assert describe(rarely, "A", "B", 6).text.endswith(
-            f"{chance}. But {leader} wins only 70 % of the paired runs, and it is not called better below 75 %."
+        assert describe(rarely, "A", "B", 10).text.endswith(
+            f"{chance}. But {leader} wins only 7 of 10 paired runs, and it is not called better below 75 % of them."
         )
 
 

@@ -500,7 +500,7 @@ def test_a_last_batch_of_one_image_is_left_out_if_the_network_cannot_be_trained_
     run = training_run(Architecture("normalised", "Normalised", Normalised), data, SHORT)
     steps: list[int] = []
     train_step = run._step._step
-    run._step._step = lambda batch: (steps.append(len(batch)), train_step(batch))[1]  # type: ignore
+    run._step._step = lambda batch, change=None: (steps.append(len(batch)), train_step(batch, change))[1]  # type: ignore
     result = run.train_epoch()
     assert steps == [16] * 5
     assert result.train_accuracy in {correct / 80 for correct in range(81)}

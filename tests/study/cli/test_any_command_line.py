@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.results.errors import UnusableStudy
-from study.cli.command_line import Options
+from study.cli.command_line import Options, flag
 from study.cli.request import read_request
 from study.errors import BadInput
 
-FLAGS = ["--" + name.replace("_", "-") for name in Options.__dataclass_fields__]
+FLAGS = [flag(name) for name in Options.__dataclass_fields__]
 NUMBERS = st.integers(-3, 40) | st.integers() | st.floats() | st.sampled_from(["1e400", "0x10", "1_000", "٣", "-0"])
 WORDS = st.sampled_from(
     ["quick", "full", "digits", "folder", "alexnet", "mobilenet", "auto", "fp32", "bf16", ".", "..", "/", "a/b", "~"]

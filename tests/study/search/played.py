@@ -11,7 +11,7 @@ from study.search.ledger import Ledger
 from study.search.search import Search
 from study.search.trial import Trial
 from study.settings.config import StudyConfig
-from study.settings.networks import baseline_of
+from study.settings.networks import baseline_of, space_of
 from study.settings.search_space import Rungs
 from tests.builders import epoch
 
@@ -37,7 +37,8 @@ def open_search(
     startup_trials: int = STARTUP,
 ) -> Search:
     baselines = {arch: baseline_of(config, arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs, startup_trials, steps_per_epoch)
+    spaces = {arch: space_of(config, arch) for arch in config.archs}
+    return Search(config, baselines, Ledger(path / "journal.jsonl"), rungs, startup_trials, steps_per_epoch, spaces)
 
 
 def flat(score: float) -> Curve:

@@ -127,7 +127,7 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     config = make_config(trials=20, max_epochs=4, archs=("alexnet",))
 
     def opened() -> Search:
-        return Search(config, {"alexnet": BASELINE}, Ledger(folder.journal), EARLY, space=THREE)
+        return Search(config, {"alexnet": BASELINE}, Ledger(folder.journal), EARLY, spaces={"alexnet": THREE})
 
     search = opened()
     play(search, _curve, concurrency=2)
@@ -190,6 +190,6 @@ def test_study_json_describes_each_range() -> None:
         "lr": {"low": 1e-4, "high": 1e-2, "log": True},
         "dropout": {"low": 0.0, "high": 0.7, "log": False},
         "pooling": {"choices": ["max", "mean", "none"]},
-        "width": {"low": 16, "high": 512, "log": True},
+        "width": {"type": "int", "low": 16, "high": 512, "log": True},
     }
     assert not space.holds("pooling", "median") and not space.holds("width", 8) and not space.holds("lr", "low")

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,12 @@ from analysis.report.tables import Column, Remark, Table
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.summary import summarise
+from models.training.recipe import TrainingConfig
+from study import __version__
 from tests.analysis.example_study import write_example
 from tests.analysis.pages import table
 
+ROOT = Path(__file__).parents[4]
 ODD = Table(
     "odd",
     "Odd & ends",
@@ -126,9 +130,50 @@ def test_only_the_references_of_methods_in_use_are_given(folder: StudyFolder, re
     assert entries.count("{") == entries.count("}")
 
 
+def test_the_project_cites_itself_as_its_citation_file_says() -> None:
+    facts = dict(re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert facts["version"] == __version__
+    entry = bibtex(["fairverdict"])
+    assert f"title   = {{{facts['title'].strip(chr(34))}}}" in entry and f"version = {{{__version__}}}" in entry
+    assert f"year    = {{{facts['date-released'][:4]}}}" in entry and "{{The fairverdict authors}}" in entry
+    assert "url" not in entry
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said", "cited"),
+    [
+        ({}, "with Adam, batches of 128,", set()),
+        (
+            {"optimizer": "adamw", "weight_decay": 0.01},
+            "with AdamW (Loshchilov and Hutter, 2019), weight decay 0.01,",
+            {"loshchilov2019decoupled"},
+        ),
+        (
+            {"optimizer": "sgd", "nesterov": True, "schedule": "cosine", "warmup_epochs": 1, "augment": "flip_crop"},
+            f"with SGD, Nesterov's momentum {TrainingConfig({}, 1).momentum:g}, a cosine schedule (Loshchilov and"
+            " Hutter, 2017), a warm-up of 1 epoch, random flips and crops, batches",
+            {"loshchilov2017sgdr"},
+        ),
+        ({"label_smoothing": 0.1, "augment": "flip"}, "with Adam, label smoothing 0.1, random flips, batches", set()),
+    ],
+)
+def test_the_recipe_is_told_and_cited(
+    recipe: dict[str, Any], said: str, cited: set[str], results: StudyResults
+) -> None:
+    networks = {"alexnet": {"normalisation": "none"}}
+    config = results.study.config.model_copy(update={"recipe": recipe, "networks": networks})
+    changed = replace(results, study=results.study.model_copy(update={"config": config}))
+    summary = summarise(changed)
+    text = methods(changed, summary)
+    assert said in text
+    assert "AlexNet had settings of its own: normalisation none." in text
+    assert {key for key in used_references(changed, summary) if key.startswith("losh")} == cited
+    assert all(bibtex([key]).count("author") == 1 for key in cited)
+
+
 def test_a_study_of_one_baseline_cites_no_search(tmp_path: Path) -> None:
     alone = load_results(write_example(tmp_path / "s", titles={"third": "Third"}, search=False))
-    assert used_references(alone, summarise(alone)) == ["liaw2018tune"]
+    assert used_references(alone, summarise(alone)) == ["fairverdict", "liaw2018tune"]
 
 
 def test_the_methods_paragraph_has_the_numbers_of_the_study(folder: StudyFolder) -> None:

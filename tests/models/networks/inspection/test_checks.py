@@ -12,7 +12,8 @@ from torch import nn
 from torchvision import models as torchvision_models
 
 from models.networks.hyperparameters import Value
-from models.networks.inspection.checks import Checked, NetworkFault, check_network, trains_on_one_image
+from models.networks.inspection.attempts import NetworkFault, trains_on_one_image
+from models.networks.inspection.checks import Checked, check_network
 from models.networks.registry import ARCHITECTURES, Architecture
 from tests.builders import TOY
 

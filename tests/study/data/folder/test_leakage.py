@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.images.pixels import scale_all
 from study.data import datasets
 from study.data.digits import load_digits
 from study.data.folder.repeats import Signatures, near_pairs
@@ -51,6 +52,26 @@ def test_a_test_picture_leaves_training(
     (note,) = data.findings.notes
     assert note.startswith(f"1 of 13 training images is also in the test set ({likeness}; train/cat/copy.{extension} =")
     assert note.endswith("They are left out of training")
+
+
+def test_the_pairs_to_show_are_of_each_kind_and_picture_and_the_doubtful_first(config: StudyConfig, put: Put) -> None:
+    for number in range(12):
+        put(f"train/cat/equal-{number:02}.png", 7)
+        put(f"train/dog/near-{number:02}.png", 107, size=64)
+    put("test/cat/again.png", 8)
+    put("train/dog/cat.png", 3)
+    config = replace(config, image_size=120)
+    data = datasets.read(config)
+    rows = [(data.findings.repeats[row], pair) for row, pair in data.findings.pairs]
+    assert [row[0] for row, _ in rows] == ["train and test", "within test", "two labels", *["train and test"] * 5]
+    assert [row[3] for row, _ in rows[3:]] == ["equal", *["nearly equal", "equal"] * 2]
+    assert rows[2][0][1:3] == ("train/dog/cat.png", "train/cat/3.png")
+    for row, pair in rows:
+        assert pair.shape == (2, 96, 96, 3)
+        assert np.array_equal(*pair) == (row[3] == "equal")
+    test = data.test.images[data.test_files.index("cat/8.png")]
+    np.testing.assert_array_equal(rows[1][1][1], scale_all(test[np.newaxis], 96)[0])
+    assert datasets.read(replace(config, duplicates="keep")).findings.pairs[0][0] == data.findings.pairs[0][0]
 
 
 @pytest.mark.parametrize("image_size", [16, 72])

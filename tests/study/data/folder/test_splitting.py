@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from study.data import datasets
+from study.data.folder.splitting import split_images
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 
@@ -63,6 +64,16 @@ def test_copies_stay_on_one_side(root: Path, put: Put) -> None:
     for number in range(0, 20, 2):
         assert parts[f"cat/small-{number}.jpg"] == parts[f"cat/patient{number // 4}-{number}.png"]
     assert np.bincount(data.test.labels).tolist() == [6, 2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_test_set_has_its_share_of_groups(seed: int) -> None:
+    groups = np.where(np.arange(400) < 200, np.arange(400) // 2 * 2, np.arange(400))
+    images = np.random.default_rng(0).integers(0, 256, (400, 32, 32, 3), np.uint8)
+    in_test = split_images(images, np.arange(400) // 2 % 2, ("cat", "dog"), groups, 0.2, seed)
+    assert in_test.sum() == 80
+    assert 20 <= in_test[:200].sum() <= 60, "half of the images are in pairs"
+    assert np.array_equal(in_test[:200:2], in_test[1:200:2])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The study file: a whole study in TOML, read and written."""
