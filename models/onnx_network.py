@@ -38,6 +38,9 @@ class FromBytes(nn.Module):
         softmax: true returns probabilities.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, network: nn.Module, statistics: ChannelStatistics, *, softmax: bool = False) -> None:
         super().__init__()
         self.network = network
@@ -65,7 +68,7 @@ def to_onnx(
     Raises:
         NotExportable: if torch cannot describe the network in ONNX.
     """
-    exported = copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    exported = copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval()
     use_kernels(exported, False)
     try:
         with _quiet():

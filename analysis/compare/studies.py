@@ -141,8 +141,8 @@ def _unpaired(one: ComparedStudy, a: Group, two: ComparedStudy, b: Group) -> str
     common = sorted(set(a.seeds) & set(b.seeds))
     if not common:
         return "not paired: the final runs have no seed in common"
-    answers = [group.predictions()[[group.seeds.index(seed) for seed in common]] for group in (a, b)]
-    return "the same final runs: every answer is equal" if np.array_equal(*answers) else ""
+    answers_a, answers_b = (group.predictions()[[group.seeds.index(seed) for seed in common]] for group in (a, b))
+    return "the same final runs: every answer is equal" if np.array_equal(answers_a, answers_b) else ""
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.best_weights import BestWeights, weights_to_ship
 from analysis.verdict.summary import summarise
-from analysis.verdict.summary_json import Summary
+from analysis.verdict.summary_json import Latency, Summary
 from study import __version__
 from study.export.onnx_file import OnnxFile
 from study.predict.predictor import Predictor
@@ -140,11 +140,15 @@ def _limits(summary: Summary) -> list[str]:
 
 def _cost(summary: Summary, predictor: Predictor) -> list[str]:
     group = summary.groups[predictor.made.group]
-    size = f"{group.parameters:,} parameters, {si(group.macs)} multiply-accumulates an image."
+    there = group.onnx_latency_ms
+    lines = [f"{number(group.parameters, ',.0f')} parameters, {si(group.macs)} multiply-accumulates an image."]
     if group.latency_ms.p50 is None:
-        return [size, "The study did not measure the time of a prediction."]
-    return [
-        size,
-        f"On the study's machine, PyTorch took {group.latency_ms.p50:.2f} ms for one image (median; 90 % of the calls"
-        f" took at most {number(group.latency_ms.p90, '.2f')} ms).",
-    ]
+        return [*lines, "The study did not measure the time of a prediction."]
+    lines.append(f"On the study's machine, PyTorch took {_median(group.latency_ms)} for one image.")
+    if there:
+        lines.append(f"ONNX Runtime took {_median(there)} there, on the CPU.")
+    return lines
+
+
+def _median(latency: Latency) -> str:
+    return f"{number(latency.p50, '.2f')} ms (median; 90 % of the calls took at most {number(latency.p90, '.2f')} ms)"

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from analysis.results.study_folder import StudyFolder
 from models.onnx_network import open_session
@@ -21,18 +20,6 @@ from tests.study.export.trained import CLASSES, STATISTICS, write_trained
 
 TOY = "tests.builders:ToyNet"
 RUN = ["--run", "toy-baseline/seed-0"]
-
-
-class Undecided(nn.Module):
-    """Decides in Python by what it sees, which ONNX cannot describe."""
-
-    def __init__(self, num_classes: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3 * 32 * 32, num_classes)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.layer(images.flatten(1))
-        return logits if logits.sum() > 0 else -logits
 
 
 def _run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
@@ -157,7 +144,7 @@ def test_bad_input_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _refused(capsys, 2, tmp_path).startswith(f"{tmp_path} is not a study")
-    undecided = write_trained(tmp_path / "undecided", "undecided", factory="tests.study.export.test_export:Undecided")
+    undecided = write_trained(tmp_path / "undecided", "undecided", factory="tests.builders:Undecided")
     line = _refused(capsys, 2, undecided.path)
     assert line.startswith("the network 'undecided': torch cannot write it as ONNX (")
     folder = write_trained(tmp_path / "study", "toy", factory=TOY)
