@@ -39,7 +39,7 @@ class ComparedStudy:
         return deciding_groups(self.results.groups)
 
     def title(self, group: Group) -> str:
-        """Return the title of one of its groups: "first: AlexNet (tuned)"."""
+        """Return the title of one of its groups with the label of the study before it."""
         return f"{self.label}: {group.title}"
 
 

@@ -59,7 +59,7 @@ def _in_onnx(groups: Sequence[GroupSummary], titles: Sequence[str], slow: int | 
     where = "in ONNX Runtime" if device == "CPU" else "in ONNX Runtime on the CPU"
     slow_there, slower = _ratio(a, b)
     if slower == 1:
-        return f" ({where} equally long)"
+        return f" ({where} equally long)" if slow is not None else f" ({where} too)"
     times = _times(slower) if slow_there == slow else f"{titles[slow_there]} takes {_times(slower)} as long"
     return f" ({where} {times})"
 

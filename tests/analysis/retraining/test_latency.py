@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
+from analysis.report.build import build_report
 from analysis.report.tables import cost_table
 from analysis.results.load import load_results
 from analysis.results.run_folders import EPOCH_COLUMNS, FinalRun
@@ -82,6 +83,8 @@ def test_the_report_shows_the_time_in_onnx_runtime(study: StudyFolder) -> None:
     table = cost_table(results, summary)
     assert [column.full_title() for column in table.columns][4] == "ONNX Runtime p50 (ms)"
     assert {row[0]: row[4] for row in table.rows} == {"Small": 8.0, "Small (tuned)": None, "Other": 0.25}
+    page = build_report(study).read_text()
+    assert "ONNX Runtime p50" in page and "ONNX Runtime predicted the same" in page
     in_csv = comparison_table(summary).set_index("group")["onnx_latency_p50_ms"].dropna()
     assert dict(in_csv) == {"small-baseline": 8.0, "other-baseline": 0.25, "other-tuned": 0.25}
 

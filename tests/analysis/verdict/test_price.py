@@ -90,10 +90,11 @@ def test_an_unknown_size_has_no_price() -> None:
             "CPU",
             "A and B take equally long {here} (in ONNX Runtime A takes 5 times as long), but A has",
         ),
+        ((1, 1), (1, 1), "CPU", "A and B take equally long {here} (in ONNX Runtime too), {but}"),
         ((2, 1), (5, 1), "GPU", "A takes 2 times as long as B {here} (in ONNX Runtime on the CPU 5 times) and has"),
         ((2, 1), (None, 1), "CPU", "A takes 2 times as long as B {here} and has"),
     ],
-    ids=["more", "reversed", "equal there", "equal here", "GPU", "one time"],
+    ids=["more", "reversed", "equal there", "equal here", "both equal", "GPU", "one time"],
 )
 def test_the_ratio_in_onnx_runtime_stands_beside_pytorchs(
     times: tuple[float, float], in_onnx: tuple[float | None, float], device: str, said: str
