@@ -10,6 +10,7 @@ from rich.text import Text
 
 import analysis.report.page
 from analysis.compare.studies import ComparedStudy, Difference
+from analysis.compare.tables import DIFFERENCE, HOLM, INTERVAL
 from analysis.report.page import templates
 from analysis.report.parts.contents import contents, with_anchors
 from analysis.report.parts.glossary import used_terms
@@ -17,8 +18,12 @@ from analysis.report.tables import Table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _OF_THE_REPORT = Path(analysis.report.page.__file__).parent / "templates"
-# At least this many characters, because the first column holds the longest texts.
-_FIRST_COLUMN = 24
+# The columns that fit a terminal of 80 columns, by the name of the table. A table that is not named has all.
+_IN_TERMINAL = {
+    "studies": ("Study", "verdict", "seeds"),
+    "networks": ("Study: network", "configuration", "accuracy", INTERVAL),
+    "differences": ("A against B", "call", DIFFERENCE, INTERVAL, HOLM),
+}
 
 
 def comparison_page(
@@ -39,11 +44,13 @@ def comparison_page(
 
 
 def terminal_table(table: Table) -> TerminalTable:
-    """Return a table for the terminal. A Remark stands in the first cell that it replaces."""
+    """Return a table for the terminal, with fewer columns. A Remark stands in the first cell that it replaces."""
     drawn = TerminalTable(title=table.label, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
-    for index, column in enumerate(table.columns):
-        least = None if index else _FIRST_COLUMN
-        drawn.add_column(Text(column.full_title()), justify="right" if index else "left", min_width=least)
+    titles = _IN_TERMINAL.get(table.name, [column.title for column in table.columns])
+    shown = [index for index, column in enumerate(table.columns) if column.title in titles]
+    for index in shown:
+        title = Text(table.columns[index].full_title())
+        drawn.add_column(title, justify="right" if index else "left", overflow="fold")
     for cells in table.cells():
-        drawn.add_row(*map(Text, cells))
+        drawn.add_row(*(Text(cells[index]) for index in shown if index < len(cells)))
     return drawn

@@ -11,6 +11,9 @@ from analysis.numbers import DASH, number, p_value, percent, points
 from analysis.report.tables import Column, Remark, Table
 from analysis.verdict.summary_json import Interval
 
+INTERVAL = "95\N{NO-BREAK SPACE}% interval"
+DIFFERENCE = "A\N{NO-BREAK SPACE}\N{MINUS SIGN}\N{NO-BREAK SPACE}B"
+HOLM = "Holm\N{NO-BREAK SPACE}p"
 _PERCENT = partial(percent, digits=2)
 
 
@@ -46,7 +49,7 @@ def networks_table(studies: Sequence[ComparedStudy]) -> Table:
         Column("Study: network"),
         Column("configuration"),
         Column("accuracy", "%", _PERCENT),
-        Column("95\N{NO-BREAK SPACE}% interval", "%", partial(_interval, write=_PERCENT)),
+        Column(INTERVAL, "%", partial(_interval, write=_PERCENT)),
         Column("seeds"),
         Column("latency p50", "ms", partial(number, form=".2f")),
         Column("parameters", write=partial(number, form=",.0f")),
@@ -74,10 +77,10 @@ def differences_table(differences: Sequence[Difference]) -> Table:
     columns = (
         Column("A against B"),
         Column("call"),
-        Column("A\N{NO-BREAK SPACE}\N{MINUS SIGN}\N{NO-BREAK SPACE}B", "points", points),
-        Column("95\N{NO-BREAK SPACE}% interval", "points", partial(_interval, write=points)),
+        Column(DIFFERENCE, "points", points),
+        Column(INTERVAL, "points", partial(_interval, write=points)),
         Column("p", write=p_value),
-        Column("Holm\N{NO-BREAK SPACE}p", write=p_value),
+        Column(HOLM, write=p_value),
         Column("seeds", "paired"),
     )
     rows: list[tuple[Any, ...]] = []

@@ -151,4 +151,4 @@ def _cost(summary: Summary, predictor: Predictor) -> list[str]:
 
 
 def _median(latency: Latency) -> str:
-    return f"{number(latency.p50, '.2f')} ms (median; 90 % of the calls took at most {number(latency.p90, '.2f')} ms)"
+    return f"{number(latency.p50)} ms (median; 90 % of the calls took at most {number(latency.p90)} ms)"

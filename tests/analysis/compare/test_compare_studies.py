@@ -69,6 +69,7 @@ def test_studies_stand_side_by_side_with_the_paired_interval(
     row = networks[(networks["study"] == "second") & (networks["network"] == "alexnet")].iloc[0]
     assert (row["accuracy"], row["lr"]) == pytest.approx((group.correct().mean(), group.config["lr"]))
     assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+    assert "interval" in printed and "Holm" in printed and "\N{HORIZONTAL ELLIPSIS}" not in printed
     assert "max_epochs" in printed and "max_epochs" in page and "learning rate" not in page
 
 
