@@ -18,11 +18,10 @@ _PERCENT = partial(percent, digits=2)
 
 
 def studies_table(studies: Sequence[ComparedStudy]) -> Table:
-    """Return a row a study: what it compares, its verdict and its budget."""
+    """Return a row a study: its verdict and its budget."""
     columns = (
         Column("Study"),
         Column("begun"),
-        Column("networks"),
         Column("verdict"),
         Column("trials", "a network"),
         Column("epochs", "at most"),
@@ -32,7 +31,6 @@ def studies_table(studies: Sequence[ComparedStudy]) -> Table:
         (
             study.label,
             study.results.study.created[:10],
-            ", ".join(study.results.architectures.values()),
             study.summary.label or "none",
             1 if study.results.study.config.baseline else study.results.study.config.trials,
             study.results.study.config.max_epochs,
