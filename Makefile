@@ -54,5 +54,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Setting up .venv (some minutes the first time: torch is large)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group dev --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group dev --editable '.[onnx]'
 	@touch $@

@@ -62,3 +62,16 @@ def plural(amount: int, noun: str) -> str:
 def share(part: int, whole: int) -> str:
     """Write a part of a whole: "3 of 4 (75 %)"."""
     return f"{part} of {whole} ({percent(part / whole, 0)} %)"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Write rows of cells in aligned columns, a line each. A cell with a line break or another control is quoted."""
+    from rich.cells import cell_len  # here, because most modules align nothing
+
+    shown = [[cell if cell.isprintable() else repr(cell) for cell in row] for row in rows]
+    n_columns = max(map(len, shown))
+    widths = [max(cell_len(row[column]) for row in shown if column < len(row)) for column in range(n_columns)]
+    return "\n".join(
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in shown
+    )

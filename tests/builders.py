@@ -29,6 +29,18 @@ class ToyNet(nn.Module):
         return logits
 
 
+class Undecided(nn.Module):
+    """Decides in Python by what it sees, which ONNX cannot describe."""
+
+    def __init__(self, num_classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3 * 32 * 32, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layer(images.flatten(1))
+        return logits if logits.sum() > 0 else -logits
+
+
 TOY = Architecture("toy", "Toy", ToyNet, baseline={"dropout": 0.1})
 
 

@@ -14,6 +14,7 @@ PACKAGES = ("models", "analysis", "study", "benchmarks")
 FLOORS: dict[str, list[set[str]]] = {
     "study": [
         {"__main__"},
+        {"export"},
         {"predict"},
         {"run", "list"},
         {"workflow"},
@@ -29,7 +30,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"errors", "streams"},
     ],
     "analysis": [
-        {"notebook"},
+        {"notebook", "compare"},
         {"report"},
         {"figures"},
         {"verdict", "retraining"},
@@ -37,7 +38,12 @@ FLOORS: dict[str, list[set[str]]] = {
         {"results"},
         {"numbers", "paths"},
     ],
-    "models": [{"training"}, {"networks", "images"}, {"kernels"}, {"augmentation", "data", "randomness", "precision"}],
+    "models": [
+        {"training"},
+        {"networks", "images", "onnx_network"},
+        {"kernels"},
+        {"augmentation", "data", "randomness", "precision"},
+    ],
 }
 # Packages that a package may import. Within analysis only the retraining of one run needs the networks.
 BELOW = {

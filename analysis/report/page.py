@@ -73,20 +73,25 @@ class Page:
     bibtex: str
 
 
-def render_page(page: Page) -> str:
-    """Return the HTML of report.html."""
+def templates(*folders: Path) -> jinja2.Environment:
+    """Return the environment of the templates in these folders, which write numbers and terms as the report does."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    study = page.results.study
-    environment.filters.update(
-        listed=listed, number=number, percent=percent_column(study), rounded=percent, si=si, explained=explained
-    )
+    environment.filters.update(listed=listed, number=number, rounded=percent, si=si, explained=explained)
     environment.tests["remark"] = lambda cell: isinstance(cell, Remark)
+    return environment
+
+
+def render_page(page: Page) -> str:
+    """Return the HTML of report.html."""
+    study = page.results.study
+    environment = templates(Path(__file__).parent / "templates")
+    environment.filters["percent"] = percent_column(study)
     environment.globals["missing_characters"] = missing_sentence(
         (*study.data.classes, *page.results.architectures.values())
     )

@@ -146,11 +146,13 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
 def cost_table(results: StudyResults, summary: Summary) -> Table:
     """Return a row a network: the cost of a prediction. A network that tuning changed has two rows."""
     milliseconds = partial(number, form=".2f")
+    has_onnx = any(group.onnx_latency_ms for group in summary.groups.values())
     columns = (
         Column("Network"),
         Column("latency p50", "ms", milliseconds),
         Column("p90", "ms", milliseconds),
         Column("p99", "ms", milliseconds),
+        *([Column("ONNX Runtime p50", "ms", milliseconds)] if has_onnx else []),
         Column("throughput", "images/s", partial(number, form=",.0f")),
         Column("parameters", write=partial(number, form=",.0f")),
         Column("multiply-accumulates", "an image", si),
@@ -166,6 +168,7 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
             group.latency_ms.p50,
             group.latency_ms.p90,
             group.latency_ms.p99,
+            *([group.onnx_latency_ms.p50 if group.onnx_latency_ms else None] if has_onnx else []),
             group.images_per_s,
             group.parameters,
             group.macs,

@@ -1,8 +1,10 @@
 """Inference time of networks."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from analysis.results.study_json import is_resized
 from models.data import IMAGE_SIZE
 from models.networks.inspection.cost import count_macs, count_parameters
 from models.networks.registry import Architecture
+from models.onnx_network import INPUT, NotExportable, missing_packages, open_session, to_onnx
 from models.precision import training_device
 
 LATENCY_CALLS = 1000
@@ -66,7 +69,8 @@ def measure_latency(
 
     Returns:
         By the names of the networks: their `config`, `parameters` and `macs`, `latency_ms` with the quantiles p50, p90
-        and p99 over `calls` calls of batch size 1, `images_per_s` at `batch_size`, `device`, `dtype` and `threads`.
+        and p99 over `calls` calls of batch size 1, `images_per_s` at `batch_size`, `device`, `dtype` and `threads`. If
+        the extra `onnx` is installed, also `onnx`: the same numbers in ONNX Runtime on the CPU.
     """
     device = training_device()
     torch.set_num_threads(threads)
@@ -82,38 +86,91 @@ def measure_latency(
         torch.zeros(n, 3, image_size, image_size, device=device).contiguous(memory_format=torch.channels_last)
         for n in (1, THROUGHPUT_BATCH_SIZE)
     )
-    latencies: dict[str, list[float]] = {name: [] for name in models}
-    batch_times: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(_ROUNDS):
-        for name, model in models.items():
-            _time_calls(model, one, _WARM_UP_CALLS)
-            latencies[name] += _time_calls(model, one, LATENCY_CALLS // _ROUNDS)
-            batch_times[name] += _time_calls(model, many, 1)
+    timed = {
+        name: _Timed(partial(_predict, model, one), partial(_predict, model, many)) for name, model in models.items()
+    }
+    with torch.inference_mode():
+        _take_turns(list(timed.values()))
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    in_onnx = _measure_onnx(models, one.cpu(), many.cpu(), threads)
     return {
         name: {
             "config": dict(architectures[name].baseline),
             **sizes[name],
-            "latency_ms": {f"p{q}": float(np.percentile(latencies[name], q)) * 1e3 for q in (50, 90, 99)},
-            "images_per_s": THROUGHPUT_BATCH_SIZE / float(np.median(batch_times[name])),
-            "calls": len(latencies[name]),
+            **timed[name].numbers(),
+            "calls": LATENCY_CALLS,
             "batch_size": THROUGHPUT_BATCH_SIZE,
             "device": device_name,
             "dtype": "float32",
             "threads": threads,
+            **in_onnx[name],
         }
         for name in models
     }
 
 
-@torch.inference_mode()
-def _time_calls(model: nn.Module, batch: torch.Tensor, calls: int) -> list[float]:
-    """Seconds of each call."""
+@dataclass
+class _Timed:
+    """Holds a network's calls for one image and for a batch, and the seconds that they took."""
+
+    one: Callable[[], object]
+    many: Callable[[], object]
+    latencies: list[float] = field(default_factory=list)
+    batch_times: list[float] = field(default_factory=list)
+
+    def numbers(self) -> dict[str, Any]:
+        """Return `latency_ms` and `images_per_s`."""
+        return {
+            "latency_ms": {f"p{q}": float(np.percentile(self.latencies, q)) * 1e3 for q in (50, 90, 99)},
+            "images_per_s": THROUGHPUT_BATCH_SIZE / float(np.median(self.batch_times)),
+        }
+
+
+def _take_turns(networks: Sequence[_Timed]) -> None:
+    for _ in range(_ROUNDS):
+        for timed in networks:
+            _time_calls(timed.one, _WARM_UP_CALLS)
+            timed.latencies += _time_calls(timed.one, LATENCY_CALLS // _ROUNDS)
+            timed.batch_times += _time_calls(timed.many, 1)
+
+
+def _measure_onnx(
+    models: Mapping[str, nn.Module], one: torch.Tensor, many: torch.Tensor, threads: int
+) -> dict[str, dict[str, Any]]:
+    """Time the networks in ONNX Runtime on the CPU, on the same batches, after all measurements in PyTorch.
+
+    Returns:
+        By the names of the networks: `onnx`, with `latency_ms`, `images_per_s` and `version`, or with `failed`, the
+        reason why a network has no ONNX form; nothing if the extra `onnx` is not installed.
+    """
+    if missing_packages():
+        return {name: {} for name in models}
+    timed: dict[str, _Timed] = {}
+    measured: dict[str, dict[str, Any]] = {}
+    for name, model in models.items():
+        try:
+            session = open_session(to_onnx(model, many[:2]), threads)
+        except NotExportable as error:
+            measured[name] = {"onnx": {"failed": str(error)}}
+            continue
+        inputs = [{INPUT: batch.contiguous().numpy()} for batch in (one, many)]
+        timed[name] = _Timed(partial(session.run, None, inputs[0]), partial(session.run, None, inputs[1]))
+    _take_turns(list(timed.values()))
+    runtime = version("onnxruntime")
+    return measured | {name: {"onnx": {**network.numbers(), "version": runtime}} for name, network in timed.items()}
+
+
+def _predict(model: nn.Module, batch: torch.Tensor) -> None:
+    model(batch)
+    if batch.device.type == "cuda":
+        torch.cuda.synchronize(batch.device)
+
+
+def _time_calls(call: Callable[[], object], calls: int) -> list[float]:
+    """Return the seconds of each call."""
     seconds = []
     for _ in range(calls):
         start = time.perf_counter()
-        model(batch)
-        if batch.device.type == "cuda":
-            torch.cuda.synchronize(batch.device)
+        call()
         seconds.append(time.perf_counter() - start)
     return seconds

@@ -1,6 +1,7 @@
 """Makes every comparison of a study, and the verdict."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,6 +17,18 @@ from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, 
 
 TUNED_FAMILY = "tuned networks"
 TUNING_FAMILY = "tuned against its baseline"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Holds the comparison of two groups on their common seeds, and its p values adjusted for its family."""
+
+    a: Group
+    b: Group
+    seeds: list[int]
+    comparison: Comparison
+    holm_p: float
+    equivalence_holm_p: float
 
 
 def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
@@ -36,19 +49,36 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     ]
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
-        paired = [(a, b, seeds) for a, b, seeds in ((a, b, _common(a, b)) for a, b in pairs) if seeds]
-        margin = results.study.config.margin / 100
-        compared = [compare(*_correct(a, b, seeds), margin=margin) for a, b, seeds in paired]
-        holm_p = holm([one.p_value for one in compared])
-        equivalence_p = holm([one.equivalence_p for one in compared])
-        for index, (a, b, seeds) in enumerate(paired):
-            comparison = compared[index]
-            if len(paired) > 1:
-                comparison = _corrected(comparison, holm_p[index], equivalence_p[index])
-            if comparison.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
-                comparison = replace(comparison, call="not shown", reason="nothing learned")
-            made.append(_row(family, a, b, seeds, comparison, holm_p[index], equivalence_p[index], results))
+        paired = [pair for pair in pairs if _common(*pair)]
+        made += [_row(family, one, results) for one in judge(paired, results.study.config.margin)]
     return made
+
+
+def judge(pairs: Sequence[tuple[Group, Group]], margin: float) -> list[Judged]:
+    """Compare the pairs of one family on their common seeds, of which each pair has some.
+
+    Args:
+        pairs: the pairs of groups.
+        margin: the difference in accuracy that matters, in percentage points.
+
+    Raises:
+        UnusableStudy: if two groups were judged on different test images.
+    """
+    seeds = [_common(a, b) for a, b in pairs]
+    compared = [
+        compare(*_correct(a, b, common), margin=margin / 100) for (a, b), common in zip(pairs, seeds, strict=True)
+    ]
+    holm_p = holm([one.p_value for one in compared])
+    equivalence_p = holm([one.equivalence_p for one in compared])
+    judged = []
+    for index, (a, b) in enumerate(pairs):
+        comparison = compared[index]
+        if len(pairs) > 1:
+            comparison = _corrected(comparison, holm_p[index], equivalence_p[index])
+        if comparison.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
+            comparison = replace(comparison, call="not shown", reason="nothing learned")
+        judged.append(Judged(a, b, seeds[index], comparison, holm_p[index], equivalence_p[index]))
+    return judged
 
 
 def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Verdict | None:
@@ -108,16 +138,8 @@ def _corrected(comparison: Comparison, holm_p: float, equivalence_holm_p: float)
     return replace(comparison, call="not shown", winner=None, reason="several comparisons")
 
 
-def _row(
-    family: str,
-    a: Group,
-    b: Group,
-    seeds: list[int],
-    comparison: Comparison,
-    holm_p: float,
-    equivalence_holm_p: float,
-    results: StudyResults,
-) -> ComparisonRow:
+def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
+    a, b, seeds, comparison = judged.a, judged.b, judged.seeds, judged.comparison
     correct_a, correct_b = _correct(a, b, seeds)
     title_a, title_b = (side_title(results, group.name) for group in (a, b))
     # A pair of tuned networks goes by the names of the networks.
@@ -135,8 +157,8 @@ def _row(
         reason=comparison.reason or None,
         difference=Difference(mean=comparison.mean, ci95=comparison.ci95),
         p_value=comparison.p_value,
-        holm_p=holm_p,
-        equivalence_holm_p=equivalence_holm_p,
+        holm_p=judged.holm_p,
+        equivalence_holm_p=judged.equivalence_holm_p,
         prob_better=comparison.prob_better,
         margin=comparison.margin,
         seeds=seeds,

@@ -63,6 +63,7 @@ def comparison_table(summary: Summary) -> pd.DataFrame:
                 "latency_p50_ms": group.latency_ms.p50,
                 "latency_p90_ms": group.latency_ms.p90,
                 "latency_p99_ms": group.latency_ms.p99,
+                **({"onnx_latency_p50_ms": group.onnx_latency_ms.p50} if group.onnx_latency_ms else {}),
                 "images_per_s": group.images_per_s,
                 "parameters": group.parameters,
                 "macs": group.macs,
@@ -95,7 +96,9 @@ def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
         measured = results.latency.get(group.arch, {})
     values = image_values(group.predictions(), group.labels, len(results.classes))
     # A key that is not set is not written.
-    repeated: dict[str, Any] = {"same_as": group.same_as} if group.same_as else {}
+    further: dict[str, Any] = {"same_as": group.same_as} if group.same_as else {}
+    if in_onnx := measured.get("onnx", {}).get("latency_ms"):
+        further["onnx_latency_ms"] = Latency(**in_onnx)
     return GroupSummary(
         title=group.title,
         arch=group.arch,
@@ -103,7 +106,7 @@ def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
         config=group.config,
         seeds=group.seeds,
         diverged_seeds=group.diverged_seeds(),
-        **repeated,
+        **further,
         accuracy=spread(values["accuracy"]),
         precision=spread(values["precision"]),
         recall=spread(values["recall"]),

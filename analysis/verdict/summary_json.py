@@ -42,6 +42,7 @@ class GroupSummary(_Part):
     """Describes the final runs of one network with one configuration.
 
     `latency_ms`, `images_per_s`, `parameters` and `macs` describe the network that the configuration builds.
+    `onnx_latency_ms` is the time in ONNX Runtime on the CPU, if it was measured.
     """
 
     title: str
@@ -56,6 +57,7 @@ class GroupSummary(_Part):
     recall: Spread
     f1: Spread
     latency_ms: Latency
+    onnx_latency_ms: Latency | None = None
     images_per_s: Known
     parameters: int | None
     macs: int | float | None

@@ -45,16 +45,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list_studies(results_dir: Path) -> list[dict[str, object]]:
-    """Print the studies by the begin of their last sessions. Return the contents of every study.json."""
-    from analysis.results.study_folder import StudyFolder
+    """Print the studies by the begin of their last sessions. Return the contents of every study.json.
 
-    folders = [StudyFolder(file.parent) for file in results_dir.glob("*/study.json")]
-    studies = [folder.read_study() for folder in folders]
-    for when, folder in sorted((folder.worked_on(), folder.path) for folder in folders):
-        print(f"{folder}  last session {when}")
-    if not folders:
-        print(f"There is no study in {results_dir}")
-    return studies
+    Raises:
+        DamagedFile: after the list is printed, if a study.json cannot be read.
+    """
+    from analysis.results.files import DamagedFile
+    from analysis.results.study_folder import StudyFolder
+    from study.list.studies import studies_text
+
+    found: list[tuple[str, Path, dict[str, object]]] = []
+    damaged: list[tuple[Path, DamagedFile]] = []
+    for path in (file.parent for file in results_dir.glob("*/study.json")):
+        try:
+            found.append((StudyFolder(path).worked_on(), path, StudyFolder(path).read_study()))
+        except DamagedFile as error:
+            damaged.append((path, error))
+    found.sort(key=lambda entry: entry[:2])
+    paths = [*sorted(path for path, _ in damaged), *(path for _, path, _ in found)]
+    print(studies_text([StudyFolder(path) for path in paths]) if paths else f"There is no study in {results_dir}")
+    if damaged:
+        raise damaged[0][1]
+    return [study for _, _, study in found]
 
 
 def _list_storage(studies: Sequence[dict[str, object]], results_dir: Path, storage: str, remove: Sequence[str]) -> None:

@@ -142,19 +142,12 @@ def _json(predictor: "Predictor", rows: Sequence[dict[str, Any]], faults: dict[s
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     """Return a line for each image: its path and its most probable classes, in columns."""
-    from rich.cells import cell_len
+    from analysis.numbers import columns  # here, because --help need not wait for pandas
 
-    lines = [["image", "class", "next"]]
-    for row in rows:
-        path = row["file"] if row["file"].isprintable() else repr(row["file"])
-        lines.append([path, *(f"{entry['class']} {entry['probability']:.1%}" for entry in row["classes"])])
-    n_columns = max(map(len, lines[1:]))
-    lines[0] = lines[0][:n_columns]
-    widths = [max(cell_len(line[column]) for line in lines if column < len(line)) for column in range(n_columns)]
-    return "\n".join(
-        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=False)).rstrip()
-        for line in lines
-    )
+    lines = [
+        [row["file"], *(f"{entry['class']} {entry['probability']:.1%}" for entry in row["classes"])] for row in rows
+    ]
+    return columns([["image", "class", "next"][: max(map(len, lines))], *lines])
 
 
 if __name__ == "__main__":

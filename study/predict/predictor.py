@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -33,6 +33,10 @@ class Predictor:
         bit_depth: bits that the study read 16-bit images with; None is 16.
         image_size: pixels of a side of its images.
         warning: how the network's code differs from the code that was trained; None if it does not.
+        made: the final run, without its weights.
+        network: in eval mode, on the device that predicts.
+        statistics: the normalisation of its images.
+        precision: number format of the study's predictions.
     """
 
     run: str
@@ -41,9 +45,10 @@ class Predictor:
     bit_depth: int | None
     image_size: int
     warning: str | None
-    _network: nn.Module
-    _statistics: ChannelStatistics
-    _precision: Precision
+    made: FinalRun
+    network: nn.Module
+    statistics: ChannelStatistics
+    precision: Precision
     _n_test: int
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
@@ -56,9 +61,9 @@ class Predictor:
         size = min(CPU_BATCH_SIZE if device.type == "cpu" else BATCH_SIZE, self._n_test)
         if (rest := n % size) and rest != self._n_test % size:
             pixels = np.concatenate([pixels, np.zeros((size - rest, *pixels.shape[1:]), np.uint8)])
-        images = DeviceImages(pixels, self._statistics, device)
+        images = DeviceImages(pixels, self.statistics, device)
         everything = torch.arange(len(images), device=device)
-        batches = [predict_logits(self._network, images, part, self._precision) for part in everything.split(size)]
+        batches = [predict_logits(self.network, images, part, self.precision) for part in everything.split(size)]
         logits: np.ndarray = torch.cat(batches).cpu().numpy()
         return logits[:n]
 
@@ -106,9 +111,10 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
         bit_depth=study.config.bit_depth,
         image_size=study.config.image_size,
         warning=None if changed is None else f"the network {arch!r} has changed since it was trained: {changed}",
-        _network=network,
-        _statistics=ChannelStatistics(mean, deviation),
-        _precision=resolve(study.config.precision, training_device()),
+        made=replace(made, weights={}),
+        network=network,
+        statistics=ChannelStatistics(mean, deviation),
+        precision=resolve(study.config.precision, training_device()),
         _n_test=study.data.n_test,
     )
 

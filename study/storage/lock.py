@@ -36,6 +36,25 @@ def exclusive(folder: Path) -> Iterator[bool]:
         yield _lock(folder, os.O_RDONLY | os.O_DIRECTORY, stack) or _lock(beside, os.O_RDWR | os.O_CREAT, stack)
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether a process of this machine holds a folder with `exclusive`. Leaves no trace."""
+    real = folder.resolve()
+    for path in (folder, real.with_name(f".{real.name}.lock")):
+        if not path.exists():
+            continue
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        finally:
+            os.close(descriptor)
+    return False
+
+
 def _lock(path: Path, flags: int, stack: ExitStack) -> bool:
     """Locks a path until the stack is left. Returns False if it cannot be locked. Raises Locked."""
     try:

@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 from torch import nn
 
+from analysis.report.build import build_report
 from analysis.report.tables import cost_table
 from analysis.results.load import load_results
 from analysis.results.run_folders import EPOCH_COLUMNS, FinalRun
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.latency import is_measured, measure_latency, networks_to_measure
-from analysis.verdict.summary import summarise
+from analysis.verdict.summary import comparison_table, summarise
 from models.networks.registry import Architecture
 from tests.analysis.example_study import write_example
+from tests.builders import Undecided
 
 TITLES = {"small": "Small", "other": "Other"}
+ONNX_TIMES = {"small": 8.0, "other": 0.25}
 WIDTH: dict[str, Any] = {"model.width": {"type": "int", "low": 4, "high": 16, "log": False}}
 
 
@@ -51,10 +54,39 @@ def test_each_distinct_network_is_measured_once(tmp_path: Path) -> None:
     assert [latency[name]["parameters"] for name in networks] == [12_342, 12_342, 49_338]
     assert [latency[name]["macs"] for name in networks] == [4 * 3082, 4 * 3082, 16 * 3082]
     assert all(one["latency_ms"]["p50"] > 0 and one["device"] == "CPU" for one in latency.values())
+    for measured in latency.values():
+        there = measured["onnx"]["latency_ms"]
+        assert 0 < there["p50"] <= there["p90"] <= there["p99"] and measured["onnx"]["images_per_s"] > 0
     folder.write_latency(latency)
     assert is_measured(ARCHITECTURES, folder)
     folder.final.write(final_run("small", "tuned", {"lr": 1e-2, "model.width": 8, "dropout": 0.1}))
     assert not is_measured(ARCHITECTURES, folder), "another configuration was chosen since"
+
+
+def test_a_network_without_an_onnx_form_is_measured_in_pytorch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    undecided = {"undecided": Architecture("undecided", "Undecided", Undecided)}
+    measured = measure_latency(undecided, n_classes=3, threads=1)["undecided"]
+    assert measured["latency_ms"]["p50"] > 0
+    assert measured["onnx"]["failed"].startswith("torch cannot write it as ONNX (")
+    monkeypatch.setattr("models.onnx_network.find_spec", lambda name: None)
+    assert "onnx" not in measure_latency(undecided, n_classes=3, threads=1)["undecided"]
+
+
+def test_the_report_shows_the_time_in_onnx_runtime(study: StudyFolder) -> None:
+    latency = study.read_latency()
+    assert latency is not None
+    there = {arch: {"onnx": {"latency_ms": {"p50": p50, "p90": p50, "p99": p50}}} for arch, p50 in ONNX_TIMES.items()}
+    study.write_latency({arch: measured | there[arch] for arch, measured in latency.items()})
+    results = load_results(study)
+    summary = summarise(results)
+    assert summary.as_json()["groups"]["other-tuned"]["onnx_latency_ms"]["p50"] == 0.25
+    table = cost_table(results, summary)
+    assert [column.full_title() for column in table.columns][4] == "ONNX Runtime p50 (ms)"
+    assert {row[0]: row[4] for row in table.rows} == {"Small": 8.0, "Small (tuned)": None, "Other": 0.25}
+    page = build_report(study).read_text()
+    assert "ONNX Runtime p50" in page and "ONNX Runtime predicted the same" in page
+    in_csv = comparison_table(summary).set_index("group")["onnx_latency_p50_ms"].dropna()
+    assert dict(in_csv) == {"small-baseline": 8.0, "other-baseline": 0.25, "other-tuned": 0.25}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from analysis.verdict.summary_json import GroupSummary, Latency
 
 def group(p50: float | None, p90: float | None, parameters: int | None) -> GroupSummary:
     latency = Latency(p50=p50, p90=p90, p99=p90)
-    return GroupSummary.model_construct(latency_ms=latency, parameters=parameters)
+    return GroupSummary.model_construct(latency_ms=latency, onnx_latency_ms=None, parameters=parameters)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,40 @@ def test_the_costlier_network_is_named(
 
 def test_an_unknown_size_has_no_price() -> None:
     assert price([group(2, 2, None), group(1, 1, 100)], ["A", "B"]) is None
+
+
+@pytest.mark.parametrize(
+    ("times", "in_onnx", "device", "said"),
+    [
+        ((7.9, 1), (26, 1), "CPU", "A takes 7.9 times as long as B {here} (in ONNX Runtime 26 times) and has"),
+        (
+            (2, 1),
+            (1, 3),
+            "CPU",
+            "A takes 2 times as long as B {here} (in ONNX Runtime B takes 3 times as long) and has",
+        ),
+        ((2, 1), (1, 1.01), "CPU", "A takes 2 times as long as B {here} (in ONNX Runtime equally long) and has"),
+        (
+            (1, 1),
+            (5, 1),
+            "CPU",
+            "A and B take equally long {here} (in ONNX Runtime A takes 5 times as long), but A has",
+        ),
+        ((1, 1), (1, 1), "CPU", "A and B take equally long {here} (in ONNX Runtime too), {but}"),
+        ((2, 1), (5, 1), "GPU", "A takes 2 times as long as B {here} (in ONNX Runtime on the CPU 5 times) and has"),
+        ((2, 1), (None, 1), "CPU", "A takes 2 times as long as B {here} and has"),
+    ],
+    ids=["more", "reversed", "equal there", "equal here", "both equal", "GPU", "one time"],
+)
+def test_the_ratio_in_onnx_runtime_stands_beside_pytorchs(
+    times: tuple[float, float], in_onnx: tuple[float | None, float], device: str, said: str
+) -> None:
+    groups = [
+        group(p50, p50, parameters).model_copy(
+            update={"onnx_latency_ms": None if there is None else Latency(p50=there, p90=there, p99=there)}
+        )
+        for p50, there, parameters in zip(times, in_onnx, (900, 100), strict=True)
+    ]
+    here = f"for one image on this study's {device}"
+    expected = said.format(here=here, **{"and": "and has", "but": "but A has"})
+    assert price(groups, ["A", "B"], device) == f"{expected} 9 times as many parameters."
