@@ -18,6 +18,7 @@ from study.cluster.capacity import Resources, divide, machine_capacity
 from study.data.datasets import sizes
 from study.listeners.progress import Progress
 from study.plan.forecast import laptop_advice, look_ahead
+from study.plan.limits import check_baselines
 from study.plan.outline import details, outline, time_line
 from study.plan.step_times import step_times
 from study.settings.config import StudyConfig
@@ -34,11 +35,12 @@ def checked(request: Request, progress: Progress) -> Request:
     """Return the request for a new study after its networks were checked, with the notes about them. Say the notes.
 
     Raises:
-        BadInput: if a network cannot be studied.
+        BadInput: if a network cannot be studied, or its baseline is above a limit of the study.
     """
     progress.do("Checking the networks")
     images = sizes(request.config)
     config, notes = check_by_building(request.config, images.train, images.classes)
+    check_baselines(config, images.classes)
     for arch, lines in notes.items():
         for line in lines:
             progress.say(f"The network {arch!r} {line}")

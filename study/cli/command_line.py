@@ -36,6 +36,8 @@ GROUPS = {
         "seeds",
         "confirm",
         "margin",
+        "max_parameters",
+        "max_latency_ms",
     ),
     "machine": (
         "precision",

@@ -40,6 +40,8 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--seeds", "4"], "seeds", 4),
     (["--confirm", "0"], "confirm", 0),
     (["--margin", "1"], "margin", 1.0),
+    (["--max-parameters", "20000"], "max_parameters", 20_000),
+    (["--max-latency-ms", "2.5"], "max_latency_ms", 2.5),
     (["--train-size", "500"], "train_size", 500),
     (["--archs", "mobilenet"], "archs", ("mobilenet",)),
     (["--archs", "mobilenet", "alexnet"], "archs", ("mobilenet", "alexnet")),
