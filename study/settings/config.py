@@ -25,8 +25,7 @@ _FORMERLY: dict[str, Any] = {
     "bit_depth": 16,
     "image_size": 32,
     "margin": 0.5,
-    "max_parameters": None,
-    "max_latency_ms": None,
+    **dict.fromkeys(("budget_hours", "max_parameters", "max_latency_ms")),
     "duplicates": "keep",
     "title": None,
     "test_share": 0.2,
@@ -87,6 +86,8 @@ class StudyConfig:
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     margin: float = 0.5
     """A smaller difference in test accuracy, in percentage points, does not matter to you; 0 to below 100."""
+    budget_hours: float | None = None
+    """Lower trials, confirm and seeds until the study ends within these hours on this machine's CPUs (none: do not)."""
     max_parameters: int | None = None
     """Try no configuration whose network has more parameters (none: any)."""
     max_latency_ms: float | None = None
@@ -207,8 +208,8 @@ def check(config: StudyConfig) -> None:
         raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     if not SMALLEST_IMAGE <= config.image_size <= LARGEST_IMAGE:
         raise BadInput(f"--image-size must be from {SMALLEST_IMAGE} to {LARGEST_IMAGE}, not {config.image_size}")
-    positive = [("--first-lrs", lr) for lr in config.first_lrs]
-    for name, number in [*positive, ("--max-latency-ms", config.max_latency_ms)]:
+    positive = [("--max-latency-ms", config.max_latency_ms), ("--budget-hours", config.budget_hours)]
+    for name, number in [*positive, *(("--first-lrs", lr) for lr in config.first_lrs)]:
         if number is not None and not 0 < number < math.inf:
             raise BadInput(f"{name} must be positive, not {number}")
     if not 0 < config.test_share < 1:

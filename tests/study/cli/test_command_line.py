@@ -42,6 +42,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--margin", "1"], "margin", 1.0),
     (["--max-parameters", "20000"], "max_parameters", 20_000),
     (["--max-latency-ms", "2.5"], "max_latency_ms", 2.5),
+    (["--budget-hours", "2"], "budget_hours", 2.0),
     (["--train-size", "500"], "train_size", 500),
     (["--archs", "mobilenet"], "archs", ("mobilenet",)),
     (["--archs", "mobilenet", "alexnet"], "archs", ("mobilenet", "alexnet")),
