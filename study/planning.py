@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,10 +15,13 @@ from analysis.retraining.step_time import StepTime, measure_step
 from models.precision import resolve, training_device
 from study.cli.request import Request
 from study.cluster.capacity import Resources, divide, machine_capacity
-from study.data.datasets import sizes
+from study.data.datasets import Sizes, sizes
+from study.errors import BadInput
 from study.listeners.progress import Progress
+from study.plan.budget import budget_text, fit
 from study.plan.forecast import laptop_advice, look_ahead
-from study.plan.outline import details, outline, time_line
+from study.plan.limits import check_baselines
+from study.plan.outline import budget_line, details, outline, time_line
 from study.plan.step_times import step_times
 from study.settings.config import StudyConfig
 from study.settings.network_checks import check_by_building
@@ -34,7 +37,7 @@ def checked(request: Request, progress: Progress) -> Request:
     """Return the request after its new networks were checked, with the notes about them. Say the notes.
 
     Raises:
-        BadInput: if a network cannot be studied.
+        BadInput: if a network cannot be studied, or its baseline is above a limit of the study.
     """
     known = request.folder.read_study()["architectures"] if request.is_resumed else {}
     new = tuple(arch for arch in request.config.archs if arch not in known)
@@ -43,6 +46,7 @@ def checked(request: Request, progress: Progress) -> Request:
     progress.show("Checking the networks")
     images = sizes(request.config)
     config, notes = check_by_building(replace(request.config, archs=new), images.train, images.classes)
+    check_baselines(config, images.classes)
     for arch, lines in notes.items():
         for line in lines:
             progress.say(f"The network {arch!r} {line}")
@@ -69,15 +73,22 @@ def resolve_precision(config: StudyConfig, resources: Resources) -> str:
     return str(ray.get(probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial).remote()))
 
 
-def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> None:
-    """Print the plan from a measurement in this process. `is_dry` leaves no trace in the user's cache."""
+def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> Request:
+    """Print the plan from a measurement in this process, and return the request with what a budget has lowered.
+
+    Args:
+        is_dry: True leaves no trace in the user's cache.
+
+    Raises:
+        BadInput: if the study does not fit into its budget.
+    """
     config = request.config
     if config.address is not None:
         progress.say(f"The time is estimated once the cluster at {config.address} is joined")
-        return
+        return request
     resources = divide(machine_capacity(), config)
     device = training_device() if resources.gpus_per_trial else torch.device("cpu")
-    _announce(request, progress, resources, str(resolve(config.precision, device)), keep=not is_dry)
+    return _announce(request, progress, resources, str(resolve(config.precision, device)), keep=not is_dry)
 
 
 def announce_cluster(request: Request, progress: Progress, resources: Resources, precision: str) -> None:
@@ -108,7 +119,7 @@ def _announce(
     keep: bool,
     measure: Callable[..., StepTime] = measure_step,
     is_elsewhere: bool = False,
-) -> None:
+) -> Request:
     config = request.config
     if request.is_resumed:
         for line in outline(config):
@@ -131,11 +142,27 @@ def _announce(
         is_elsewhere,
         config.image_size,
     )
+    if config.budget_hours is not None and not request.is_resumed:
+        config = _planned(request, images, resources, times)
+        progress.say(budget_line(budget_text(request.config, config)))
     outlook = look_ahead(config, images, resources, times, request.folder if request.is_resumed else None)
     progress.say(time_line(None if outlook is None else outlook.seconds))
     if outlook is not None and (advice := laptop_advice(config, resources, times, outlook)) is not None:
         progress.say(advice)
     progress.expect(_stages(config), None if outlook is None else outlook.forecast)
+    return replace(request, config=config)
+
+
+def _planned(request: Request, images: Sizes, resources: Resources, times: Mapping[str, StepTime]) -> StudyConfig:
+    """Return the settings of a new study, lowered until it ends within its budget. Raises BadInput if it cannot."""
+
+    def seconds(config: StudyConfig) -> float:
+        outlook = look_ahead(config, images, resources, times)
+        if outlook is None:
+            raise BadInput("--budget-hours cannot plan this study: a training step of a network failed here")
+        return outlook.seconds.high
+
+    return fit(request.config, request.fixed, seconds)
 
 
 def _stages(config: StudyConfig) -> list[str]:

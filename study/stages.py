@@ -23,6 +23,7 @@ from study.errors import StudyFailed
 from study.listeners.progress import Progress
 from study.listeners.runs_recorder import RunsRecorder
 from study.listeners.search_recorder import SearchRecorder
+from study.plan.limits import allowances
 from study.runs.ray_runs import RayRuns
 from study.search.driver import run_search
 from study.search.ledger import Ledger
@@ -150,9 +151,11 @@ class Stages:
 def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     """Open the search of a study that was begun, brought up to its journal."""
     baselines = {arch: baseline_of(config, arch) for arch in config.archs}
-    steps = steps_per_epoch(folder.read_study()["data"]["n_train"], config.batch_size)
+    data = folder.read_study()["data"]
+    steps = steps_per_epoch(data["n_train"], config.batch_size)
+    allows = allowances(config, len(data["classes"]))
     spaces = {arch: space_of(config, arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps, spaces=spaces)
+    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps, spaces=spaces, allows=allows)
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:

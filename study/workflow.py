@@ -88,7 +88,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
             announce(request, progress, is_dry=True)
             return 0
         if trains_on_cpus_here(request.config):
-            announce(request, progress)
+            request = announce(request, progress)
         progress.do("Loading the images")
         dataset = load_dataset(request.config)
         for note in dataset.findings.notes:

@@ -36,6 +36,9 @@ GROUPS = {
         "seeds",
         "confirm",
         "margin",
+        "budget_hours",
+        "max_parameters",
+        "max_latency_ms",
     ),
     "machine": (
         "precision",
@@ -137,6 +140,17 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
     if path is not None:
         check_tables_of_networks(path, options.networks, (*options.archs, *options.add_arch, *file.get("archs", ())))
     return options
+
+
+def given_with_budget(arguments: Sequence[str]) -> frozenset[str]:
+    """Return the names of the settings that a budget leaves alone.
+
+    They are given by flags, or in the study file if it is the file that gives the budget.
+    """
+    given = vars(parser().parse_known_args(arguments)[0])
+    is_in_file = "budget_hours" not in given and "study_file" in given
+    file = read_study_file(user_path(given["study_file"])) if is_in_file else {}
+    return frozenset(given) | (frozenset(file) if "budget_hours" in file else frozenset())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,10 +10,11 @@ from analysis.paths import user_path
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import writer
-from study.cli.command_line import Options, parse
+from study.cli.command_line import Options, given_with_budget, parse
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
 from study.errors import BadInput, unknown
+from study.plan.budget import LEAST
 from study.settings.config import FILE_ONLY, StudyConfig
 from study.settings.file.whole import whole_tables
 from study.settings.networks import check_networks
@@ -38,6 +39,7 @@ class Request:
         is_named: True if the user chose the name. If not, a new study may get another one.
         arguments: the words of the command line.
         notes: sentences about each network, by its name, that its check found.
+        fixed: names of the settings that a budget leaves alone.
     """
 
     config: StudyConfig
@@ -46,6 +48,7 @@ class Request:
     is_named: bool
     arguments: tuple[str, ...]
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
 
 def read_request(arguments: Sequence[str]) -> Request:
@@ -65,10 +68,16 @@ def read_request(arguments: Sequence[str]) -> Request:
     )
     check_free(options.results_dir, name)
     datasets.check(config)
-    if config.address is None:
-        divide(machine_capacity(), config)
+    on_gpu = config.address is None and divide(machine_capacity(), config).gpus_per_trial > 0
+    if config.budget_hours is not None and (on_gpu or config.address is not None):
+        where = "on a GPU" if on_gpu else "on a cluster"
+        raise BadInput(
+            f"--budget-hours cannot plan a study {where}, whose speed is known only after it has begun: leave the flag"
+            " out, and lower --trials and --seeds"
+        )
     folder = StudyFolder(options.results_dir / name)
-    return Request(config, folder, False, options.name is not None, tuple(arguments))
+    fixed = given_with_budget(arguments)
+    return Request(config, folder, False, options.name is not None, tuple(arguments), fixed=fixed)
 
 
 def _check_path(flag: str, path: Path | None) -> None:
@@ -118,6 +127,9 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
                 f" {writer(study)}: {_OTHER_VERSION}"
             )
     asked = _absolute(parse(arguments, base=stored).config())
+    if asked.budget_hours == stored.budget_hours is not None:  # the numbers that were planned then stay
+        planned = LEAST.keys() - given_with_budget(arguments)
+        asked = replace(asked, **{name: getattr(stored, name) for name in planned})
     if asked.precision == "auto":  # the machine chose when the study began
         asked = replace(asked, precision=stored.precision)
     same = _without_growth(stored, asked, options, folder)

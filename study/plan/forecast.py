@@ -77,7 +77,8 @@ def laptop_advice(
     config: StudyConfig, resources: Resources, times: Mapping[str, StepTime], outlook: Outlook
 ) -> str | None:
     """Return a line that names the preset laptop if the full preset takes long on CPUs alone, else None."""
-    if config.preset != "full" or resources.gpus_per_trial or outlook.seconds.high < LONG_SECONDS:
+    is_planned = config.preset != "full" or config.budget_hours is not None
+    if is_planned or resources.gpus_per_trial or outlook.seconds.high < LONG_SECONDS:
         return None
     laptop = PRESETS["laptop"]
     assert laptop.train_size is not None

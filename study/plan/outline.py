@@ -58,6 +58,11 @@ def time_line(seconds: Interval | None) -> str:
     return _line("time", f"{describe_range(seconds)}, by a short test of one training step")
 
 
+def budget_line(text: str) -> str:
+    """Return the line of a plan about its budget."""
+    return _line("budget", text)
+
+
 def describe_range(seconds: Interval) -> str:
     """Return a range of time in the unit of its high end, such as "20 to 50 min"."""
     for unit, size in (("s", 1), ("min", 60), ("h", 3600)):

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 import optuna
@@ -12,6 +12,7 @@ from torch.quasirandom import SobolEngine
 
 from models.networks.hyperparameters import Value
 from models.randomness import integer, stream
+from study.errors import BadInput
 from study.search.trial import Trial
 from study.settings.search_space import STARTUP_TRIALS, SearchSpace
 
@@ -35,34 +36,50 @@ class Sampler:
     The proposal for trial n is a function of the study's seed, n, and the other trials, so a sampler that is rebuilt
     from a ledger goes on as the first one would have.
 
+    A proposal that `allows` refuses is replaced by a point of the sequence, too.
+
     Args:
         arch: name of the network, and of its Optuna study.
         space: the ranges to choose from.
         seed: the study's seed.
         startup_trials: this many trials end with a score before the Gaussian process proposes.
+        allows: returns whether a configuration may be tried; None if all may.
 
     Attributes:
         study: the Optuna study, which optuna.db shows.
     """
 
-    def __init__(self, arch: str, space: SearchSpace, seed: int, startup_trials: int = STARTUP_TRIALS) -> None:
+    def __init__(
+        self,
+        arch: str,
+        space: SearchSpace,
+        seed: int,
+        startup_trials: int = STARTUP_TRIALS,
+        allows: Callable[[Mapping[str, Value]], bool] | None = None,
+    ) -> None:
         self.study = optuna.create_study(study_name=arch, direction="maximize")
         self._space = space
         self._seed = seed
         self._startup_trials = startup_trials
+        self._allows = allows
         self._configs: dict[int, dict[str, Value]] = {}
         self._places: list[tuple[float, ...]] = []
         self._running: dict[int, optuna.Trial] = {}
         self._scores: dict[int, float] = {}
 
     def suggest(self, number: int) -> dict[str, Value]:
-        """Return the configuration of the trial of this number, which counts as running from now on."""
-        if len(self._scores) < self._startup_trials:
-            values = next(self._spread_out(number))
+        """Return the configuration of the trial of this number, which counts as running from now on.
+
+        Raises:
+            BadInput: if `allows` refuses the proposal and all its substitutes.
+        """
+        substitutes = islice(self._spread_out(number), SUBSTITUTES)
+        if len(self._scores) >= self._startup_trials:
+            values = self._choose(chain([self._improve(number)], substitutes))
+        elif self._allows is None:
+            values = next(substitutes)
         else:
-            proposal = self._improve(number)
-            substitutes = islice(self._spread_out(number), SUBSTITUTES)
-            values = next(filter(self._is_apart, chain([proposal], substitutes)), proposal)
+            values = self._choose(substitutes)
         self._take_up(number, values)
         return values
 
@@ -104,11 +121,27 @@ class Sampler:
         while True:
             yield self._space.at(sequence.draw(1)[0].tolist())
 
+    def _choose(self, proposals: Iterable[dict[str, Value]]) -> dict[str, Value]:
+        """Return the first proposal that is allowed and apart from all trials; if none is, the first allowed one."""
+        allows = self._allows or (lambda values: True)
+        near = []
+        for values in proposals:
+            if not self._is_apart(values):
+                near.append(values)
+            elif allows(values):
+                return values
+        if (allowed := next(filter(allows, near), None)) is None:
+            raise BadInput(
+                f"{self.study.study_name!r} has too few configurations within the limits: none of {SUBSTITUTES}"
+                " proposals is. Begin anew with higher limits, or with a search space of smaller networks"
+            )
+        return allowed
+
     def _is_apart(self, values: Mapping[str, Value]) -> bool:
         # Around all trials together this leaves four fifths of a square, so that a point of it is always found.
         place = self._space.place(values)
-        nearest = min(math.dist(place, other) for other in self._places)
-        spacing: float = len(self._places) ** (-1 / max(self._space.numeric, 1))
+        nearest = min((math.dist(place, other) for other in self._places), default=math.inf)
+        spacing: float = max(len(self._places), 1) ** (-1 / max(self._space.numeric, 1))
         return nearest >= NEAREST * spacing
 
     def _improve(self, number: int) -> dict[str, Value]:

@@ -5,10 +5,11 @@ has the same chances.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from models.networks.hyperparameters import Value
 from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger
@@ -68,6 +69,8 @@ class Search:
         startup_trials: this many trials end before a Gaussian process proposes configurations.
         steps_per_epoch: optimizer steps; infinite if they shall not move the rungs.
         spaces: the ranges that each network's configurations are chosen from; None is SEARCH_SPACE for all.
+        allows: for some networks, returns whether a configuration may be tried. Trials in the ledger are not asked
+            about again.
 
     Attributes:
         ledger: the search so far.
@@ -83,10 +86,14 @@ class Search:
         startup_trials: int = STARTUP_TRIALS,
         steps_per_epoch: float = math.inf,
         spaces: Mapping[str, SearchSpace] | None = None,
+        allows: Mapping[str, Callable[[Mapping[str, Value]], bool]] | None = None,
     ) -> None:
         self.ledger = ledger
         self._spaces = spaces or dict.fromkeys(baselines, SEARCH_SPACE)
-        self.samplers = {arch: Sampler(arch, self._spaces[arch], config.seed, startup_trials) for arch in baselines}
+        self.samplers = {
+            arch: Sampler(arch, self._spaces[arch], config.seed, startup_trials, (allows or {}).get(arch))
+            for arch in baselines
+        }
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config

@@ -25,6 +25,7 @@ _FORMERLY: dict[str, Any] = {
     "bit_depth": 16,
     "image_size": 32,
     "margin": 0.5,
+    **dict.fromkeys(("budget_hours", "max_parameters", "max_latency_ms")),
     "duplicates": "keep",
     "title": None,
     "test_share": 0.2,
@@ -85,6 +86,12 @@ class StudyConfig:
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     margin: float = 0.5
     """A smaller difference in test accuracy, in percentage points, does not matter to you; 0 to below 100."""
+    budget_hours: float | None = None
+    """Lower trials, confirm and seeds until the study ends within these hours on this machine's CPUs (none: do not)."""
+    max_parameters: int | None = None
+    """Try no configuration whose network has more parameters (none: any)."""
+    max_latency_ms: float | None = None
+    """Try no configuration whose network takes longer to predict one image on this machine (none: any)."""
     train_size: int | None = None
     """Keep this many training images, counted before the split, the classes in proportion (none: all)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
@@ -189,6 +196,7 @@ def check(config: StudyConfig) -> None:
         ("--batch-size", config.batch_size, 1),
         ("--seeds", config.seeds, 1),
         ("--train-size", config.train_size, 1),
+        ("--max-parameters", config.max_parameters, 1),
         ("--concurrency", config.concurrency, 1),
         ("--seed", config.seed, 0),
         ("--test-seed", config.test_seed, 0),
@@ -200,26 +208,25 @@ def check(config: StudyConfig) -> None:
         raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     if not SMALLEST_IMAGE <= config.image_size <= LARGEST_IMAGE:
         raise BadInput(f"--image-size must be from {SMALLEST_IMAGE} to {LARGEST_IMAGE}, not {config.image_size}")
-    for lr in config.first_lrs:
-        if not (math.isfinite(lr) and lr > 0):
-            raise BadInput(f"--first-lrs must be positive, not {lr}")
+    positive = [("--max-latency-ms", config.max_latency_ms), ("--budget-hours", config.budget_hours)]
+    for name, number in [*positive, *(("--first-lrs", lr) for lr in config.first_lrs)]:
+        if number is not None and not 0 < number < math.inf:
+            raise BadInput(f"{name} must be positive, not {number}")
     if not 0 < config.test_share < 1:
         raise BadInput(f"--test-share must be between 0 and 1, not {config.test_share}")
     if not 0 <= config.margin < 100:
         raise BadInput(f"--margin must be from 0 to below 100 percentage points, not {config.margin:g}")
     if config.max_epochs > MOST_EPOCHS:
         raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
-    if config.cpus_per_trial is not None and not _is_share(config.cpus_per_trial):
+    if config.cpus_per_trial is not None and not LEAST_SHARE <= config.cpus_per_trial < math.inf:
         raise BadInput(f"--cpus-per-trial must be at least {LEAST_SHARE}, not {config.cpus_per_trial}")
-    if config.gpus_per_trial is not None and config.gpus_per_trial != 0 and not _is_share(config.gpus_per_trial):
+    if config.gpus_per_trial and not LEAST_SHARE <= config.gpus_per_trial < math.inf:
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     for name, known in CHOICES.items():
         value = getattr(config, name)
         if value not in known and not (name == "dataset" and ":" in value):
-            kind = {"dataset": "data set", "kernels": "choice of kernels", "duplicates": "choice of duplicates"}.get(
-                name, name
-            )
-            raise BadInput(unknown(kind, value, known))
+            kinds = {"dataset": "data set", "kernels": "choice of kernels", "duplicates": "choice of duplicates"}
+            raise BadInput(unknown(kinds.get(name, name), value, known))
 
 
 def take_in_factories(config: StudyConfig) -> StudyConfig:
@@ -241,7 +248,3 @@ def take_in_factories(config: StudyConfig) -> StudyConfig:
     if twice := next((arch for arch in archs if archs.count(arch) > 1), None):
         raise BadInput(f"--archs names a network twice: {twice}")
     return replace(config, archs=tuple(archs), networks={arch: networks[arch] for arch in archs if arch in networks})
-
-
-def _is_share(share: float) -> bool:
-    return math.isfinite(share) and share >= LEAST_SHARE

@@ -58,6 +58,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFol
         (["--seed", "1"], "was begun with --seed 0, not 1"),
         (["--confirm", "0"], "was begun with --confirm 3, not 0"),
         (["--margin", "1"], "was begun with --margin 0.5, not 1.0"),
+        (["--budget-hours", "1"], "was begun with --budget-hours none, not 1.0"),
+        (["--max-parameters", "9"], "was begun with --max-parameters none, not 9"),
         (["--archs", "alexnet"], "was begun with --archs mobilenet, not alexnet:"),
         (["--precision", "fp32"], "was begun with --precision auto, not fp32"),
         (["--kernels", "off"], "was begun with --kernels auto, not off"),
@@ -164,6 +166,47 @@ def test_more_seeds_and_another_pace_are_not() -> None:
     request = read_request([*RESUME, "--seeds", "5", "--concurrency", "1"])
     assert request.is_resumed
     assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
+
+
+def test_a_study_with_a_budget_goes_on_with_the_numbers_that_were_planned(folder: StudyFolder, tmp_path: Path) -> None:
+    study = folder.read_study()
+    planned = {"budget_hours": 2.0, "trials": 12, "confirm": 1, "seeds": 5}
+    folder.write_study(study | {"config": study["config"] | planned})
+    (tmp_path / "study.toml").write_text("[study]\ntrials = 20\nseeds = 9\n")
+    for words in (["--config", "study.toml", "--budget-hours", "2"], ["--budget-hours", "2"], []):
+        config = read_request([*RESUME, *words]).config
+        assert (config.trials, config.confirm, config.seeds) == (12, 1, 5)
+    assert read_request([*RESUME, "--budget-hours", "2", "--seeds", "8"]).config.seeds == 8
+    with pytest.raises(BadInput, match="was begun with --trials 12, not 20"):
+        read_request([*RESUME, "--budget-hours", "2", "--trials", "20"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "file", "fixed"),
+    [
+        (["--budget-hours", "2"], "trials = 9", {"budget_hours", "study_file"}),
+        (["--budget-hours", "2", "--trials", "8"], "trials = 9", {"budget_hours", "study_file", "trials"}),
+        (["--seeds", "8"], "trials = 9\nbudget_hours = 2", {"seeds", "study_file", "trials", "budget_hours"}),
+    ],
+)
+def test_what_stands_beside_the_budget_stays(flags: list[str], file: str, fixed: set[str], tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(f"[study]\n{file}\n")
+    assert read_request([*flags, "--config", "study.toml"]).fixed == fixed
+
+
+@pytest.mark.parametrize(
+    ("gpus", "flags", "line"),
+    [
+        (1, [], "--budget-hours cannot plan a study on a GPU, whose speed is known only after it has begun: leave"),
+        (0, ["--address", "auto"], "--budget-hours cannot plan a study on a cluster, whose"),
+    ],
+)
+def test_a_budget_needs_the_cpus_of_this_machine(
+    gpus: int, flags: list[str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(BadInput, match=line):
+        read_request(["--budget-hours", "2", *flags])
 
 
 def test_a_study_of_a_gpu_says_how_it_goes_on_without_one(

@@ -59,6 +59,7 @@ def test_on_cpus_alone_the_full_preset_names_the_laptop_preset() -> None:
     assert line.startswith("On CPUs alone the full preset takes ")
     assert "h; `--preset laptop` takes " in line and line.endswith(" min.")
     assert laptop_advice(PRESETS["full"], Resources(1.0, 0.25, 4), TIMES, outlook) is None
+    assert laptop_advice(replace(PRESETS["full"], budget_hours=9.0), CPUS, TIMES, outlook) is None
     short = look_ahead(PRESETS["laptop"], replace(CIFAR10, train=5000), CPUS, TIMES)
     assert short is not None
     assert laptop_advice(PRESETS["laptop"], CPUS, TIMES, short) is None

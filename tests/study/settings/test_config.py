@@ -96,10 +96,12 @@ def test_a_configuration_from_before_the_image_size_has_32_pixels() -> None:
     assert StudyConfig.from_json(values).image_size == 32
 
 
-def test_a_configuration_from_before_the_margin_has_half_a_point() -> None:
-    values = StudyConfig(margin=2.0).to_json()
-    del values["margin"]
-    assert StudyConfig.from_json(values).margin == 0.5
+def test_a_configuration_from_before_the_margin_and_the_limits_has_half_a_point_and_none() -> None:
+    values = StudyConfig(margin=2.0, budget_hours=1.0, max_parameters=9, max_latency_ms=1.0).to_json()
+    for name in ("margin", "budget_hours", "max_parameters", "max_latency_ms"):
+        del values[name]
+    config = StudyConfig.from_json(values)
+    assert (config.margin, config.budget_hours, config.max_parameters, config.max_latency_ms) == (0.5, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,10 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"patience": 0}, "--patience must be at least 1, not 0"),
         ({"first_lrs": (1e-3, 0.0)}, "--first-lrs must be positive, not 0.0"),
         ({"first_lrs": (float("inf"),)}, "--first-lrs must be positive, not inf"),
+        ({"max_parameters": 0}, "--max-parameters must be at least 1, not 0"),
+        ({"max_latency_ms": 0.0}, "--max-latency-ms must be positive, not 0.0"),
+        ({"budget_hours": float("nan")}, "--budget-hours must be positive, not nan"),
+        ({"budget_hours": -1.0}, "--budget-hours must be positive, not -1.0"),
         ({"margin": -0.1}, "--margin must be from 0 to below 100 percentage points, not -0.1"),
         ({"margin": 100.0}, "--margin must be from 0 to below 100 percentage points, not 100"),
         ({"margin": float("nan")}, "--margin must be from 0 to below 100 percentage points, not nan"),
