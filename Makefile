@@ -2,7 +2,8 @@
 # make lint: ruff's checks and format, and mypy.
 # make test: make lint, every quick test, and one whole study that is killed and resumed.
 # make test-slow: the tests marked slow, which are whole studies for the most part.
-# make test-all: make test and make test-slow.
+# make test-onnx: install the extra onnx and test the export; a study then takes some seconds longer.
+# make test-all: make test, make test-slow and make test-onnx.
 # make soak: kill one study twenty times; minutes.
 # make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3 and Ray.
 
@@ -13,7 +14,7 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-all lint soak test-cluster
+.PHONY: setup demo test test-slow test-onnx test-all lint soak test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -26,12 +27,16 @@ lint: setup
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
 
 test: lint
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not onnx"
 
 test-slow: setup
-	@$(PYTEST) -m slow
+	@$(PYTEST) -m "slow and not onnx"
 
-test-all: test test-slow
+test-onnx: setup
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --editable '.[onnx]'
+	@$(PYTEST) -m onnx
+
+test-all: test test-slow test-onnx
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
@@ -54,5 +59,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Setting up .venv (some minutes the first time: torch is large)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group dev --editable '.[onnx]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group dev --editable .
 	@touch $@

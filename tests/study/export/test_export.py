@@ -18,6 +18,7 @@ from study.export.__main__ import main
 from study.predict.predictor import load_predictor
 from tests.study.export.trained import CLASSES, STATISTICS, write_trained
 
+pytestmark = pytest.mark.onnx
 TOY = "tests.builders:ToyNet"
 RUN = ["--run", "toy-baseline/seed-0"]
 
@@ -52,7 +53,6 @@ def _check_answers(folder: StudyFolder, path: Path, size: int) -> Any:
 
 
 @pytest.mark.parametrize(("arch", "size"), [("alexnet", 32), ("mobilenet", 48)])
-@pytest.mark.slow
 def test_a_documented_network_is_written(
     arch: str, size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
