@@ -34,19 +34,23 @@ def trains_on_cpus_here(config: StudyConfig) -> bool:
 
 
 def checked(request: Request, progress: Progress) -> Request:
-    """Return the request for a new study after its networks were checked, with the notes about them. Say the notes.
+    """Return the request after its new networks were checked, with the notes about them. Say the notes.
 
     Raises:
         BadInput: if a network cannot be studied, or its baseline is above a limit of the study.
     """
-    progress.do("Checking the networks")
+    known = request.folder.read_study()["architectures"] if request.is_resumed else {}
+    new = tuple(arch for arch in request.config.archs if arch not in known)
+    if not new:
+        return request
+    progress.show("Checking the networks")
     images = sizes(request.config)
-    config, notes = check_by_building(request.config, images.train, images.classes)
-    check_baselines(config, images.classes)
+    config, notes = check_by_building(replace(request.config, archs=new), images.train, images.classes)
+    check_baselines(replace(config, archs=new), images.classes)
     for arch, lines in notes.items():
         for line in lines:
             progress.say(f"The network {arch!r} {line}")
-    return replace(request, config=config, notes=notes)
+    return replace(request, config=replace(config, archs=request.config.archs), notes=notes)
 
 
 def why_no_c() -> str | None:

@@ -83,8 +83,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
             if _is_finished(request, screen):
                 return _name_report(request.folder, screen)
         check_memory(request.config)
-        if not request.is_resumed:
-            request = checked(request, progress)
+        request = checked(request, progress)
         if is_dry:
             announce(request, progress, is_dry=True)
             return 0

@@ -1,6 +1,7 @@
 """Programs that end with their test, the order of the tests, and hardware that this machine lacks or must not use."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -47,6 +48,18 @@ class Scheduler(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduler:
     """Give the tests to this project's scheduler if there are several test processes."""
     return Scheduler(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget the modules that a test wrote and imported, because another test writes others of the same name."""
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    written = str(tmp_path_factory.getbasetemp())
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(written):
+            del sys.modules[name]
 
 
 @pytest.fixture

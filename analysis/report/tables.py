@@ -144,7 +144,7 @@ def quality_table(results: StudyResults, summary: Summary) -> Table:
 
 
 def cost_table(results: StudyResults, summary: Summary) -> Table:
-    """Return a row a network: the cost of a prediction. A network whose tuning changed its size has two rows."""
+    """Return a row a network: the cost of a prediction. A network that tuning changed has two rows."""
     milliseconds = partial(number, form=".2f")
     columns = (
         Column("Network"),
@@ -155,11 +155,11 @@ def cost_table(results: StudyResults, summary: Summary) -> Table:
         Column("parameters", write=partial(number, form=",.0f")),
         Column("multiply-accumulates", "an image", si),
     )
+    baselines = {arch: network.baseline for arch, network in results.study.architectures.items()}
+    resized = {group.arch for group in summary.groups.values() if is_resized(group.config, baselines[group.arch])}
     costs: dict[str, GroupSummary] = {}
     for group in summary.groups.values():
-        network = results.study.architectures[group.arch]
-        is_other = is_resized(group.config, network.baseline)
-        costs.setdefault(group.title if is_other else network.title, group)
+        costs.setdefault(group.title if group.arch in resized else results.architectures[group.arch], group)
     rows = [
         (
             title,

@@ -40,17 +40,9 @@ GROUPS = {
         "max_parameters",
         "max_latency_ms",
     ),
-    "machine": (
-        "precision",
-        "kernels",
-        "cpus_per_trial",
-        "gpus_per_trial",
-        "concurrency",
-        "address",
-        "storage",
-    ),
+    "machine": ("precision", "kernels", "cpus_per_trial", "gpus_per_trial", "concurrency", "address", "storage"),
     "study file": ("study_file", "print_config"),
-    "folder": ("results_dir", "name", "resume"),
+    "folder": ("results_dir", "name", "resume", "add_arch"),
 }
 _EXAMPLES = """\
 examples:
@@ -61,6 +53,7 @@ examples:
   python -m study.run --baseline --archs mobilenet
   python -m study.run --resume              go on with the newest study
   python -m study.run --resume --seeds 20   add final runs to it
+  python -m study.run --resume --trials 64   add trials before its final runs
 """
 _METAVARS = {int: "N", float: "X", Path: "DIR"}
 _EXPECTED = {int: "a whole number", float: "a number"}
@@ -79,7 +72,10 @@ class Options(StudyConfig):
     name: str | None = None
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
-    """Go on with --name, or the study worked on last; more --seeds and another machine are allowed."""
+    """Go on with --name, or the study worked on last; more --seeds and another machine are allowed, and more --trials
+    before any test image was predicted."""
+    add_arch: tuple[str, ...] = ()
+    """Networks that --resume adds to the study, named as in --archs, before any test image was predicted."""
     dry_run: bool = False
     """Print the plan and how long it takes, and exit; nothing is created."""
     study_file: Path | None = None
@@ -94,7 +90,10 @@ class Options(StudyConfig):
     def config(self) -> StudyConfig:
         """Return the options that define the study."""
         return take_in_factories(
-            StudyConfig(**{field.name: getattr(self, field.name) for field in fields(StudyConfig)})
+            StudyConfig(
+                **{field.name: getattr(self, field.name) for field in fields(StudyConfig)}
+                | {"archs": (*self.archs, *self.add_arch)}
+            )
         )
 
 
@@ -128,8 +127,10 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
         base = PRESETS.get(values.get("preset", file.get("preset", Options.preset)), StudyConfig())
     options = Options(**{**{field.name: getattr(base, field.name) for field in fields(base)}, **file, **values})
     check(options)
+    if options.add_arch and not options.resume:
+        raise BadInput("--add-arch goes with --resume: name the networks of a new study by --archs")
     if path is not None:
-        check_tables_of_networks(path, options.networks, (*options.archs, *file.get("archs", ())))
+        check_tables_of_networks(path, options.networks, (*options.archs, *options.add_arch, *file.get("archs", ())))
     return options
 
 
@@ -198,9 +199,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def _metavar(name: str, kind: Any) -> str:
     if name in CHOICES:
         return f"{{{','.join(CHOICES[name])}}}"
-    return {"archs": "NETWORK", "first_lrs": "X", "study_file": "FILE"}.get(name) or _METAVARS.get(
-        plain_type(kind), name.upper()
-    )
+    named = {"archs": "NETWORK", "add_arch": "NETWORK", "first_lrs": "X", "study_file": "FILE"}
+    return named.get(name) or _METAVARS.get(plain_type(kind), name.upper())
 
 
 def _read(name: str, kind: Any, value: Any) -> Any:

@@ -12,6 +12,7 @@ from study.cli.request import Request
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 from study.settings.file.whole import whole_file
+from study.settings.networks import shared_space
 from study.storage.claim import check_free, create, held, set_aside
 from study.storage.provenance import describe_networks, describe_session, describe_study
 
@@ -81,20 +82,33 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
             f"{request.folder.path} was begun with other data: the fingerprint is {fingerprint[:12]} now, not"
             f" {study['data']['fingerprint'][:12]}; put the old data back, or begin anew"
         )
-    _check_same_networks(request, study, len(dataset.classes))
-    added = {"added_seeds": request.config.seeds - study["config"]["seeds"]}
+    config, networks = request.config, _same_networks(request, study, len(dataset.classes))
+    added: dict[str, Any] = {"added_seeds": config.seeds - study["config"]["seeds"]}
+    if trials := config.trials - study["config"]["trials"]:
+        added["added_trials"] = trials
+    if archs := [arch for arch in networks if arch not in study["architectures"]]:
+        added["added_networks"] = archs
+        # The networks may share less of their spaces from now on.
+        spaces = {arch: {"space": now["space"]} if "space" in now else {} for arch, now in networks.items()}
+        begun = study["architectures"]
+        study["architectures"] = {arch: begun.get(arch, now) | spaces[arch] for arch, now in networks.items()}
+        study["search"]["space"] = shared_space(config)
     resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
-    request.folder.write_study(study | {"config": request.config.to_json(), "resumed": resumed})
-    request.folder.write_config(whole_file(request.config))
+    request.folder.write_study(study | {"config": config.to_json(), "resumed": resumed})
+    request.folder.write_config(whole_file(config))
 
 
-def _check_same_networks(request: Request, study: Mapping[str, Any], n_classes: int) -> None:
-    """Raise BadInput if a network is not the network that the study was begun with.
+def _same_networks(request: Request, study: Mapping[str, Any], n_classes: int) -> dict[str, dict[str, Any]]:
+    """Return each network's entry in study.json, as `describe_networks` returns them.
 
     A study of a version without fingerprints is compared by its parameters and baselines.
+
+    Raises:
+        BadInput: if a network is not the network that the study was begun with.
     """
-    for arch, now in describe_networks(request.config, n_classes).items():
-        begun = study["architectures"][arch]
+    networks = describe_networks(request.config, n_classes, request.notes)
+    for arch, now in networks.items():
+        begun = study["architectures"].get(arch, now)
         if "fingerprint" in begun:
             changed = difference(begun["fingerprint"], now["fingerprint"])
         else:
@@ -105,3 +119,4 @@ def _check_same_networks(request: Request, study: Mapping[str, Any], n_classes: 
                 f"{request.folder.path} was begun with another network {arch!r}: {changed}. Put the old code back, or"
                 " begin anew"
             )
+    return networks

@@ -132,10 +132,11 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         asked = replace(asked, **{name: getattr(stored, name) for name in planned})
     if asked.precision == "auto":  # the machine chose when the study began
         asked = replace(asked, precision=stored.precision)
+    same = _without_growth(stored, asked, options, folder)
     for entry in fields(StudyConfig):
         if entry.name in FILE_ONLY:
             continue
-        before, now = getattr(stored, entry.name), getattr(asked, entry.name)
+        before, now = getattr(stored, entry.name), getattr(same, entry.name)
         if before != now and entry.name not in _FREE_ON_RESUME:
             flag = "--" + entry.name.replace("_", "-")
             difference = "out " + flag if entry.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
@@ -143,11 +144,29 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     if asked.seeds < stored.seeds:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
     _check_networks(asked, options)
-    begun, tables = whole_tables(stored), whole_tables(asked)
+    begun, tables = whole_tables(stored), whole_tables(replace(asked, archs=stored.archs))
     for name in FILE_ONLY:
         if changed := _difference(begun[name], tables[name]):
             raise BadInput(f"{folder.path} was begun with another [{name}] ({changed}); put it back, or begin anew")
+    added = {arch: asked.networks[arch] for arch in asked.archs[len(stored.archs) :] if arch in asked.networks}
+    networks = {**stored.networks, **added}
+    asked = replace(asked, recipe=stored.recipe, space=stored.space, networks=networks)
     return Request(asked, folder, True, options.name is not None, tuple(arguments))
+
+
+def _without_growth(stored: StudyConfig, asked: StudyConfig, options: Options, folder: StudyFolder) -> StudyConfig:
+    """Return the settings without the trials and networks that are added.
+
+    Raises:
+        BadInput: if there are any, and a test image was predicted.
+    """
+    archs, trials = asked.archs[: len(asked.archs) - len(options.add_arch)], min(asked.trials, stored.trials)
+    if (archs != asked.archs or asked.trials > stored.trials) and folder.final.numbers():
+        raise BadInput(
+            f"{folder.path} has predicted test images, so it takes no more trials or networks: begin a new study with"
+            " another --seed"
+        )
+    return replace(asked, archs=archs, trials=trials)
 
 
 def _check_networks(config: StudyConfig, options: Options) -> None:

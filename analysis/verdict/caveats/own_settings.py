@@ -75,7 +75,7 @@ def _told(study: Study, arch: str) -> Mapping[str, Any]:
 
 def _space(study: Study, arch: str) -> dict[str, Any]:
     space = study.space_of(arch)
-    return {name: one.model_dump(exclude={"title", "type"}, exclude_none=True) for name, one in space.items()}
+    return {name: one.model_dump(exclude={"title"}, exclude_none=True) for name, one in space.items()}
 
 
 def _in_words(value: Any) -> str:

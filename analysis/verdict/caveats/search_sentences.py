@@ -19,15 +19,23 @@ def of_search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
     """Yield the limits of the search: its ranges, its order at equal epochs, its scores and its size."""
     titles = results.study.titles()
     spaces = {arch: results.study.space_of(arch) for arch in results.architectures}
-    for edge in at_edges(results.groups, spaces):
-        side = "lower" if edge.edge == "low" else "upper"
-        text = (
-            f"A better configuration may lie outside the search range. The tuned {titles[edge.name]} of"
-            f" {results.architectures[edge.arch]} is {number(edge.value)}, at the {side} edge of the range"
-            f" ({number(edge.limit)})."
-        )
+    edges = at_edges(results.groups, spaces)
+    for arch, title in results.architectures.items():
+        found = [f"{titles[edge.name]} {number(edge.value)}" for edge in edges if edge.arch == arch]
+        if not found:
+            continue
+        text = f"A better configuration may lie outside the search range{'s' * (len(found) > 1)}."
+        if len(found) > 1:
+            text += f" The tuned configuration of {title} lies at edges of its ranges: {listed(found)}."
+        else:
+            edge = next(edge for edge in edges if edge.arch == arch)
+            side = "lower" if edge.edge == "low" else "upper"
+            text += (
+                f" The tuned {titles[edge.name]} of {title} is {number(edge.value)}, at the {side} edge of the range"
+                f" ({number(edge.limit)})."
+            )
         # A better configuration of the winner would only add to its lead.
-        yield Caveat.grave(text, "but the search ended at the edge of its range", edge.arch != winner)
+        yield Caveat.grave(text, "but the search ended at the edge of its range", arch != winner)
     if order := order_at_equal_epochs(results):
         yield Caveat(grade=Grade.WEAKENS, text=order)
     images, error = score_error(results.study)

@@ -73,14 +73,17 @@ def near_pairs(some: Signatures, others: Signatures) -> np.ndarray:
     Returns:
         Positions in `some` and in `others`, int64 [pairs, 2], with at most 4 pairs an image of `some`.
     """
-    from scipy.spatial import cKDTree  # here, because studies of published data sets do not need SciPy
+    # Here, because studies of published data sets do not need these.
+    from scipy.spatial import cKDTree
+    from threadpoolctl import threadpool_limits
 
     if not len(some.usable) or not len(others.usable):
         return np.empty((0, 2), np.int64)
-    axes = _principal_axes(others.features[others.usable])
-    tree = cKDTree(others.features[others.usable] @ axes)
+    with threadpool_limits(1, "blas"):  # the matrices are small, and further threads would only spin
+        axes = _principal_axes(others.features[others.usable])
+        known, points = others.features[others.usable] @ axes, some.features[some.usable] @ axes
+    tree = cKDTree(known)
     nearest = range(1, _NEIGHBOURS + 1 + (some is others))
-    points = some.features[some.usable] @ axes
     _, found = tree.query(points, k=nearest, distance_upper_bound=_RADIUS, workers=-1)
     rows, columns = np.nonzero(found < tree.n)
     pairs = np.column_stack([some.usable[rows], others.usable[found[rows, columns]]]).astype(np.int64)

@@ -163,16 +163,18 @@ def _network(path: Path, arch: str, table: Mapping[str, Any]) -> dict[str, Any]:
                 raise BadInput(f"{where} baseline: {name} must be a number, text, or true or false, not {value!r}")
             check_bounds(f"{where} baseline: {name}", name, value)
     if "space" in told:
-        told["space"] = _space(f"{path}: [networks.{arch}.space]", told["space"])
+        told["space"] = _space(f"{path}: [networks.{arch}.space]", told["space"], left_out=False)
     if "normalisation" in told:
         _check_normalisation(f"{where} normalisation", told["normalisation"])
     return told
 
 
-def _space(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def _space(where: str, table: Mapping[str, Any], left_out: Any = None) -> dict[str, Any]:
+    """Return the ranges of a table. `left_out` is the value that stands for no range; None if each key needs one."""
     ranges = hyperparameters(where, table)
     for name, told in ranges.items():
-        check_range(f"{where} {name}", name, told)
+        if left_out is None or told is not left_out:
+            check_range(f"{where} {name}", name, told)
     return ranges
 
 
@@ -194,7 +196,7 @@ def _check_momentum(path: Path, values: Mapping[str, Any]) -> None:
     recipe, networks = values.get("recipe", {}), values.get("networks", {})
     own = {f"networks.{arch}.space": told.get("space", {}) for arch, told in networks.items()}
     for table, space in {"space": values.get("space", {}), **own}.items():
-        if (told := space.get("momentum")) is None:
+        if not (told := space.get("momentum")):
             continue
         if recipe.get("optimizer") != "sgd":
             raise BadInput(f'{path}: [{table}] momentum is searched, which only optimizer = "sgd" in [recipe] has')

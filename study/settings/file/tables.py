@@ -50,7 +50,7 @@ class NetworkTable:
     freeze: tuple[str, ...] | None = None
     """Beginnings of the names of weights that are not trained."""
     space: Mapping[str, Any] | None = None
-    """Ranges of this network alone."""
+    """Ranges of this network alone; false leaves a hyperparameter out."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def whole_tables(config: StudyConfig) -> dict[str, dict[str, Any]]:
             "title": known.title,
             "arguments": dict(known.arguments),
             "baseline": dict(baseline_of(config, arch).values),
-            "space": {name: _with_type(told) for name, told in space.items() if shared.get(name) != told},
+            "space": {name: _with_type(told) for name, told in space.items() if shared.get(name) != told}
+            | {name: False for name in shared if name not in space},
         }
     return {
         **tables,

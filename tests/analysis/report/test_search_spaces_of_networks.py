@@ -92,4 +92,8 @@ def test_the_edge_of_a_networks_own_range_is_named(results: StudyResults) -> Non
     groups = results.groups | {tuned.name: replace(tuned, config=config)}
     limits = " ".join(limit.text for limit in summarise(replace(results, groups=groups)).caveats)
     assert "The tuned width of ResNet18 is 2,048, at the upper edge of the range (2,048)." in limits
+    both = config | {"lr": 1e-4}
+    groups = results.groups | {tuned.name: replace(tuned, config=both)}
+    said = " ".join(limit.text for limit in summarise(replace(results, groups=groups)).caveats)
+    assert "ResNet18 lies at edges of its ranges: learning rate 0.0001 and width 2,048." in said
     assert "tuned depth" not in limits and "tuned norm" not in limits

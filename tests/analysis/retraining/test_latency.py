@@ -89,7 +89,7 @@ def test_the_report_shows_the_cost_of_the_tuned_network(study: StudyFolder) -> N
         "Small takes 6.4 times as long as Other for one image on this study's CPU, but Other has 140 times as many"
         " parameters."
     )
-    assert [row[0] for row in cost_table(results, summary).rows] == ["Small", "Small (tuned)", "Other"]
+    assert [row[0] for row in cost_table(results, summary).rows] == ["Small (baseline)", "Small (tuned)", "Other"]
     assert summary.budget["small"].macs is None, "trials had networks of different sizes"
     assert summary.budget["other"].macs is not None
 

@@ -144,7 +144,7 @@ def test_help_names_every_flag_in_its_group_within_80_columns(
     assert exit_.value.code == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    names = SETTINGS | {"results_dir", "name", "resume", "study_file", "print_config"}
+    names = SETTINGS | {"results_dir", "name", "resume", "add_arch", "study_file", "print_config"}
     assert all(f"  {flag(name)} " in text or f"  {flag(name)}\n" in text for name in names)
     assert {name for names in GROUPS.values() for name in names} >= SETTINGS
     titles = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]

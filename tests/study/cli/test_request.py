@@ -22,6 +22,9 @@ from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request, read_request
 from study.data.datasets import load_dataset
 from study.errors import BadInput
+from study.listeners.progress import Progress
+from study.listeners.screen import Screen
+from study.planning import checked
 from study.run import main
 from study.search.ledger import Ledger
 from study.settings.search_space import SEARCH_SPACE, SearchSpace
@@ -74,6 +77,91 @@ def test_another_configuration_is_refused(
     assert difference in line
 
 
+@pytest.mark.parametrize(
+    ("content", "difference"),
+    [
+        ('[recipe]\noptimizer = "sgd"', "was begun with another [recipe] (optimizer adam, not sgd)"),
+        (
+            '[space]\nlr = { type = "float", low = 1e-4, high = 1 }\ndropout = { type = "float", low = 0, high = 0.7 }',
+            "was begun with another [space] (lr.high 0.01, not 1.0)",
+        ),
+        (
+            "[networks.mobilenet]\nbaseline = { lr = 2e-3 }",
+            "was begun with another [networks] (mobilenet.baseline.lr 0.001, not 0.002)",
+        ),
+        ("[study]\ntrials = 7", "was begun with --trials 32, not 7"),
+    ],
+)
+def test_another_study_file_is_refused(content: str, difference: str) -> None:
+    Path("other.toml").write_text(content)
+    with pytest.raises(BadInput) as error:
+        read_request([*RESUME, "--config", "other.toml"])
+    assert difference in str(error.value)
+
+
+def test_the_study_file_that_a_study_wrote_resumes_it(folder: StudyFolder) -> None:
+    request = read_request([*RESUME, "--config", str(folder.path / "config.toml")])
+    assert request.config.archs == ("mobilenet",)
+    take_up_folder(request, load_dataset(request.config))
+    assert read_request(RESUME).config == request.config
+
+
+NET = """
+from torch import nn
+
+def plain(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))
+"""
+
+
+def test_trials_and_networks_are_added_before_a_test_image_was_predicted(folder: StudyFolder) -> None:
+    Path("addednets.py").write_text(NET)
+    before = folder.read_study()
+    request = read_request([*RESUME, "--trials", "40", "--add-arch", "addednets:plain"])
+    assert (request.config.trials, request.config.archs) == (40, ("mobilenet", "plain"))
+    take_up_folder(request, load_dataset(request.config))
+    study = folder.read_study()
+    assert (study["resumed"][0]["added_trials"], study["resumed"][0]["added_networks"]) == (8, ["plain"])
+    assert study["architectures"]["mobilenet"] == before["architectures"]["mobilenet"] | {
+        "space": SEARCH_SPACE.to_json()
+    }
+    assert list(study["search"]["space"]) == ["lr"]
+    assert study["architectures"]["plain"]["parameters"] == 30730
+    assert read_request(RESUME).config == request.config
+    assert read_request([*RESUME, "--config", str(folder.path / "config.toml")]).config == request.config
+
+
+def test_a_network_that_is_added_is_checked_first(folder: StudyFolder) -> None:
+    Path("faultynets.py").write_text(NET.replace("num_classes))", "num_classes), nn.Softmax(1))"))
+    with Progress(Screen(), quiet=True) as progress:
+        request = read_request([*RESUME, "--add-arch", "faultynets:plain"])
+        with pytest.raises(BadInput, match="the network 'plain' "):
+            checked(request, progress)
+        request = read_request(RESUME)
+        assert checked(request, progress) is request
+
+
+@pytest.mark.parametrize("arguments", [["--trials", "33"], ["--add-arch", "alexnet"]])
+def test_nothing_is_added_once_a_test_image_was_predicted(folder: StudyFolder, arguments: list[str]) -> None:
+    folder.final.path_of("mobilenet-tuned", 0).mkdir(parents=True)
+    with pytest.raises(BadInput, match="begun has predicted test images, so it takes no more trials or networks"):
+        read_request([*RESUME, *arguments])
+    assert read_request([*RESUME, "--seeds", "9"]).config.seeds == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*RESUME, "--add-arch", "mobilenet"], "--archs names a network twice: mobilenet"),
+        ([*RESUME, "--add-arch", "alexnt"], r"there is no network 'alexnt': did you mean alexnet\?"),
+        (["--add-arch", "alexnet"], "--add-arch goes with --resume: name the networks of a new study by --archs"),
+    ],
+)
+def test_a_network_that_cannot_be_added_is_named(arguments: list[str], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        read_request(arguments)
+
+
 def test_more_seeds_and_another_pace_are_not() -> None:
     request = read_request([*RESUME, "--seeds", "5", "--concurrency", "1"])
     assert request.is_resumed
@@ -89,8 +177,9 @@ def test_a_study_with_a_budget_goes_on_with_the_numbers_that_were_planned(folder
         config = read_request([*RESUME, *words]).config
         assert (config.trials, config.confirm, config.seeds) == (12, 1, 5)
     assert read_request([*RESUME, "--budget-hours", "2", "--seeds", "8"]).config.seeds == 8
-    with pytest.raises(BadInput, match="was begun with --trials 12, not 20"):
-        read_request([*RESUME, "--budget-hours", "2", "--trials", "20"])
+    assert read_request([*RESUME, "--budget-hours", "2", "--trials", "20"]).config.trials == 20
+    with pytest.raises(BadInput, match="was begun with --trials 12, not 7"):
+        read_request([*RESUME, "--budget-hours", "2", "--trials", "7"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Networks by import path, and what a study says about a network: title, arguments, baseline and search space."""
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,10 @@ FIXED_LR = {"choices": [1e-3]}
 
 
 @pytest.fixture(autouse=True)
-def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mynets.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    yield
-    sys.modules.pop("mynets", None)
 
 
 def _config(factory: str = "mynets:Net", space: Mapping[str, Any] | None = None, **told: Any) -> StudyConfig:

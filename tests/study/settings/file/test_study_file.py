@@ -132,7 +132,14 @@ def test_the_study_json_of_another_study_is_a_study_file(path: Path) -> None:
     assert parse(["--config", "study.json", "--seeds", "9"]).config() == replace(config, seeds=9)
 
 
-@pytest.mark.parametrize("content", ["", FILE, '[networks.net]\nfactory = "filenets:Net"\narguments = { width = 3 }\n'])
+LEFT_OUT = FILE.replace("[space]", '[space]\ndropout = { type = "float", low = 0, high = 0.5 }').replace(
+    "[networks.net.space]", "[networks.net.space]\ndropout = false"
+)
+
+
+@pytest.mark.parametrize(
+    "content", ["", FILE, LEFT_OUT, '[networks.net]\nfactory = "filenets:Net"\narguments = { width = 3 }\n']
+)
 def test_the_whole_configuration_is_the_same_study(path: Path, content: str) -> None:
     config = _read(path, content)
     again = _read(path, whole_file(config))
@@ -258,6 +265,8 @@ FAULTS = [
     (NET + "baseline = { width = 3 }", r"\[networks.net\] baseline: there is no hyperparameter 'width'"),
     (NET + "baseline = { model.width = 3 }", "the baseline of 'net' has model.width, which is not searched"),
     (NET + "space = { model.depth = { type = 'int', low = 1, high = 3 } }", "the baseline of 'net' has no model.depth"),
+    ("[space]\ndropout = false", r"\[space\] dropout must be a table such as"),
+    (NET + "space = { model.width = true }", r"\[networks.net.space\] model.width must be a table such as"),
     (NET + "space = { model.width = { type = 'int', low = 8, high = 1 } }", r"\[networks.net.space\] model.width: low"),
     (NET + "normalisation = 'imagenet'", r"\[networks.net\] normalisation must be \"training\", \"none\", or"),
     (NET + "normalisation = { mean = [0, 0, 0], deviation = [1, 1, 0] }", "deviation must be above 0, not 0"),
@@ -294,6 +303,20 @@ def test_a_file_that_is_no_study_file_is_named(name: str, content: bytes | None,
     with pytest.raises(BadInput) as error:
         parse(["--config", name])
     assert str(error.value).startswith(message)
+
+
+def test_the_page_of_the_documentation_names_every_key_and_its_files_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "your-own-networks.md").read_text()
+    for owner in (TrainingConfig, NetworkTable, RangeTable):
+        for key in owner.__dataclass_fields__:
+            assert f"`{key}" in page or key in ("values", "max_epochs"), key
+    code, file = (page.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
+    (tmp_path / "mynets.py").write_text(code)
+    (tmp_path / "study.toml").write_text(file)
+    config = read_request(["--config", "study.toml"]).config
+    assert config.archs == ("net", "resnet18")
+    assert list(space_of(config, "net").ranges) == ["lr", "dropout", "model.width"]
+    assert list(space_of(config, "resnet18").ranges) == ["lr"]
 
 
 def test_a_fault_ends_the_command_at_once(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
