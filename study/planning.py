@@ -46,7 +46,7 @@ def checked(request: Request, progress: Progress) -> Request:
     progress.show("Checking the networks")
     images = sizes(request.config)
     config, notes = check_by_building(replace(request.config, archs=new), images.train, images.classes)
-    check_baselines(config, images.classes)
+    check_baselines(replace(config, archs=new), images.classes)
     for arch, lines in notes.items():
         for line in lines:
             progress.say(f"The network {arch!r} {line}")

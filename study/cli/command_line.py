@@ -40,15 +40,7 @@ GROUPS = {
         "max_parameters",
         "max_latency_ms",
     ),
-    "machine": (
-        "precision",
-        "kernels",
-        "cpus_per_trial",
-        "gpus_per_trial",
-        "concurrency",
-        "address",
-        "storage",
-    ),
+    "machine": ("precision", "kernels", "cpus_per_trial", "gpus_per_trial", "concurrency", "address", "storage"),
     "study file": ("study_file", "print_config"),
     "folder": ("results_dir", "name", "resume", "add_arch"),
 }

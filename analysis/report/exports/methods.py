@@ -50,6 +50,7 @@ def _search(results: StudyResults) -> list[str]:
     sentences = [
         f"Each network had the same budget: {study.config.trials} trials of at most {study.config.max_epochs} epochs.",
         f"We searched {searched(study)}.",
+        *_limits(results),
         "The first trial was the documented baseline.",
     ]
     given = study.config.first_lrs[: study.config.trials - 1]
@@ -75,6 +76,15 @@ def _search(results: StudyResults) -> list[str]:
             " the highest mean score of each network became its tuned configuration."
         )
     return sentences
+
+
+def _limits(results: StudyResults) -> list[str]:
+    config, limits = results.study.config, []
+    if config.max_parameters is not None:
+        limits.append(f"has more than {config.max_parameters:,} parameters")
+    if config.max_latency_ms is not None:
+        limits.append(f"takes more than {config.max_latency_ms:g} ms to predict one image")
+    return [f"No configuration was tried whose network {' or '.join(limits)}."] if limits else []
 
 
 def _final_runs(results: StudyResults) -> list[str]:

@@ -1,5 +1,6 @@
 """Inference time, parameters and multiply-accumulates belong to the network that a configuration builds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

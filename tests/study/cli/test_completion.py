@@ -23,7 +23,7 @@ def test_the_script_is_valid(script: str) -> None:
     ("words", "completed"),
     [
         ("fairverdict r", "run report"),
-        ("fairverdict run --max", "--max-epochs"),
+        ("fairverdict run --max", "--max-epochs --max-parameters --max-latency-ms"),
         ("fairverdict run --trials 3 --data", "--dataset --data-dir"),
         ("fairverdict run --dataset d", "digits"),
         ("fairverdict run --data-dir stu", "study"),

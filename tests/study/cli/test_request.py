@@ -177,8 +177,9 @@ def test_a_study_with_a_budget_goes_on_with_the_numbers_that_were_planned(folder
         config = read_request([*RESUME, *words]).config
         assert (config.trials, config.confirm, config.seeds) == (12, 1, 5)
     assert read_request([*RESUME, "--budget-hours", "2", "--seeds", "8"]).config.seeds == 8
-    with pytest.raises(BadInput, match="was begun with --trials 12, not 20"):
-        read_request([*RESUME, "--budget-hours", "2", "--trials", "20"])
+    assert read_request([*RESUME, "--budget-hours", "2", "--trials", "20"]).config.trials == 20
+    with pytest.raises(BadInput, match="was begun with --trials 12, not 7"):
+        read_request([*RESUME, "--budget-hours", "2", "--trials", "7"])
 
 
 @pytest.mark.parametrize(

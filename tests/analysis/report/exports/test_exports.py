@@ -207,10 +207,14 @@ def test_the_methods_paragraph_says_who_chose_the_trials(
     assert ("Optuna" in text) == (trials > 1 + len(first_lrs))
 
 
-def test_the_methods_paragraph_has_the_margin_of_the_study(results: StudyResults) -> None:
-    config = results.study.config.model_copy(update={"margin": 1.5})
+def test_the_methods_paragraph_has_the_margin_and_the_limits_of_the_study(results: StudyResults) -> None:
+    limits = {"margin": 1.5, "max_parameters": 20_000, "max_latency_ms": 2.5}
+    config = results.study.config.model_copy(update=limits)
     changed = replace(results, study=results.study.model_copy(update={"config": config}))
-    assert "the difference was at least 1.5 percentage points" in methods(changed, summarise(changed))
+    text = methods(changed, summarise(changed))
+    assert "the difference was at least 1.5 percentage points" in text
+    assert "whose network has more than 20,000 parameters or takes more than 2.5 ms to predict one image." in text
+    assert "No configuration was tried" not in methods(results, summarise(results))
 
 
 @pytest.mark.usefixtures("without_figures")
