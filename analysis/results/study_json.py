@@ -65,8 +65,8 @@ class Config(_Part):
     `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `recipe` holds the constants of
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
     networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
-    accuracy, in percentage points, that matters. `max_parameters` and `max_latency_ms` are the limits on every
-    network that was tried; None is no limit.
+    accuracy, in percentage points, that matters. `max_parameters` and `max_latency_ms` are the limits
+    on every network that was tried, None without a limit.
     """
 
     baseline: bool
