@@ -88,7 +88,7 @@ class Network(_Part):
     """Describes a network: its title, its baseline configuration and its size, and its search space.
 
     `parameters` and `macs` are the baseline's. `space` is the network's whole search space, if networks have different
-    ones; None is `search.space`.
+    ones; None is `search.space`. `notes` are what its check noticed, each the end of a sentence about it.
     """
 
     title: str
@@ -96,6 +96,7 @@ class Network(_Part):
     parameters: int
     macs: Number
     space: dict[str, Dimension] | None = None
+    notes: list[str] = []
 
 
 class Search(_Part):

@@ -52,6 +52,7 @@ def caveats(results: StudyResults, winner: str | None, leaders: ComparisonRow | 
         *_divergence(results),
         *_test_images(results, winner),
         *_latency(results),
+        *_notes(results),
         *_seeds(results),
     ]
     return [caveat for grade in Grade for caveat in found if caveat.grade == grade]
@@ -177,6 +178,12 @@ def _latency(results: StudyResults) -> Iterator[Caveat]:
             f"The inference time was not steady. Its p99 is {listed(times)}. Another process may have used the machine."
         )
         yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _notes(results: StudyResults) -> Iterator[Caveat]:
+    for network in results.study.architectures.values():
+        for note in network.notes:
+            yield Caveat(grade=Grade.FOR_INFORMATION, text=f"{network.title} {note}.")
 
 
 def _seeds(results: StudyResults) -> Iterator[Caveat]:

@@ -115,6 +115,15 @@ def test_a_small_test_set_weakens_only_what_may_be_equivalent(study: StudyResult
     assert grade(small, "can be called equivalent", "alexnet") == INFORMS
 
 
+def test_what_the_check_of_a_network_noticed_is_for_information(study: StudyResults) -> None:
+    arch, network = next(iter(study.study.architectures.items()))
+    noted = network.model_copy(update={"notes": ["shrinks its feature maps to 1x1 early"]})
+    described = study.study.model_copy(update={"architectures": study.study.architectures | {arch: noted}})
+    (note,) = [caveat for caveat in caveats(replace(study, study=described), None) if "shrinks" in caveat.text]
+    assert note.text == f"{network.title} shrinks its feature maps to 1x1 early."
+    assert note.grade == Grade.FOR_INFORMATION
+
+
 def test_the_gravest_come_first(study: StudyResults) -> None:
     limits = caveats(ending_at(study, {"mobilenet-tuned": [8] * 6}), "alexnet")
     grades = [limit.grade for limit in limits]
