@@ -34,6 +34,7 @@ TOGETHER = {
     "tests/study/test_record.py": "documented",
     "tests/test_wheel.py": "wheel",
     "tests/analysis/report/test_report.py": "report",
+    "tests/analysis/report/test_search_spaces_of_networks.py": "spaces",
 }
 
 

@@ -53,6 +53,7 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert "$x_1$ & co: the search found nothing better than the documented baseline." in shown
 
 
+@pytest.mark.slow
 def test_repeated_pictures_are_shown_from_the_study_folder_alone(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "s", seeds=2, search=False)
     page = build_report(folder).read_text()
@@ -140,6 +141,7 @@ def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.Captur
     assert "This study is not complete" not in words(page)
 
 
+@pytest.mark.slow
 def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
     tuned = ["alexnet-tuned", "mobilenet-tuned"]
     folder = write_example(tmp_path / "s", classes=["cat", "dog"], n_test=40, skip=[*BASELINES, *tuned], trials=4)

@@ -79,6 +79,7 @@ def test_a_network_without_an_onnx_form_is_measured_in_pytorch_alone(monkeypatch
     assert "onnx" not in measure_latency(undecided, n_classes=3, threads=1)["undecided"]
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_time_in_onnx_runtime(study: StudyFolder) -> None:
     latency = study.read_latency()
     assert latency is not None

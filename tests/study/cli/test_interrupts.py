@@ -38,9 +38,9 @@ def _start(programs: Programs, program: str, cwd: Path = ROOT) -> Program:
     return started
 
 
-def _busy(programs: Programs) -> Program:
-    """Start BUSY and wait until its main thread is in compiled code."""
-    program = _start(programs, BUSY)
+def _busy(programs: Programs, text: str = BUSY) -> Program:
+    """Start BUSY, or a program that ends like it, and wait until its main thread is in compiled code."""
+    program = _start(programs, text)
     process = psutil.Process(program.process.pid)
     ready = process.cpu_times().user
     program.wait_for(lambda: process.cpu_times().user > ready + 0.2)
@@ -114,7 +114,7 @@ def test_a_terminal_that_closes_ends_a_study_in_order_however_often_it_says_so(p
 
 
 def test_nohup_is_heeded(programs: Programs) -> None:
-    program = _start(programs, f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{BUSY}")
+    program = _busy(programs, f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{BUSY}")
     program.process.send_signal(signal.SIGHUP)
     program.process.send_signal(signal.SIGTERM)
     assert program.stderr.readline() == STOPPING

@@ -41,7 +41,7 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         (["study.cli.commands", "completion", "fish"], 2, "there is no shell 'fish': choose from bash, zsh"),
         (["study.predict", "--help"], 0, "--networks FILE"),
         (["study.cli.commands", "predict", "--help"], 0, "--run NAME"),
-        (["study.cli.commands"], 2, "choose from run, predict, report"),
+        (["study.cli.commands"], 2, "choose from run, predict, export"),
     ],
 )
 def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, words: str) -> None:

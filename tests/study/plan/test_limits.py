@@ -135,7 +135,7 @@ def _search(path: Path, config: StudyConfig, allows: Mapping[str, object], start
     )
 
 
-@pytest.mark.parametrize("startup_trials", [1, 100])
+@pytest.mark.parametrize("startup_trials", [pytest.param(1, marks=pytest.mark.slow), 100])
 def test_nothing_above_the_limit_is_tried(startup_trials: int, tmp_path: Path) -> None:
     """Neither by the sequence of the start, whose points do not repeat, nor by the model."""
     config = _config(max_parameters=_parameters(40))
