@@ -182,6 +182,14 @@ def test_a_study_with_a_budget_goes_on_with_the_numbers_that_were_planned(folder
         read_request([*RESUME, "--budget-hours", "2", "--trials", "7"])
 
 
+def test_a_network_that_is_added_is_held_to_the_limits(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    study = folder.read_study()
+    folder.write_study(study | {"config": study["config"] | {"max_parameters": 20_000}})
+    assert main([*RESUME, "--add-arch", "alexnet", "--dry-run"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: the baseline of 'alexnet' has 6,387,658 parameters, above --max-parameters 20,000")
+
+
 @pytest.mark.parametrize(
     ("flags", "file", "fixed"),
     [
