@@ -3,11 +3,13 @@
 import ast
 import inspect
 import re
+from functools import cache
 from itertools import pairwise
 from types import NoneType
 from typing import Any, get_args
 
 
+@cache
 def helps(owner: type) -> dict[str, str]:
     """Return the help of each field of a dataclass, by its name, on one line.
 

@@ -53,8 +53,15 @@ def kernels_of(architecture: Architecture = SMALL, precision: str = "fp32", sett
 
 
 @NeedsC
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", ["alexnet", "mobilenet"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("alexnet", "fp32"),
+        pytest.param("alexnet", "bf16", marks=pytest.mark.slow),
+        ("mobilenet", "fp32"),
+        ("mobilenet", "bf16"),
+    ],
+)
 def test_the_networks_pass_and_random_states_stay_as_they_were(name: str, precision: str) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()

@@ -253,8 +253,16 @@ def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     assert all(row.seconds > 0 and row.validation_seconds > 0 for row in run.history)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("architecture", [ARCHITECTURES["mobilenet"], TOY], ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [
+        (ARCHITECTURES["mobilenet"], "fp32"),
+        pytest.param(ARCHITECTURES["mobilenet"], "bf16", marks=pytest.mark.slow),
+        (TOY, "fp32"),
+        (TOY, "bf16"),
+    ],
+    ids=lambda part: getattr(part, "name", part),
+)
 def test_a_learnable_problem_is_learned(architecture: Architecture, precision: str) -> None:
     config = TrainingConfig({"lr": 1e-2, "dropout": 0.0}, max_epochs=6, batch_size=16)
     images = coloured(150 if architecture is TOY else 90)

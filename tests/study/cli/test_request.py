@@ -1,7 +1,7 @@
 """What a study may go on with, and what is refused with the difference named."""
 
 import json
-from collections.abc import Iterator
+import shutil
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import product
@@ -35,16 +35,24 @@ BEGUN = ["--dataset", "digits", "--train-size", "150", "--seeds", "3", "--archs"
 RESUME = ["--resume", "--name", "begun"]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyFolder]:
-    """A study that was begun, and in which nothing has happened yet."""
-    monkeypatch.chdir(tmp_path)
-    request = read_request(BEGUN)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of studies with a study that was begun, and in which nothing has happened yet."""
+    results = tmp_path_factory.mktemp("begun") / "results"
+    request = read_request([*BEGUN, "--results-dir", str(results)])
     dataset = load_dataset(request.config)
     networks = describe_networks(request.config, len(dataset.classes))
     with created_folder(request, request.config, dataset, networks):
         pass
-    yield request.folder
+    return results
+
+
+@pytest.fixture(autouse=True)
+def folder(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
+    """A study of the test's own that was begun, in the current folder's results."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(begun, "results")
+    return StudyFolder(Path("results/begun"))
 
 
 @pytest.mark.parametrize(

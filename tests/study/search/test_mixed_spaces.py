@@ -153,6 +153,7 @@ def _opened(path: Path, config: StudyConfig) -> Search:
     return open_search(path, config, startup_trials=1)
 
 
+@pytest.mark.slow
 def test_a_search_of_mixed_spaces_that_is_killed_and_resumed_is_the_same_search(tmp_path: Path) -> None:
     config = _config()
     whole = _opened(tmp_path / "whole", config)

@@ -74,6 +74,7 @@ def test_what_is_running_is_taken_into_account() -> None:
     assert not [values for values in suggested if values in evenly_spread]
 
 
+@pytest.mark.slow
 def test_no_trial_all_but_repeats_another() -> None:
     """On a plateau, where the model expects the most, beside a cliff."""
     for seed in range(2):

@@ -45,6 +45,7 @@ def test_what_is_no_storage_is_refused(uri: str) -> None:
         ObjectStore(uri)
 
 
+@pytest.mark.slow
 def test_a_storage_that_stays_away_is_named_with_what_it_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.storage.object_store.PATIENCE_SECONDS", 0.0)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
