@@ -15,6 +15,7 @@ from analysis.results.study_json import read_study
 from models.data import ChannelStatistics
 from models.kernels.available import use_kernels
 from models.networks.inspection.fingerprint import difference, fingerprint, shape_difference, shapes
+from models.networks.registry import ARCHITECTURES
 from models.precision import Precision, resolve, training_device
 from models.training.inference import BATCH_SIZE, CPU_BATCH_SIZE, DeviceImages, predict_logits
 from study.errors import BadInput, one_line, unknown
@@ -86,12 +87,9 @@ def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
     if (normalisation := made.metrics.get("normalisation")) is None:
         raise BadInput(f"an older version made {name} and did not keep its normalisation: run the study anew")
     begun_with = StudyConfig.from_json(folder.read_study()["config"])
-    try:
-        architecture = architecture_of(begun_with, arch)
-    except BadInput as error:
-        if begun_with.networks.get(arch, {}).get("factory") is not None:
-            raise
-        raise BadInput(f"{error}; if a file of yours registers the network, name it: --networks FILE") from error
+    if begun_with.networks.get(arch, {}).get("factory") is None and arch not in ARCHITECTURES:
+        raise BadInput(f"the network {arch!r} is not known here: name the file that registers it, --networks FILE")
+    architecture = architecture_of(begun_with, arch)
     n_classes = len(study.data.classes)
     network = architecture.build(n_classes, config)
     weights = {key: torch.from_numpy(value) for key, value in made.weights.items()}

@@ -77,7 +77,9 @@ def test_baseline_rerun(whole: Path, programs: Programs, tmp_path: Path) -> None
     done = programs.run_study(arguments, tmp_path, DOCUMENTED_NETWORKS)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "baseline"
-    assert {path.name for path in folder.iterdir()} == {"study.json", "study.log", "tune", "final", "report"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("study.json", "config.toml", "study.log", "tune", "final", "report")
+    }
     summary = json.loads((folder / "report" / "summary.json").read_text())
     assert list(summary["groups"]) == ["mobilenet-baseline"]
     assert "optuna-dashboard" not in done.stdout

@@ -196,7 +196,7 @@ def test_a_network_that_has_changed_is_said(of_files: Finished, capsys: pytest.C
     image = str(_test_images(of_files) / "top" / "photo.jpg")
     forget_networks()
     register_networks(Path(OWN_NETWORKS[0]))
-    tiny = ARCHITECTURES.pop("tiny").build
+    tiny = ARCHITECTURES.pop("tiny").factory
 
     class Changed(tiny):  # type: ignore[misc, valid-type]
         def forward(self, images: torch.Tensor) -> torch.Tensor:
