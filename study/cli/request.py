@@ -214,7 +214,11 @@ def _absolute(config: StudyConfig) -> StudyConfig:
     storage = config.storage
     if storage is not None and "://" not in storage:
         storage = str(user_path(storage).absolute())
-    return replace(config, data_dir=data_dir, storage=storage)
+    networks = {
+        arch: {**told, "weights": str(user_path(told["weights"]).absolute())} if told.get("weights") else told
+        for arch, told in config.networks.items()
+    }
+    return replace(config, data_dir=data_dir, storage=storage, networks=networks)
 
 
 def _check_storage(config: StudyConfig) -> None:

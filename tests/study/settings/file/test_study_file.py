@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
+from models.networks.mobilenet import MobileNetLike
 from models.training.recipe import TrainingConfig
 from study.cli.command_line import parse
 from study.cli.request import read_request
@@ -76,6 +78,15 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _read(path: Path, content: str, *flags: str) -> StudyConfig:
     path.write_text(content)
     return parse(["--config", path.name, *flags]).config()
+
+
+def test_a_file_of_weights_is_looked_for_where_the_study_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = {name: value.contiguous() for name, value in MobileNetLike(10).state_dict().items()}
+    save_file(weights, tmp_path / "w.safetensors")
+    (tmp_path / "s.toml").write_text('[networks.mobilenet]\nweights = "w.safetensors"\n')
+    monkeypatch.chdir(tmp_path)
+    config = read_request(["--config", "s.toml", "--dataset", "digits"]).config
+    assert config.networks["mobilenet"]["weights"] == str(tmp_path / "w.safetensors")
 
 
 def test_a_file_without_tables_is_the_documented_study(path: Path) -> None:
