@@ -90,3 +90,15 @@ def channels_last(device: torch.device, *shape: int, dtype: torch.dtype = torch.
 
 def epoch(number: int, val_loss: float = 1.0, val_accuracy: float = 0.5, train_loss: float = 1.0) -> EpochResult:
     return EpochResult(number, train_loss, val_loss, val_accuracy, seconds=0.25)
+
+
+def train(run: TrainingRun) -> TrainingRun:
+    """Train a run to its end."""
+    while run.outcome is None:
+        run.train_epoch()
+    return run
+
+
+def bits(weights: dict[str, Tensor]) -> dict[str, bytes]:
+    """The bytes of each tensor, by its name."""
+    return {name: value.detach().numpy().tobytes() for name, value in weights.items()}

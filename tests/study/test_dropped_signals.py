@@ -1,4 +1,4 @@
-"""A signal whose exception Python drops, because it comes inside a destructor, ends a study all the same."""
+"""A signal ends a study even if it comes inside a destructor, where Python drops its exception."""
 
 from pathlib import Path
 

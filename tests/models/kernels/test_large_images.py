@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from models.kernels import convolution
 from models.kernels.norm_relu_pool import layer
 
-# Of 224 x 224 pixels, the most images whose 64 channels have at most 2**31 values, and that many with rows of 32.
+# At most this many images of 224 x 224 pixels have 2**31 values, in 64 and in 32 channels.
 MOST_ACTIVATIONS, MOST_INPUTS = 668, 1337
 
 

@@ -20,7 +20,7 @@ from models.networks.registry import Architecture
 from models.networks.starting import Start
 from models.training.loop import TrainingRun
 from models.training.recipe import TrainingConfig
-from tests.builders import coloured, training_data, training_run
+from tests.builders import bits, coloured, train, training_data, training_run
 
 CONFIG = TrainingConfig({"lr": 1e-2}, max_epochs=3, batch_size=16)
 FROZEN = ("features.",)
@@ -57,21 +57,11 @@ def _run(seed: int = 0, config: TrainingConfig = CONFIG, **told: Any) -> Trainin
     return training_run(architecture, training_data(coloured(60)), config, seed=seed)
 
 
-def _train(run: TrainingRun) -> TrainingRun:
-    while run.outcome is None:
-        run.train_epoch()
-    return run
-
-
-def _bits(weights: dict[str, Tensor]) -> dict[str, bytes]:
-    return {name: value.detach().numpy().tobytes() for name, value in weights.items()}
-
-
 @pytest.fixture(params=[".safetensors", ".pth"])
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The weights of a network that was trained on other seeds."""
     path = tmp_path / f"trained{request.param}"
-    weights = {name: value.contiguous() for name, value in _train(_run(seed=9)).best_weights().items()}
+    weights = {name: value.contiguous() for name, value in train(_run(seed=9)).best_weights().items()}
     if path.suffix == ".pth":
         torch.save(weights, path)
     else:
@@ -80,14 +70,14 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_training_starts_from_the_file_and_leaves_frozen_parts_to_the_bit(file: Path) -> None:
-    given = _bits(_train(_run(seed=9)).best_weights())
+    given = bits(train(_run(seed=9)).best_weights())
     run = _run(weights=str(file), skip=["fc."], freeze=FROZEN)
-    start, fresh = _bits(run.best_weights()), _bits(_run().best_weights())
+    start, fresh = bits(run.best_weights()), bits(_run().best_weights())
     assert {name: bits for name, bits in start.items() if name.startswith("features.")} == {
         name: bits for name, bits in given.items() if name.startswith("features.")
     }
     assert start["fc.weight"] == fresh["fc.weight"] != given["fc.weight"]
-    end = _bits(_train(run).state_dict()["model"])
+    end = bits(train(run).state_dict()["model"])
     assert {name for name in end if end[name] != start[name]} == {"fc.weight", "fc.bias"}
     # The optimizer knows the trained weights alone.
     assert [len(group["params"]) for group in run.state_dict()["optimizer"]["param_groups"]] == [2]
@@ -95,8 +85,8 @@ def test_training_starts_from_the_file_and_leaves_frozen_parts_to_the_bit(file: 
 
 def test_weights_from_a_file_are_trained_if_nothing_is_frozen(file: Path) -> None:
     run = _run(weights=str(file))
-    start = _bits(run.best_weights())
-    end = _bits(_train(run).state_dict()["model"])
+    start = bits(run.best_weights())
+    end = bits(train(run).state_dict()["model"])
     assert all(end[name] != start[name] for name in end)
 
 
@@ -105,9 +95,9 @@ def test_a_frozen_batch_normalisation_predicts_with_its_running_statistics_in_tr
     modes = []
     batch_norm = run._model.features[2]
     batch_norm.register_forward_hook(lambda module, *_: modes.append((module.training, run._model.training)))
-    before = _bits(run.best_weights())
-    _train(run)
-    after = _bits(run.state_dict()["model"])
+    before = bits(run.best_weights())
+    train(run)
+    after = bits(run.state_dict()["model"])
     assert set(modes) == {(False, True), (False, False)}
     assert after["features.2.running_mean"] == before["features.2.running_mean"]
     assert after["features.2.weight"] != before["features.2.weight"], "only its statistics are frozen"
@@ -120,7 +110,7 @@ def test_a_resumed_run_with_frozen_parts_goes_on_bit_by_bit() -> None:
     torch.save(first.state_dict(), stored)
     stored.seek(0)
     resumed.load_state_dict(torch.load(stored, weights_only=True))
-    assert _bits(_train(resumed).state_dict()["model"]) == _bits(_train(straight).state_dict()["model"])
+    assert bits(train(resumed).state_dict()["model"]) == bits(train(straight).state_dict()["model"])
 
 
 def test_images_are_normalised_as_told() -> None:

@@ -19,10 +19,9 @@ from models.networks.registry import Architecture
 from models.randomness import RunSeeds, stream
 from models.training import loop, step
 from models.training.inference import DeviceImages
-from models.training.loop import TrainingRun
 from models.training.optimizer import learning_rate
 from models.training.recipe import TrainingConfig
-from tests.builders import CPU, TOY, ToyNet, noise, training_data, training_run
+from tests.builders import CPU, TOY, ToyNet, bits, noise, train, training_data, training_run
 
 DOCUMENTED = TrainingConfig({"lr": 1e-2, "dropout": 0.0}, max_epochs=3, batch_size=16)
 CLASSIC = replace(
@@ -52,16 +51,6 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def _train(run: TrainingRun) -> TrainingRun:
-    while run.outcome is None:
-        run.train_epoch()
-    return run
-
-
-def _bits(weights: dict[str, Tensor]) -> dict[str, bytes]:
-    return {name: value.detach().numpy().tobytes() for name, value in weights.items()}
 
 
 def _optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -115,9 +104,9 @@ def test_a_recipe_is_a_plain_loop_to_the_bit(config: TrainingConfig) -> None:
     data = training_data(noise(60))
     run = training_run(data=data, config=replace(config, patience=9))
     weights, losses = _plain_loop(data, config, {name: value.clone() for name, value in run.best_weights().items()})
-    _train(run)
+    train(run)
     found = run.state_dict()["model"]
-    assert _bits(found) == _bits(weights)
+    assert bits(found) == bits(weights)
     assert [row.val_loss for row in run.history] == losses
 
 
@@ -129,17 +118,17 @@ def test_a_resumed_run_goes_on_bit_by_bit(config: TrainingConfig) -> None:
     torch.save(first.state_dict(), file)
     file.seek(0)
     resumed.load_state_dict(torch.load(file, weights_only=True))
-    _train(resumed), _train(straight)
-    assert _bits(resumed.state_dict()["model"]) == _bits(straight.state_dict()["model"])
+    train(resumed), train(straight)
+    assert bits(resumed.state_dict()["model"]) == bits(straight.state_dict()["model"])
     assert [row.train_loss for row in resumed.history] == [row.train_loss for row in straight.history]
 
 
 @pytest.mark.parametrize(("name", "value"), [("weight_decay", 0.1), ("momentum", 0.1), ("label_smoothing", 0.3)])
 def test_a_value_takes_the_place_of_the_constant(name: str, value: float) -> None:
-    by_value = _train(training_run(config=replace(CLASSIC, values={**CLASSIC.values, name: value})))
-    by_constant = _train(training_run(config=replace(CLASSIC, **{name: value})))
-    neither = _train(training_run(config=CLASSIC))
-    assert _bits(by_value.best_weights()) == _bits(by_constant.best_weights()) != _bits(neither.best_weights())
+    by_value = train(training_run(config=replace(CLASSIC, values={**CLASSIC.values, name: value})))
+    by_constant = train(training_run(config=replace(CLASSIC, **{name: value})))
+    neither = train(training_run(config=CLASSIC))
+    assert bits(by_value.best_weights()) == bits(by_constant.best_weights()) != bits(neither.best_weights())
 
 
 @pytest.mark.parametrize(
@@ -183,7 +172,7 @@ def test_training_images_change_every_epoch_and_validation_images_never(augment:
 
     data = training_data(noise(60))
     changed: Any = {"augment": augment, "batch_size": 100}
-    _train(training_run(Architecture("watching", "", Watching, {}), data, replace(DOCUMENTED, **changed)))
+    train(training_run(Architecture("watching", "", Watching, {}), data, replace(DOCUMENTED, **changed)))
     images = DeviceImages(data.source.images, data.statistics, CPU)
     assert set(seen[False]) == {images[torch.from_numpy(data.split.validation)].numpy().tobytes()}
     assert len(set(seen[True])) == 3
@@ -205,6 +194,6 @@ def test_steps_that_a_gpu_cannot_replay_are_not_captured_and_said_so(
     monkeypatch.setattr(step.TrainingStep, "_capture", forbidden)
     architecture = replace(TOY, capturable=True)
     with caplog.at_level(logging.WARNING):
-        _train(training_run(architecture, training_data(noise(120)), replace(DOCUMENTED, **changed)))
+        train(training_run(architecture, training_data(noise(120)), replace(DOCUMENTED, **changed)))
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("toy trains without captured steps")

@@ -502,7 +502,7 @@ class Normalised(ToyNet):
 
 
 def test_a_last_batch_of_one_image_is_left_out_if_the_network_cannot_be_trained_on_it() -> None:
-    """Of 90 images 81 are for training, which are 5 batches of 16 and one image."""
+    """90 images leave 81 for training: 5 batches of 16, and one image."""
     data = training_data(noise(90))
     assert len(data.split.train) == 81
     run = training_run(Architecture("normalised", "Normalised", Normalised), data, SHORT)

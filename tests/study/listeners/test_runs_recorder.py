@@ -61,20 +61,17 @@ class Stage:
     now: float
 
 
+def _recorder(folder: StudyFolder, progress: Progress) -> RunsRecorder:
+    missing = missing_runs(PLANS, folder)
+    return RunsRecorder(folder, progress, "Final runs", PLANS, missing, 900, {"mobilenet": "MobileNet-like"})
+
+
 @pytest.fixture
 def stage(tmp_path: Path, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     folder, plans = StudyFolder(tmp_path), PLANS
     with Progress(Screen(file=screen, width=200)) as progress:
         begun = time.monotonic()
-        recorder = RunsRecorder(
-            folder,
-            progress,
-            "Final runs",
-            plans,
-            missing_runs(plans, folder),
-            images=900,
-            titles={"mobilenet": "MobileNet-like"},
-        )
+        recorder = _recorder(folder, progress)
         stage = Stage(plans, recorder, begun)
         monkeypatch.setattr("time.monotonic", lambda: stage.now)
         yield stage
@@ -108,15 +105,7 @@ def test_the_recorder_writes_runs_and_counts_them(tmp_path: Path, screen: io.Str
     folder, plans = StudyFolder(tmp_path), PLANS
     folder.final.write(_made(plans[0], accuracy=0.8))
     with Progress(Screen(file=screen, width=200)) as progress:
-        recorder = RunsRecorder(
-            folder,
-            progress,
-            "Final runs",
-            plans,
-            missing_runs(plans, folder),
-            images=900,
-            titles={"mobilenet": "MobileNet-like"},
-        )
+        recorder = _recorder(folder, progress)
         begun = "Final runs: MobileNet-like (baseline) 1/3 (1 complete), mean test accuracy 80.0%, 2 epochs"
         assert _last_line(screen) == begun
         for number in (1, 2, 3):

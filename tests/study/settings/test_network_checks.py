@@ -1,4 +1,4 @@
-"""What a study does with the checks of its networks: refused, or noted, or searched without a dropout."""
+"""The check of a network refuses it, notes something about it, or takes dropout out of its search space."""
 
 from pathlib import Path
 from typing import Any
@@ -82,5 +82,5 @@ def test_the_fault_of_a_network_names_it() -> None:
 
 @pytest.mark.parametrize(("n_train", "notes"), [(90, 1), (91, 0)])
 def test_the_smallest_batch_is_worked_out_from_the_data(n_train: int, notes: int) -> None:
-    """Of 90 images 81 are for training, which are 5 batches of 16 and one image."""
+    """90 images leave 81 for training: 5 batches of 16, and one image."""
     assert [len(lines) for lines in check_by_building(_config("normalised"), n_train, 3)[1].values()] == [notes]
