@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("models", "study", "analysis", "benchmarks")
+PACKAGES = ("models", "study", "analysis", "benchmarks", "fairverdict")
 # The wheel is run without the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    import warnings
-
     import numpy as np
 
     from analysis.results.study_folder import StudyFolder
-    from models.images.reading import UnreadableImage, read_image
     from study.data.decoding import describe_unreadable
-    from study.predict.files import find_images
-    from study.predict.predictor import load_predictor, register_networks
+    from study.predict.files import find_images, read_images
+    from study.predict.predictor import load_predictor, probabilities, register_networks
 
     if options.top < 1:
         raise BadInput(f"--top must be at least 1, not {options.top}")
@@ -88,21 +84,15 @@ def _predict(options: argparse.Namespace) -> int:
         say_error(f"warning: {predictor.warning}")
     paths, faults = find_images(options.images)
 
-    def read(path: str) -> "np.ndarray | str":
-        try:
-            return read_image(path, predictor.bit_depth, predictor.image_size)
-        except UnreadableImage as error:
-            return error.reason
-
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # Pillow warns about odd metadata, which do not change the pixels
-        images = dict(zip(paths, pool.map(read, paths), strict=True))
-    faults |= {path: image for path, image in images.items() if isinstance(image, str)}
-    pixels = {path: image for path, image in images.items() if not isinstance(image, str)}
+    pixels, unread = read_images(paths, predictor.bit_depth, predictor.image_size)
+    faults |= unread
     rows: list[dict[str, Any]] = []
     if pixels:
         logits = predictor.logits(np.stack(list(pixels.values())))
-        rows = [_row(path, values, predictor.classes, options.top) for path, values in zip(pixels, logits, strict=True)]
+        rows = [
+            _row(path, values, shares, predictor.classes, options.top)
+            for path, values, shares in zip(pixels, logits, probabilities(logits), strict=True)
+        ]
     if options.json:
         print(_json(predictor, rows, faults))
     elif rows:
@@ -114,12 +104,10 @@ def _predict(options: argparse.Namespace) -> int:
     return 2 if faults else 0
 
 
-def _row(path: str, logits: "np.ndarray", classes: Sequence[str], top: int) -> dict[str, Any]:
-    import numpy as np
-
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities = powers / powers.sum()
-    best = np.argsort(-probabilities, kind="stable")[:top]
+def _row(
+    path: str, logits: "np.ndarray", probabilities: "np.ndarray", classes: Sequence[str], top: int
+) -> dict[str, Any]:
+    best = (-probabilities).argsort(kind="stable")[:top]
     return {
         "file": path,
         "classes": [{"class": classes[label], "probability": float(probabilities[label])} for label in best],

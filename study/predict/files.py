@@ -1,10 +1,15 @@
-"""Finds the images that the words of a command line name."""
+"""Finds the images that the words of a command line name, and reads them."""
 
 import glob
 import os
+import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 
 from models.images.kinds import EXTENSIONS
+from models.images.reading import UnreadableImage, read_image
 
 
 def find_images(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -31,6 +36,28 @@ def find_images(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
                 faults[path] = "the folder holds no image"
             found |= dict.fromkeys(images)
     return list(found), faults
+
+
+def read_images(
+    paths: Sequence[str], bit_depth: int | None, image_size: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read images as `read_image` does.
+
+    Returns:
+        The pixels uint8 [image_size, image_size, 3] by path, and the reason for each path that cannot be read.
+    """
+
+    def read(path: str) -> np.ndarray | str:
+        try:
+            return read_image(path, bit_depth, image_size)
+        except UnreadableImage as error:
+            return error.reason
+
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata, which do not change the pixels
+        images = dict(zip(paths, pool.map(read, paths), strict=True))
+    faults = {path: image for path, image in images.items() if isinstance(image, str)}
+    return {path: image for path, image in images.items() if not isinstance(image, str)}, faults
 
 
 def _images_below(folder: str) -> Iterator[str]:

@@ -69,6 +69,13 @@ class Predictor:
         return logits[:n]
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities float64 [n, classes] that logits [n, classes] mean."""
+    powers: np.ndarray = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
 def load_predictor(folder: StudyFolder, run: str | None) -> Predictor:
     """Load the network of a final run.
 

@@ -81,20 +81,20 @@ def _table(name: str, table: Mapping[str, Any], texts: Mapping[str, str]) -> lis
 
 
 def _keys(table: Mapping[str, Any]) -> list[str]:
-    return [f"{_key(name)} = {_value(told)}" for name, told in table.items()]
+    return [f"{_key(name)} = {toml_value(told)}" for name, told in table.items()]
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _value(name)
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else toml_value(name)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
     """Return a value in TOML; it has no null."""
     match value:
         case dict():
             return f"{{ {', '.join(_keys(value))} }}" if value else "{}"
         case list() | tuple():
-            return f"[{', '.join(map(_value, value))}]"
+            return f"[{', '.join(map(toml_value, value))}]"
         case str():
             # JSON's quoting is TOML's, except that TOML also quotes this letter.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
