@@ -61,7 +61,7 @@ def _pixels(images: Any, predictor: Predictor) -> tuple[Sequence[Any], np.ndarra
     return list(pixels), np.stack(list(pixels.values()))
 
 
-def _of_pil(number: int, image: Image.Image, predictor: Predictor) -> np.ndarray:
+def _of_pil(number: int, image: Any, predictor: Predictor) -> np.ndarray:
     try:
         return to_pixels(image, predictor.bit_depth or FULL_DEPTH, predictor.image_size).pixels
     except (OSError, ValueError) as error:

@@ -1,11 +1,12 @@
 """A study in Python: its verdict, numbers, figures and report, and predictions with its networks."""
 
 import html
+import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from analysis.results.study_folder import StudyFolder
     from analysis.verdict.summary_json import Summary
 
-# A figure in a notebook has this many dots an inch.
-_DOTS_AN_INCH = 150
+# A figure in a notebook has 150 dots an inch, shown at the 96 pixels an inch of a browser, to be sharp.
+_DOTS_AN_INCH, _PIXELS_AN_INCH = 150, 96
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,10 @@ class Study:
 
     def figure(self, name: str) -> "Figure":
         """Return a figure of the report, which a notebook shows."""
-        from analysis.figures.drawing.files import render
-
-        figure = self._pictures[_known("figure", name, self._pictures)].wide
-        # A notebook that has not loaded Matplotlib's own display asks for this.
-        show: Callable[[], bytes] = lambda: render(figure, "png", dpi=_DOTS_AN_INCH)  # noqa: E731
-        setattr(figure, "_repr_png_", show)  # noqa: B010
-        return figure
+        picture = self._pictures[_known("figure", name, self._pictures)]
+        # A notebook asks for it, unless Matplotlib's own display is loaded there.
+        setattr(picture.wide, "_repr_png_", partial(_shown, picture))  # noqa: B010
+        return picture.wide
 
     def report(self) -> Path:
         """Build report.html anew from the folder, as `python -m analysis.report` does, and return its path."""
@@ -200,10 +198,13 @@ class Study:
             return build_report(self._folder)
 
     def __repr__(self) -> str:
-        return f"Study.open({str(self.folder)!r})"
+        return f"<Study {self.folder.name!r}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(str(self.folder))}</p>{self.verdict._repr_html_()}"
+        with refusing():
+            from analysis.report.digest import describe_study
+
+            return f"<p>{html.escape(describe_study(self._results))}</p>{self.verdict._repr_html_()}"
 
     @property
     def _folder(self) -> "StudyFolder":
@@ -235,6 +236,21 @@ class Study:
         runs = [run for run in group.runs if run.metrics["val_loss"] is not None] or group.runs
         best = min(runs, key=lambda run: (run.metrics["status"] == "DIVERGED", run.metrics["val_loss"], run.seed))
         return f"{group.name}/seed-{best.seed}"
+
+
+def _shown(picture: "Picture") -> tuple[bytes, dict[str, Any]]:
+    """Return a figure as a PNG of 256 colours, a third of the size, with its width and description for a notebook."""
+    from PIL import Image
+
+    from analysis.figures.drawing.files import render
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(render(picture.wide, "png", dpi=_DOTS_AN_INCH))) as png:
+        png.convert("RGB").quantize(256).save(buffer, "png", optimize=True)
+    return buffer.getvalue(), {
+        "width": round(_PIXELS_AN_INCH * picture.wide.get_size_inches()[0]),
+        "alt": picture.alt,
+    }
 
 
 def _known(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> str:

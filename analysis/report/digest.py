@@ -7,6 +7,7 @@ from analysis.numbers import listed, number
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_json import Dimension, Range, Study
 from analysis.statistics.calls import Call
+from analysis.verdict.caveats.own_settings import own_settings_sentence
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
 from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
@@ -70,6 +71,18 @@ class ComparisonTexts:
     pairs: list[str]
     tuning: list[str]
     left_out: list[str]
+
+
+def describe_study(results: StudyResults) -> str:
+    """Describe the study in a sentence."""
+    data, config = results.study.data, results.study.config
+    tried = "" if config.baseline else f" {config.trials} trials a network,"
+    networks, differing = listed(list(results.architectures.values())), own_settings_sentence(results.study)
+    return (
+        f"{results.study.name}: {networks} on {data.title} ({data.n_train:,} training and {data.n_test:,} test images"
+        f" of {len(data.classes)} classes);{tried} at most {config.max_epochs} epochs a run, {config.seeds} seeds."
+        f"{' ' * bool(differing)}{differing}"
+    )
 
 
 def missing_parts(results: StudyResults) -> list[str]:

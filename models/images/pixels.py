@@ -6,7 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
+from PIL import ExifTags, Image, ImageFile, ImageOps, JpegImagePlugin
 
 # The bits of a 16-bit image's values, unless the image or the user says that they have fewer.
 FULL_DEPTH = 16
@@ -66,7 +66,7 @@ def scale_all(images: np.ndarray, size: int) -> np.ndarray:
     return scaled
 
 
-def to_pixels(image: Image.Image, bit_depth: int, size: int) -> ReadImage:
+def to_pixels(image: ImageFile.ImageFile, bit_depth: int, size: int) -> ReadImage:
     """Decode an opened image and turn it into square RGB pixels.
 
     Args:
@@ -98,7 +98,7 @@ def to_pixels(image: Image.Image, bit_depth: int, size: int) -> ReadImage:
     return ReadImage(pixels, largest if own_depth is None else None)
 
 
-def _check_size(image: Image.Image, least: int) -> None:
+def _check_size(image: ImageFile.ImageFile, least: int) -> None:
     """Reduce a JPEG of over MOST_PIXELS while it is decoded, to at least `least` pixels a side.
 
     Raises Unsuitable if an image is too large.
@@ -111,15 +111,13 @@ def _check_size(image: Image.Image, least: int) -> None:
         image.draft(None, (least, least))
 
 
-def _own_depth(image: Image.Image) -> int | None:
+def _own_depth(image: ImageFile.ImageFile) -> int | None:
     """Return the bits of the values that Pillow gives, if the image says it; None if it just has 16."""
     if image.format == "TIFF":
         (bits, *_) = image.tag_v2.get(_BITS_PER_SAMPLE, (FULL_DEPTH,))  # type: ignore[attr-defined]
         return int(bits) if bits < FULL_DEPTH else None
-    # Pillow stretches values whose maximum is in the header.
-    is_stretched = (
-        isinstance(image, ImageFile.ImageFile) and image.format == "PPM" and image.tile[0].codec_name != "raw"
-    )
+    # Pillow stretches values whose maximum is in the header. An image that is decoded already has no tile.
+    is_stretched = image.format == "PPM" and any(tile.codec_name != "raw" for tile in image.tile)
     return FULL_DEPTH if is_stretched else None
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.notebook.tables import describe_study
 from analysis.report.build import build_report
+from analysis.report.digest import describe_study
 from analysis.report.terminal import closing
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder

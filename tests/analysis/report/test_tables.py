@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.notebook.tables import frame, network_table
 from analysis.report.digest import searched
 from analysis.report.search_tables import importance_table, trials_table
 from analysis.report.tables import quality_table
@@ -40,4 +39,3 @@ def test_any_hyperparameters_have_columns_of_their_own(tmp_path: Path) -> None:
     assert importance_table(changed, found).cells()[0][2:] == ["50", "\N{EN DASH}", "25"]
     rate = "learning rate 0.0001 to 0.01 (log-uniform)"
     assert searched(study) == f"{rate}, channels 8 to 64 (uniform), pool max or mean"
-    assert frame(network_table(changed)).loc["AlexNet", "tuned pool"] == "max"

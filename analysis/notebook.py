@@ -1,28 +1,24 @@
 """Runs analysis/results.ipynb on a study and keeps its outputs: `python -m analysis.notebook [STUDY]`.
 
-`--output analysis/results.ipynb` renews the notebook itself.
+`--output analysis/results.ipynb` renews the notebook itself. The notebook needs the packages of the extra `notebook`.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-
-from analysis.notebook.tables import open_study
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
-from analysis.results.files import DamagedFile, write_text
-from analysis.results.study_folder import StudyFolder
 
-NOTEBOOK = Path(__file__).parents[1] / "results.ipynb"
+NOTEBOOK = Path(__file__).with_name("results.ipynb")
+_PACKAGES = ("ipykernel", "nbclient")
 
 
-def run_notebook(path: Path, directory: Path) -> nbformat.NotebookNode:
+def run_notebook(path: Path, directory: Path) -> Any:
     """Run the notebook at `path` in `directory` and return it with its outputs. The file stays as it is.
 
     The outputs hold no times and no versions, so the same study gives the same notebook.
@@ -30,7 +26,10 @@ def run_notebook(path: Path, directory: Path) -> nbformat.NotebookNode:
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails.
     """
-    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook,
         kernel_name="python3",
@@ -49,14 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m analysis.notebook", description="Run the notebook of results on a study."
     )
     parser.add_argument(
-        "study", metavar="STUDY", nargs="?", type=user_path, help="its folder (default: the newest study)"
+        "study", metavar="STUDY", nargs="?", type=user_path, help="its folder (default: the newest study in results)"
     )
     parser.add_argument(
         "--output", metavar="FILE", type=user_path, help="where to save it (default: report/results.ipynb of the study)"
     )
     options = parser.parse_args(arguments)
+    if missing := [package for package in _PACKAGES if find_spec(package) is None]:
+        print(f"error: the notebook needs {' and '.join(missing)}: pip install {' '.join(missing)}", file=sys.stderr)
+        return 2
+
+    import nbformat  # here, because --help need not wait for pandas, and the packages may be absent
+    from nbclient.exceptions import CellExecutionError
+
+    from analysis.results.files import DamagedFile, write_text
+    from analysis.results.study_folder import StudyFolder
+
     try:
-        study = StudyFolder.open(options.study) if options.study else open_study()
+        study = StudyFolder.open(options.study) if options.study else StudyFolder.newest(Path("results"))
         os.environ["STUDY"] = str(study.path.resolve())
         notebook = run_notebook(NOTEBOOK, Path.cwd())
     except UnusableStudy as error:

@@ -1,1 +1,0 @@
-"""The notebook of results: `python -m analysis.notebook [DIR]` runs it."""
