@@ -1,5 +1,6 @@
 """A study folder with one final run of a network that nobody trained: an export needs no more."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,22 @@ STATISTICS = ChannelStatistics(np.array([120, 110, 100], np.float32), np.array([
 
 
 def write_trained(
-    path: Path, arch: str, *, factory: str | None = None, size: int = 32, precision: Precision = "fp32"
+    path: Path,
+    arch: str,
+    *,
+    factory: str | None = None,
+    size: int = 32,
+    precision: Precision = "fp32",
+    classes: Sequence[str] = CLASSES,
 ) -> StudyFolder:
     """Write a study of one network with the final run `<arch>-baseline/seed-0`, whose weights are best.json's."""
     torch.manual_seed(0)
     folder, values = StudyFolder(path), {"lr": 1e-3, "dropout": 0.25}
     networks = {arch: {"factory": factory}} if factory else {}
     config = StudyConfig(archs=(arch,), networks=networks, image_size=size, precision=precision, seeds=1, baseline=True)
-    study = study_json(path.name, {arch: arch.title()}, {arch: values}, CLASSES, 1, 1, 3, False, N_TEST)
+    study = study_json(path.name, {arch: arch.title()}, {arch: values}, classes, 1, 1, 3, False, N_TEST)
     folder.write_study(study | {"id": "0" * 32, "config": config.to_json()})
-    network = architecture_of(config, arch).build(len(CLASSES), values).eval()
+    network = architecture_of(config, arch).build(len(classes), values).eval()
     images = np.random.default_rng(1).integers(0, 256, (N_TEST, size, size, 3), np.uint8)
     on_cpu = DeviceImages(images, STATISTICS, torch.device("cpu"))
     logits = predict_logits(network, on_cpu, torch.arange(N_TEST), precision).numpy()
