@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         study = StudyFolder.open(options.study) if options.study else StudyFolder.newest(Path("results"))
         os.environ["STUDY"] = str(study.path.resolve())
-        notebook = run_notebook(NOTEBOOK, Path.cwd())
+        # In the folder of the study no file of the user's hides a module.
+        notebook = run_notebook(NOTEBOOK, study.path)
     except UnusableStudy as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """The wheel holds everything that a study needs, and runs one where the checkout is not at hand."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "study", "analysis", "benchmarks", "fairverdict")
+SUFFIXES = (".py", ".j2", ".c", ".css", ".js", ".bib", ".ipynb", ".typed")
 # The wheel is run without the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
@@ -43,30 +46,72 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert wheel.name == "fairverdict-0.1.0-py3-none-any.whl"
     held = set(ZipFile(wheel).namelist())
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
-    needed = {str(path.relative_to(ROOT)) for path in files if path.suffix in (".py", ".j2", ".c", ".css", ".typed")}
-    assert {"models/kernels/norm_relu_pool/norm_relu_pool.c", "analysis/report/templates/report.html.j2"} < needed
+    needed = {str(path.relative_to(ROOT)) for path in files if path.suffix in SUFFIXES}
+    assert {"models/kernels/norm_relu_pool/norm_relu_pool.c", "analysis/results.ipynb", "fairverdict/py.typed"} < needed
     assert needed <= held
     assert {name.partition("/")[0] for name in held} == {*PACKAGES, "fairverdict-0.1.0.dist-info"}
 
 
-@pytest.mark.slow
-def test_a_study_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    environment, folder = tmp_path / "environment", tmp_path / "folder"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the programs of a new environment that has the wheel and shares the other packages."""
+    place = tmp_path_factory.mktemp("environment")
     uv = [sys.executable, "-m", "uv"]
-    _run([*uv, "venv", "--python", sys.executable, environment], tmp_path)
-    python, command = environment / "bin" / "python", environment / "bin" / "fairverdict"
-    _run([*uv, "pip", "install", "--no-deps", "--python", python, wheel], tmp_path)
-    site = Path(_run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip())
+    _run([*uv, "venv", "--python", sys.executable, place / "venv"], place)
+    programs = place / "venv" / "bin"
+    _run([*uv, "pip", "install", "--no-deps", "--python", programs / "python", wheel], place)
+    print_site = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(_run([programs / "python", "-c", print_site], place).strip())
     # The packages that the wheel depends on are those of this environment; its .pth files are not read from there.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    assert _run([python, "-c", "import study; print(study.__file__)"], folder) == f"{site / 'study' / '__init__.py'}\n"
+    found = _run([programs / "python", "-c", "import fairverdict; print(fairverdict.__file__)"], place)
+    assert found == f"{site / 'fairverdict' / '__init__.py'}\n"
+    return programs
+
+
+@pytest.mark.slow
+def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environment: Path, tmp_path: Path) -> None:
+    command, folder = environment / "fairverdict", tmp_path / "folder"
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "weights.bin").touch()  # a folder that is no package
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Begin"]):
+        _run([*git, *words], folder)
     assert _run([command, "--version"], folder) == "fairverdict 0.1.0\n"
 
     arguments = ["--preset", "quick", "--trials", "1", "--max-epochs", "1", "--seeds", "1", "--name", "first"]
     said = _run([command, "run", *arguments], folder)
-    report = folder / "results" / "first" / "report" / "report.html"
-    assert said.splitlines()[-1] == f"Report: {report}"
-    report.unlink()
-    _run([command, "report", report.parents[1]], folder)
-    assert "<h1" in report.read_text()
+    study = folder / "results" / "first"
+    assert said.splitlines()[-1] == f"Report: {study / 'report' / 'report.html'}"
+    assert json.loads((study / "study.json").read_text())["environment"]["git_commit"] is None
+    (study / "report" / "report.html").unlink()
+    _run([command, "report", study], folder)
+    assert "<h1" in (study / "report" / "report.html").read_text()
+    assert "finished" in _run([command, "list"], folder)
+    shutil.copytree(study, folder / "copies" / "second")
+    compared = _run([command, "compare", study, "copies/second"], folder)
+    assert compared.splitlines()[-1].endswith("comparison.html")
+    Image.new("RGB", (40, 40)).save(folder / "photo.png")
+    predicted = _run([command, "predict", study, "photo.png", "--run", "mobilenet-baseline/seed-0"], folder)
+    assert predicted.splitlines()[-1].startswith("photo.png  ")
+    assert _run([command, "notebook"], folder) == "results/first/report/results.ipynb\n"
+    face = "import fairverdict; print(fairverdict.Study.open().verdict.call)"
+    assert _run([environment / "python", "-c", face], folder) == "not shown\n"
+
+
+@pytest.mark.slow
+def test_a_folder_with_modules_of_the_same_names(environment: Path, tmp_path: Path) -> None:
+    command, hidden = environment / "fairverdict", "raise SystemExit('the file of the user runs')\n"
+    for name in ("models/__init__.py", "analysis/__init__.py", "study.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(hidden)
+    for name in ("one", "two"):
+        shutil.copytree(ROOT / "tests" / "example-study", tmp_path / "results" / name)
+    assert "results/one" in _run([command, "list"], tmp_path)
+    assert _run([command, "report", "results/one"], tmp_path) == "results/one/report/report.html\n"
+    assert _run([command, "compare", "results/one", "results/two"], tmp_path)
+    assert _run([command, "notebook", "results/one"], tmp_path) == "results/one/report/results.ipynb\n"
+    for words in ([command, "run", "--preset", "quick"], [environment / "python", "-c", "import fairverdict"]):
+        done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode
+        assert f"{tmp_path / 'analysis' / '__init__.py'} hides the module 'analysis'" in done.stderr.splitlines()[-1]

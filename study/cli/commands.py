@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": ("study.predict.__main__", "predict the classes of images with a network that a study trained"),
     "export": ("study.export.__main__", "write a trained network as an ONNX file, with a model card"),
     "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
+    "notebook": ("analysis.notebook", "run the notebook of results on a study"),
     "compare": ("analysis.compare.__main__", "set studies of the same images side by side"),
     "list": ("study.list.__main__", "list studies, and the checkpoints in a storage that none of them claims"),
     "completion": ("study.cli.completion", "print a script that completes this command in bash or zsh"),
