@@ -33,6 +33,7 @@ TOGETHER = {
     "tests/study/test_documented_networks.py": "documented",
     "tests/study/test_record.py": "documented",
     "tests/test_wheel.py": "wheel",
+    "tests/fairverdict/test_study_in_python.py": "face",
     "tests/analysis/report/test_report.py": "report",
     "tests/analysis/report/test_search_spaces_of_networks.py": "spaces",
 }
