@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from study.cli.request import read_request
                 from study.workflow import carry_out
 
-                check_nothing_hides_modules()
+                check_nothing_hides_modules(options.address)
                 interrupts.listen()
                 request = read_request(arguments)
                 return carry_out(request, interrupts, progress, is_dry=options.dry_run)

@@ -19,6 +19,13 @@ SUFFIXES = (".py", ".j2", ".c", ".css", ".js", ".bib", ".ipynb", ".typed")
 # The wheel is run without the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
+MY_NETS = """
+from torch import nn
+
+def Net(num_classes):
+    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, num_classes))
+"""
+
 pytestmark = pytest.mark.wheel
 
 
@@ -111,7 +118,12 @@ def test_a_folder_with_modules_of_the_same_names(environment: Path, tmp_path: Pa
     assert _run([command, "report", "results/one"], tmp_path) == "results/one/report/report.html\n"
     assert _run([command, "compare", "results/one", "results/two"], tmp_path)
     assert _run([command, "notebook", "results/one"], tmp_path) == "results/one/report/results.ipynb\n"
-    for words in ([command, "run", "--preset", "quick"], [environment / "python", "-c", "import fairverdict"]):
-        done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert done.returncode
-        assert f"{tmp_path / 'analysis' / '__init__.py'} hides the module 'analysis'" in done.stderr.splitlines()[-1]
+    (tmp_path / "my_nets.py").write_text(MY_NETS)
+    arguments = ["--dataset", "digits", "--train-size", "100", "--baseline", "--seeds", "1", "--max-epochs", "1"]
+    said = _run([command, "run", *arguments, "--archs", "my_nets:Net", "--name", "mine"], tmp_path)
+    assert said.splitlines()[-1] == f"Report: {tmp_path / 'results' / 'mine' / 'report' / 'report.html'}"
+
+    face = [environment / "python", "-c", "import fairverdict"]
+    done = subprocess.run(face, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    line = f"ImportError: {tmp_path / 'analysis' / '__init__.py'} hides the module 'analysis' of fairverdict: rename it"
+    assert done.stderr.splitlines()[-1].startswith(line)

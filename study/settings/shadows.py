@@ -1,26 +1,34 @@
 """Finds files of the current folder that Python would import in place of a module that a study needs.
 
-`python -m` puts the current folder first on its path, and so does each of Ray's workers, however the study is started.
+`python -m` puts the current folder first on its path. Each of Ray's workers does so before its first task, however the
+study is started.
 """
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from study.errors import BadInput
 
+_OURS = {"analysis", "models", "study"}
 # The packages that a study and its workers import by name: this project's own, then the libraries.
 _PACKAGES = {
-    *("analysis", "models", "study"),
+    *_OURS,
     *("PIL", "jinja2", "joblib", "matplotlib", "numpy", "optuna", "pandas", "platformdirs", "psutil", "pyarrow"),
     *("pydantic", "ray", "rich", "safetensors", "scipy", "sklearn", "sqlalchemy", "threadpoolctl", "torch"),
     *("torchvision",),
 }
 
 
-def check_nothing_hides_modules() -> None:
+def check_nothing_hides_modules(address: str | None = None) -> None:
     """Raise BadInput if a file of the current folder has the name of a package, or of a module of Python in use.
 
-    The modules in use are those that this process has imported so far, so a later call finds more.
+    The modules in use are those that this process has imported so far, so a later call finds more. This project's own
+    packages are hidden only if Python finds that file first, as `python -m` does. The workers of a Ray of this machine
+    have imported them before.
+
+    Args:
+        address: the cluster whose workers import the packages late; None for a Ray of this machine.
     """
     try:
         here = Path.cwd()
@@ -30,8 +38,13 @@ def check_nothing_hides_modules() -> None:
         return
     for name in sorted(_PACKAGES | _modules_in_use()):
         for path in (here / f"{name}.py", here / name / "__init__.py"):
-            if path.is_file():
+            if path.is_file() and (name not in _OURS or address is not None or _is_found_first(name, path)):
                 raise BadInput(f"{path} hides the module {name!r}: rename it, or start the study in another folder")
+
+
+def _is_found_first(name: str, path: Path) -> bool:
+    spec = find_spec(name)
+    return spec is not None and spec.origin == str(path)
 
 
 def _modules_in_use() -> set[str]:

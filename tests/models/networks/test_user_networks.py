@@ -126,6 +126,10 @@ print(package_of(load_factory("my_package:make").__module__), modules_of_user(lo
             "my_pakage:make",
             r"\(ModuleNotFoundError: .*\): start the command in the folder that holds it",
         ),
+        (
+            "models.mine:Net",
+            "models.mine cannot be imported .*: fairverdict has a package 'models' of its own, so rename",
+        ),
         ("my_package.broken:make", r"my_package.broken cannot be imported \(.* division by zero\): mend the module"),
         ("my_package.lacking:make", r"\(ModuleNotFoundError: No module named 'nowhere'\): mend the module"),
     ],

@@ -19,8 +19,6 @@ COMMAND = ("-P", "-m", "study.cli.commands", "run")
         (RUN, "models.py", "models"),
         (RUN, "analysis.py", "analysis"),
         (RUN, "numpy.py", "numpy"),
-        (COMMAND, "models/__init__.py", "models"),
-        (COMMAND, "study.py", "study"),
         (COMMAND, "ray.py", "ray"),
     ],
 )
@@ -29,6 +27,21 @@ def test_a_file_that_hides_a_package_is_named(command: tuple[str, ...], name: st
     (tmp_path / name).write_text("raise SystemExit('the file of the user runs')\n")
     done = _planned(command, tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (2, _line(tmp_path / name, module), "")
+
+
+def test_on_a_cluster_a_file_that_hides_a_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models.py").touch()
+    done = _planned((*COMMAND, "--address", "auto"), tmp_path)
+    assert (done.returncode, done.stderr) == (2, _line(tmp_path / "models.py", "models"))
+
+
+def test_the_command_takes_no_file_for_its_own_package(tmp_path: Path) -> None:
+    for name in ("models/__init__.py", "analysis/__init__.py", "study.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('the file of the user runs')\n")
+    done = _planned(COMMAND, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Plan:")
 
 
 @pytest.mark.parametrize("command", [RUN, COMMAND])
