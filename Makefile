@@ -10,6 +10,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# Without this setting, a folder that has the name of a package and is none would hide it.
+EDITABLE := --config-settings editable_mode=compat --editable
 
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +35,7 @@ test-slow: setup
 	@$(PYTEST) -m "slow and not onnx"
 
 test-onnx: setup
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --editable '.[onnx]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[onnx]'
 	@$(PYTEST) -m onnx
 
 test-all: test test-slow test-onnx
@@ -59,5 +61,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Setting up .venv (some minutes the first time: torch is large)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group dev --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group dev $(EDITABLE) .
 	@touch $@

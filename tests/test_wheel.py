@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,14 +36,18 @@ def _run(command: Sequence[str | Path], cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of the wheel, built from a copy because setuptools leaves files beside its source."""
-    source = tmp_path_factory.mktemp("source")
+def _copy_source(source: Path) -> None:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     for file in (path for path in ROOT.iterdir() if path.is_file()):
         shutil.copy(file, source)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the wheel, built from a copy because setuptools leaves files beside its source."""
+    source = tmp_path_factory.mktemp("source")
+    _copy_source(source)
     command = [sys.executable, "-m", "uv", "build", "--wheel", "--no-build-isolation", "--python", sys.executable]
     _run([*command, "--out-dir", source / "dist"], source)
     (path,) = (source / "dist").glob("*.whl")
@@ -59,6 +64,14 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in held} == {*PACKAGES, "fairverdict-0.1.0.dist-info"}
 
 
+def _share_packages(python: Path) -> Path:
+    """Let a new environment import the packages of this one. Return the folder of its own packages."""
+    site = Path(_run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], python.parent).strip())
+    # The .pth files of this environment are not read from there.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return site
+
+
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the programs of a new environment that has the wheel and shares the other packages."""
@@ -67,13 +80,26 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     _run([*uv, "venv", "--python", sys.executable, place / "venv"], place)
     programs = place / "venv" / "bin"
     _run([*uv, "pip", "install", "--no-deps", "--python", programs / "python", wheel], place)
-    print_site = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(_run([programs / "python", "-c", print_site], place).strip())
-    # The packages that the wheel depends on are those of this environment; its .pth files are not read from there.
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    site = _share_packages(programs / "python")
     found = _run([programs / "python", "-c", "import fairverdict; print(fairverdict.__file__)"], place)
     assert found == f"{site / 'fairverdict' / '__init__.py'}\n"
     return programs
+
+
+def test_a_folder_that_is_no_package_hides_nothing_of_a_checkout(tmp_path: Path) -> None:
+    """The checkout's own folder has the name of a package, too."""
+    (checkout := tmp_path / "fairverdict").mkdir()
+    _copy_source(checkout)
+    (tmp_path / "models").mkdir()
+    uv = [sys.executable, "-m", "uv"]
+    _run([*uv, "venv", "--python", sys.executable, tmp_path / "venv"], tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    (settings,) = re.findall(r"^EDITABLE := (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    _share_packages(python)
+    command = [*uv, "pip", "install", "--no-deps", "--no-build-isolation", "--python", python, *settings.split()]
+    _run([*command, checkout], tmp_path)
+    found = _run([python, "-c", "import fairverdict, models; print(fairverdict.run, models.__file__)"], tmp_path)
+    assert found.startswith("<function run") and found.endswith(f"{checkout / 'models' / '__init__.py'}\n")
 
 
 @pytest.mark.slow
