@@ -26,7 +26,19 @@ PAGES = {
     "benchmarks/RESULTS.md": "results.md",
     "models/kernels/README.md": "kernels.md",
 }
-EXAMPLES, COMMANDS_PAGE = "examples.md", "commands.md"
+EXAMPLES, COMMANDS_PAGE, REFERENCE = "examples.md", "commands.md", "reference.md"
+# Modules, classes and functions of the page REFERENCE, by heading. A module shows its public members.
+PYTHON = {
+    "Compare two networks by their predictions": ["analysis.statistics.comparison"],
+    "Networks": ["models.networks.registry"],
+    "Recipes": ["models.training.recipe"],
+    "Images": ["models.images.reading"],
+    "The study folder": [
+        *("analysis.results.study_folder.StudyFolder", "analysis.results.load.load_results"),
+        "analysis.results.load.StudyResults",
+    ],
+    "summary.json": ["analysis.verdict.summary_json"],
+}
 _FILES = {page: file for file, page in PAGES.items()}
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 _IMAGE = re.compile(r'(?<=src=")docs/')
@@ -35,7 +47,7 @@ _IMAGE = re.compile(r'(?<=src=")docs/')
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not in docs/."""
     made = {page: (ROOT / file).read_text() for file, page in PAGES.items()}
-    made |= {EXAMPLES: _examples(), COMMANDS_PAGE: _commands()}
+    made |= {EXAMPLES: _examples(), COMMANDS_PAGE: _commands(), REFERENCE: _reference()}
     for page, text in made.items():
         files.append(File.generated(config, page, content=text))
     return files
@@ -70,14 +82,20 @@ def _examples() -> str:
     """Return a page with each file of examples/."""
     page = ["# Examples", "", "Each study file is run as `python -m study.run --config examples/NAME`."]
     for path in sorted((ROOT / "examples").glob("*.*")):
-        page += [
-            "",
-            f"## {path.name}",
-            "",
-            f"```{path.suffix[1:].replace('py', 'python')}",
-            path.read_text().rstrip(),
-            "```",
-        ]
+        language = {".py": "python"}.get(path.suffix, path.suffix[1:])
+        page += ["", f"## {path.name}", "", f"```{language}", path.read_text().rstrip(), "```"]
+    return "\n".join(page) + "\n"
+
+
+def _reference() -> str:
+    """Return a page of mkdocstrings' directives, which become docstrings and signatures."""
+    page = ["# Python reference", "", "These functions and classes are for other programs, too."]
+    for title, names in PYTHON.items():
+        page += ["", f"## {title}"]
+        for name in names:
+            is_module = (ROOT / f"{name.replace('.', '/')}.py").exists()
+            page += ["", f"::: {name}", "    options:", f"      show_root_heading: {str(not is_module).lower()}"]
+            page += ["      show_root_toc_entry: false"] if is_module else []
     return "\n".join(page) + "\n"
 
 
