@@ -113,6 +113,7 @@ def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environme
     assert _run([command, "--version"], folder) == "fairverdict 0.1.0\n"
 
     arguments = ["--preset", "quick", "--trials", "1", "--max-epochs", "1", "--seeds", "1", "--name", "first"]
+    arguments += ["--train-size", "100", "--concurrency", "1"]
     said = _run([command, "run", *arguments], folder)
     study = folder / "results" / "first"
     assert said.splitlines()[-1] == f"Report: {study / 'report' / 'report.html'}"
