@@ -29,6 +29,10 @@ PAGES = {
 EXAMPLES, COMMANDS_PAGE, REFERENCE = "examples.md", "commands.md", "reference.md"
 # Modules, classes and functions of the page REFERENCE, by heading. A module shows its public members.
 PYTHON = {
+    "Run a study, and look at one": [
+        *("fairverdict.running.run", "fairverdict.running.StudyFailed"),
+        *("fairverdict.studies.Study", "fairverdict.studies.Verdict"),
+    ],
     "Compare two networks by their predictions": ["analysis.statistics.comparison"],
     "Networks": ["models.networks.registry"],
     "Recipes": ["models.training.recipe"],
