@@ -4,7 +4,6 @@ A process of its own has its own signals, threads and Ray, so nothing of them st
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from threading import Thread
 from typing import IO, Any
 
 from fairverdict.hidden import ROOT, refusing
+from fairverdict.notebook import Lines
 from fairverdict.studies import Study
 
 _INTERRUPTED = 130
@@ -30,8 +30,6 @@ _OF_COMMAND = {
 }
 # The last line of a study that did not end well.
 _ENDINGS = ("error: ", "the study failed: ", "interrupted")
-# A line that a later line replaces in a notebook: the progress of a stage.
-_OF_THE_MOMENT = re.compile(r", \d[\d.]* (s|min|h) so far")
 # These make colours or links of plain lines.
 _OF_TERMINALS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
@@ -73,7 +71,7 @@ def run(
         KeyboardInterrupt: if the study was interrupted; the line says how to go on.
     """
     with ExitStack() as stack:
-        words = ["--results-dir", os.fspath(results_dir)]
+        words = [f"--results-dir={os.fspath(results_dir)}"]
         words += [] if name is None else [f"--name={name}"]
         words += [word for word, is_given in (("--resume", resume), ("--quiet", not progress)) if is_given]
         given: dict[str, Any] = {}
@@ -88,8 +86,10 @@ def run(
         file = stack.enter_context(_study_file(tables)) if tables else None
         words += [] if file is None else [f"--config={file}"]
         for key, value in given.items():
+            if value is False and config is not None and not isinstance(config, Mapping):
+                raise ValueError(f"{key}=False cannot take back a setting of {os.fspath(config)}: write it there")
             words += _words(key, value)
-        lines = _Lines(progress)
+        lines = Lines(progress)
         status, said = _run(words, lines)
         last = said[-1] if said else f"the study's process ended with status {status}"
         last = last.replace(f"{file}: ", "")
@@ -121,25 +121,30 @@ def _word(value: Any) -> str:
     """Return a value as a word. A class or function is named by its import path."""
     if value is None:
         return "none"
-    path = f"{value.__module__}:{value.__qualname__}" if callable(value) else str(value)
-    if path.startswith("__main__:"):
-        raise ValueError(
-            f"{path.partition(':')[2]} is defined in this session, and a study runs in processes of its own: put it"
-            f" into a file such as my_code.py, and name it 'my_code:{path.partition(':')[2]}'"
-        )
-    return path
+    if not callable(value):
+        word = str(value)
+    elif hasattr(value, "__qualname__"):
+        word = f"{value.__module__}:{value.__qualname__}"
+    else:
+        raise ValueError(f"{value!r} has no import path: write a function that returns it into a file, and give that")
+    if word.startswith("__main__:"):
+        raise ValueError(_of_this_session(word.partition(":")[2], "defined"))
+    return word
 
 
 def _check_networks(names: list[str]) -> None:
     """Raise ValueError if a network is registered in this session alone."""
     registered = getattr(sys.modules.get("models.networks.registry"), "ARCHITECTURES", {})
     for name in names:
-        known = registered.get(name)
-        if known is not None and not known.factory.__module__.startswith("models."):
-            raise ValueError(
-                f"the network {name!r} is registered in this session, and a study runs in processes of its own: put it"
-                f" into a file such as my_code.py, and name it 'my_code:{known.factory.__qualname__}'"
-            )
+        if name in registered and name not in ("alexnet", "mobilenet"):
+            raise ValueError(_of_this_session(name, "registered"))
+
+
+def _of_this_session(name: str, how: str) -> str:
+    return (
+        f"{name} is {how} in this session, and a study runs in processes of its own: put it into a file such as"
+        f" my_code.py, and give its import path, such as 'my_code:{name}'"
+    )
 
 
 @contextmanager
@@ -155,7 +160,7 @@ def _study_file(tables: Mapping[str, Any]) -> Iterator[Path]:
         yield path
 
 
-def _run(words: list[str], lines: "_Lines") -> tuple[int, list[str]]:
+def _run(words: list[str], lines: Lines) -> tuple[int, list[str]]:
     """Run the command and show its lines. Return its exit status and the lines of its error stream."""
     environment = {key: value for key, value in os.environ.items() if key not in _OF_TERMINALS}
     if not {"site-packages", "dist-packages"} & set(ROOT.parts):
@@ -200,38 +205,3 @@ def _take_errors(stream: IO[str], said: list[str]) -> None:
         said.append(line.rstrip("\n"))
         if not line.startswith(_ENDINGS):
             print(said[-1], file=sys.stderr, flush=True)
-
-
-class _Lines:
-    """Shows the lines of a study: in one display of a notebook, which each line updates, or printed.
-
-    Attributes:
-        last: the last line.
-    """
-
-    def __init__(self, is_shown: bool) -> None:
-        self.last = ""
-        self._is_shown = is_shown
-        self._shown: list[str] = []
-        self._display: Any = None
-        if is_shown and _is_in_notebook():
-            from IPython.display import display
-
-            self._display = display({"text/plain": ""}, raw=True, display_id=True)
-
-    def show(self, line: str) -> None:
-        """Show a line."""
-        self.last = line
-        if self._display is not None:
-            if self._shown and _OF_THE_MOMENT.search(self._shown[-1]):
-                self._shown.pop()
-            self._shown.append(line)
-            self._display.update({"text/plain": "\n".join(self._shown)}, raw=True)
-        elif self._is_shown:
-            print(line, flush=True)
-
-
-def _is_in_notebook() -> bool:
-    """Return whether a kernel of Jupyter runs this code."""
-    module = sys.modules.get("IPython")
-    return module is not None and type(module.get_ipython()).__name__ == "ZMQInteractiveShell"

@@ -1,8 +1,8 @@
 """A study in Python: its verdict, numbers, figures and report, and predictions with its networks."""
 
 import html
-import io
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairverdict.hidden import refusing
+from fairverdict.notebook import png
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from analysis.results.load import Group, StudyResults
     from analysis.results.study_folder import StudyFolder
     from analysis.verdict.summary_json import Summary
-
-# A figure in a notebook has 150 dots an inch, shown at the 96 pixels an inch of a browser, to be sharp.
-_DOTS_AN_INCH, _PIXELS_AN_INCH = 150, 96
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         """Return the settings by name, as `run` takes them."""
-        return dict(self._folder.read_study()["config"])
+        with refusing():
+            return dict(self._folder.read_study()["config"])
 
     @property
     def verdict(self) -> Verdict:
@@ -187,12 +186,14 @@ class Study:
         """Return a figure of the report, which a notebook shows."""
         picture = self._pictures[_known("figure", name, self._pictures)]
         # A notebook asks for it, unless Matplotlib's own display is loaded there.
-        setattr(picture.wide, "_repr_png_", partial(_shown, picture))  # noqa: B010
+        setattr(picture.wide, "_repr_png_", partial(png, picture))  # noqa: B010
         return picture.wide
 
     def report(self) -> Path:
         """Build report.html anew from the folder, as `python -m analysis.report` does, and return its path."""
-        with refusing():
+        with refusing(), warnings.catch_warnings():
+            # Optuna looks for a progress bar that no report shows.
+            warnings.filterwarnings("ignore", message="IProgress not found")
             from analysis.report.build import build_report
 
             return build_report(self._folder)
@@ -236,21 +237,6 @@ class Study:
         runs = [run for run in group.runs if run.metrics["val_loss"] is not None] or group.runs
         best = min(runs, key=lambda run: (run.metrics["status"] == "DIVERGED", run.metrics["val_loss"], run.seed))
         return f"{group.name}/seed-{best.seed}"
-
-
-def _shown(picture: "Picture") -> tuple[bytes, dict[str, Any]]:
-    """Return a figure as a PNG of 256 colours, a third of the size, with its width and description for a notebook."""
-    from PIL import Image
-
-    from analysis.figures.drawing.files import render
-
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(render(picture.wide, "png", dpi=_DOTS_AN_INCH))) as png:
-        png.convert("RGB").quantize(256).save(buffer, "png", optimize=True)
-    return buffer.getvalue(), {
-        "width": round(_PIXELS_AN_INCH * picture.wide.get_size_inches()[0]),
-        "alt": picture.alt,
-    }
 
 
 def _known(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> str:

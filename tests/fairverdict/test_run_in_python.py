@@ -2,6 +2,7 @@
 
 import json
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,14 @@ def test_code_of_this_session_is_refused(settings: dict[str, Any]) -> None:
     assert _refusal(settings) == _refusal(**settings)
     assert _refusal(**settings) == (
         "MyNet is defined in this session, and a study runs in processes of its own: put it into a file such as"
-        " my_code.py, and name it 'my_code:MyNet'"
+        " my_code.py, and give its import path, such as 'my_code:MyNet'"
     )
 
 
 def test_a_network_registered_in_this_session_is_refused() -> None:
     register(Architecture("mine", "Mine", MyNet))
     try:
-        assert _refusal(archs=("alexnet", "mine")).startswith("the network 'mine' is registered in this session, and")
+        assert _refusal(archs=("alexnet", "mine")).startswith("mine is registered in this session, and a study")
     finally:
         del ARCHITECTURES["mine"]
 
@@ -57,6 +58,15 @@ def test_a_network_registered_in_this_session_is_refused() -> None:
 )
 def test_flags_that_are_no_settings_are_refused(settings: dict[str, Any], line: str) -> None:
     assert _refusal(**settings).startswith(line)
+
+
+def test_an_object_without_an_import_path_is_refused() -> None:
+    assert "has no import path: write a function" in _refusal(archs=[partial(MyNet)])
+
+
+def test_no_setting_of_a_file_is_taken_back() -> None:
+    line = "baseline=False cannot take back a setting of mine.toml: write it there"
+    assert _refusal("mine.toml", baseline=False) == line
 
 
 def test_a_table_beside_a_file_is_refused() -> None:
@@ -152,7 +162,7 @@ def test_an_interrupt_ends_the_study_in_order_and_it_goes_on(programs: Programs,
     done = session.finish("\n")
     assert (done.returncode, done.stdout) == (0, "[0, 1]\n"), done.stderr
     study = json.loads((tmp_path / "results" / "mine" / "study.json").read_text())
-    assert study["resumed"][0]["command"].endswith("--results-dir results --name=mine --resume --quiet --seeds=2")
+    assert study["resumed"][0]["command"].endswith("--results-dir=results --name=mine --resume --quiet --seeds=2")
 
 
 @pytest.mark.slow
