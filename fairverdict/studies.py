@@ -74,7 +74,7 @@ class Study:
 
             found = StudyFolder.newest(Path("results")) if folder is None else StudyFolder.open(user_path(str(folder)))
             read_study(found)
-        return cls(found.path)
+        return cls(found.path.absolute())  # a notebook may change into another folder
 
     @property
     def config(self) -> dict[str, Any]:
@@ -240,8 +240,9 @@ class Study:
 
 
 def _known(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> str:
-    """Return a name that is known. Raises ValueError, with the nearest name, for another one."""
+    """Return a name that is known. Raise ValueError, with the nearest name, for another one."""
     if name in known:
         return name
-    alike = get_close_matches(name, known, n=1) or [", ".join(known) or "there is none"]
-    raise ValueError(f"the study has no {kind} {name!r}: its nearest is {alike[0]}")
+    alike = get_close_matches(name, known, n=1)
+    others = f"choose from {', '.join(known)}" if known else "it has none"
+    raise ValueError(f"the study has no {kind} {name!r}: {f'did you mean {alike[0]}?' if alike else others}")

@@ -61,7 +61,7 @@ def test_predictions_are_the_classes_of_each_run(study: Study) -> None:
     assert list(table) == ["label", *(f"seed-{seed}" for seed in range(5))]
     right = [(table[f"seed-{seed}"] == table["label"]).mean() for seed in range(5)]
     assert right == study.summary.groups["alexnet-tuned"].accuracy.values
-    with pytest.raises(ValueError, match=r"^the study has no group 'alexnet-tunned': its nearest is alexnet-tuned$"):
+    with pytest.raises(ValueError, match=r"^the study has no group 'alexnet-tunned': did you mean alexnet-tuned\?$"):
         study.predictions("alexnet-tunned")
 
 
@@ -71,7 +71,7 @@ def test_figures_are_the_reports(study: Study) -> None:
     assert isinstance(figure, Figure)
     png, shown = figure._repr_png_()
     assert png.startswith(b"\x89PNG") and shown["alt"].startswith("Test accuracy of every seed")
-    with pytest.raises(ValueError, match=r"^the study has no figure 'accuracy': its nearest is accuracy-by-group$"):
+    with pytest.raises(ValueError, match=r"^the study has no figure 'accuracy': did you mean accuracy-by-group\?$"):
         study.figure("accuracy")
 
 
@@ -91,7 +91,9 @@ def test_the_newest_study_is_opened_without_a_folder(tmp_path: Path, monkeypatch
     with pytest.raises(ValueError, match=r"^there is no study in results"):
         Study.open()
     write_example(tmp_path / "results" / "one", seeds=1, search=False)
-    assert repr(Study.open()) == "<Study 'one'>"
+    study = Study.open()
+    monkeypatch.chdir("/")
+    assert repr(study) == "<Study 'one'>" and study.groups == ["alexnet-baseline", "mobilenet-baseline"]
 
 
 def test_a_damaged_file_is_named_in_one_line(tmp_path: Path) -> None:
@@ -152,8 +154,10 @@ def test_a_run_or_a_network_may_be_named(trained: StudyFolder, tmp_path: Path) -
         study.predict(photo)
     pd.testing.assert_frame_equal(study.predict(photo, run="mobilenet-baseline/seed-0"), best)
     pd.testing.assert_frame_equal(study.predict(photo, arch="mobilenet"), best)
-    with pytest.raises(ValueError, match=r"^the study has no network 'mobilnet': its nearest is mobilenet$"):
+    with pytest.raises(ValueError, match=r"^the study has no network 'mobilnet': did you mean mobilenet\?$"):
         study.predict(photo, arch="mobilnet")
+    with pytest.raises(ValueError, match=r"^the study has no network 'resnet': choose from mobilenet$"):
+        study.predict(photo, arch="resnet")
 
 
 @pytest.mark.parametrize(
