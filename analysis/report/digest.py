@@ -8,6 +8,7 @@ from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_json import Dimension, Range, Study
 from analysis.statistics.calls import Call
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
+from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
 
@@ -70,6 +71,7 @@ class ComparisonTexts:
     pairs: list[str]
     tuning: list[str]
     left_out: list[str]
+    margin: str
 
 
 def missing_parts(results: StudyResults) -> list[str]:
@@ -176,6 +178,7 @@ def comparison_digest(results: StudyResults, summary: Summary) -> ComparisonText
         pairs=[summary.verdict.text] if summary.verdict else pairs,
         tuning=[row.text for row in summary.comparisons if row.family == TUNING_FAMILY] + unchanged,
         left_out=left_out,
+        margin=margin_in_words(results.study.config),
     )
 
 
