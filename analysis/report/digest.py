@@ -145,7 +145,7 @@ def verdict_digest(summary: Summary) -> VerdictBox:
         call=summary.call,
         title=f"Verdict: {summary.label}" if summary.label else "Verdict",
         headline=summary.headline or "",
-        numbers=[sentence for sentence in (summary.accuracies, summary.price) if sentence],
+        numbers=[sentence for sentence in (summary.accuracies, summary.price, summary.advice) if sentence],
         doubts=[graded(caveat) for caveat in summary.caveats if caveat.text in summary.doubt],
     )
 

@@ -162,6 +162,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         p_value=comparison.p_value,
         holm_p=judged.holm_p,
         equivalence_holm_p=judged.equivalence_holm_p,
+        not_worse_p=comparison.not_worse_p,
         prob_better=comparison.prob_better,
         margin=comparison.margin,
         seeds=seeds,
