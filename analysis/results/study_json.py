@@ -66,7 +66,7 @@ class Config(_Part):
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
     networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
     accuracy, in percentage points, that matters, and `margin_of_errors` is the same in percent of the worse network's
-    errors; both are None if the default rule decides. `max_parameters` and `max_latency_ms` are the limits
+    errors. Both are None if the default rule decides. `max_parameters` and `max_latency_ms` are the limits
     on every network that was tried, None without a limit.
     """
 

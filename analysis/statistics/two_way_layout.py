@@ -100,7 +100,7 @@ class TwoWayLayout:
         """Return the p value of the mean being at least the margin away from 0, by two one-sided tests.
 
         These are Schuirmann's (1987). If the mean were at the margin, more images would differ than do. The variance
-        counts these images, as that of a score test does. Without them, a difference that rests on few images would be
+        counts these images, as a score test does. Without them, a difference that rests on few images would be
         called too small too often.
         """
         return self._one_sided(margin - abs(self.mean))

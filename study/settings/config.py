@@ -85,11 +85,11 @@ class StudyConfig:
     confirm: int = 3
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     margin: float | None = None
-    """A smaller difference in test accuracy, in percentage points, does not matter to you; 0 to below 100 (none: the
+    """A smaller difference in test accuracy does not matter to you, in percentage points from 0 to below 100 (none: the
     smaller of 0.5 and a tenth of the worse network's errors on validation images)."""
     margin_of_errors: float | None = None
-    """The margin in percent of the worse network's errors on validation images; with --margin the smaller one counts
-    (none: see --margin)."""
+    """The margin in percent of the worse network's errors on validation images (none: see --margin). If both are given,
+    the smaller one counts."""
     budget_hours: float | None = None
     """Lower trials, confirm and seeds until the study ends within these hours on this machine's CPUs (none: do not)."""
     max_parameters: int | None = None

@@ -48,8 +48,8 @@ def times(ratio: float, low: float, high: float, a: str = "large-tuned") -> dict
 
 def test_a_network_that_is_not_worse_and_cheaper_is_recommended() -> None:
     said = (
-        "Take Small: a one-sided test at 5 % shows that it is less than 0.5 percentage points worse than Large, and it is"
-        " 9.2 times as fast and has 100 parameters instead of 900."
+        "Take Small: a one-sided test at 5 % shows that it is less than 0.5 percentage points worse than Large, and it"
+        " is 9.2 times as fast and has 100 parameters instead of 900."
     )
     assert advice(row(), groups(), TITLES, times(9.2, 9.0, 9.4)) == said
     turned = times(1 / 9.2, 1 / 9.4, 1 / 9.0, a="small-tuned")
