@@ -14,8 +14,8 @@ def margin_between(results: StudyResults, a: Group, b: Group) -> float:
     """Return the difference in accuracy between two groups that matters, in [0, 1].
 
     The rule is settled before the search: `margin` in points, or `margin_of_errors` in percent of the worse network's
-    errors, or else the smaller one of MARGIN and SHARE_OF_ERRORS of these errors. The errors are counted in the search on
-    validation images, so no test image moves the margin. A relative margin is at least one test image.
+    errors, or else the smaller one of MARGIN and SHARE_OF_ERRORS of these errors. The errors are counted in the search,
+    on validation images, so no test image moves the margin. A relative margin is at least one test image.
 
     Args:
         results: the study.
