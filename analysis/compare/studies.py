@@ -16,6 +16,7 @@ from analysis.results.load import Group, StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.caveats.counts import deciding_groups
 from analysis.verdict.comparisons import Judged, judge
+from analysis.verdict.margin import margin_between
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import describe
@@ -93,8 +94,8 @@ def compare_studies(studies: Sequence[ComparedStudy]) -> list[Difference]:
     """Compare each network with itself in another study, and with the networks there if that study lacks it.
 
     These are two families. The p values are Holm-adjusted within each, and a call has to stand after that. Networks
-    whose runs are not paired, or are the same, are listed with the reason. The difference that matters is the largest
-    --margin of the studies.
+    whose runs are not paired, or are the same, are listed with the reason. The difference that matters is the larger
+    margin of the two studies.
     """
     same, other = [], []
     for one, two in combinations(studies, 2):
@@ -122,8 +123,12 @@ def different_settings(studies: Sequence[ComparedStudy]) -> dict[str, list[str]]
 def _differences(pairs: Sequence[tuple[ComparedStudy, Group, ComparedStudy, Group]]) -> list[Difference]:
     reasons = [_unpaired(*pair) for pair in pairs]
     paired = [(a, b) for (_, a, _, b), reason in zip(pairs, reasons, strict=True) if not reason]
-    margins = [study.results.study.config.margin for one, _, two, _ in pairs for study in (one, two)]
-    judged = iter(judge(paired, max(margins, default=0.0)))
+    margins = [
+        max(margin_between(one.results, a, a), margin_between(two.results, b, b))
+        for (one, a, two, b), reason in zip(pairs, reasons, strict=True)
+        if not reason
+    ]
+    judged = iter(judge(paired, margins))
     found = []
     for (one, a, two, b), reason in zip(pairs, reasons, strict=True):
         titles = one.title(a), two.title(b)

@@ -9,6 +9,7 @@ from analysis.results.study_json import Dimension, Range, Study
 from analysis.statistics.calls import Call
 from analysis.verdict.caveats.own_settings import own_settings_sentence
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
+from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
 
@@ -71,6 +72,7 @@ class ComparisonTexts:
     pairs: list[str]
     tuning: list[str]
     left_out: list[str]
+    margin: str
 
 
 def describe_study(results: StudyResults) -> str:
@@ -156,7 +158,7 @@ def verdict_digest(summary: Summary) -> VerdictBox:
         call=summary.call,
         title=f"Verdict: {summary.label}" if summary.label else "Verdict",
         headline=summary.headline or "",
-        numbers=[sentence for sentence in (summary.accuracies, summary.price) if sentence],
+        numbers=[sentence for sentence in (summary.accuracies, summary.price, summary.advice) if sentence],
         doubts=[graded(caveat) for caveat in summary.caveats if caveat.text in summary.doubt],
     )
 
@@ -189,6 +191,7 @@ def comparison_digest(results: StudyResults, summary: Summary) -> ComparisonText
         pairs=[summary.verdict.text] if summary.verdict else pairs,
         tuning=[row.text for row in summary.comparisons if row.family == TUNING_FAMILY] + unchanged,
         left_out=left_out,
+        margin=margin_in_words(results.study.config),
     )
 
 

@@ -65,7 +65,8 @@ class Config(_Part):
     `bit_depth` is the bits that the values of 16-bit images were read with; None is 16. `recipe` holds the constants of
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
     networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
-    accuracy, in percentage points, that matters. `max_parameters` and `max_latency_ms` are the limits
+    accuracy, in percentage points, that matters, and `margin_of_errors` is the same in percent of the worse network's
+    errors. Both are None if the default rule decides. `max_parameters` and `max_latency_ms` are the limits
     on every network that was tried, None without a limit.
     """
 
@@ -79,7 +80,8 @@ class Config(_Part):
     recipe: dict[str, Any] = {}
     networks: dict[str, dict[str, Any]] = {}
     image_size: int = 32
-    margin: Number = 0.5
+    margin: Number | None = 0.5
+    margin_of_errors: Number | None = None
     max_parameters: int | None = None
     max_latency_ms: Number | None = None
 

@@ -1,15 +1,17 @@
 """Compares two networks by their paired predictions: the difference in accuracy, its interval, and the call."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from analysis.statistics.calls import Call
+from analysis.statistics.calls import CONFIDENCE, Call
 from analysis.statistics.two_way_layout import TwoWayLayout
 
 MARGIN = 0.005
+# At most this share of the worse network's errors is equivalent, because 0.5 points are most of the errors at 99 %.
+SHARE_OF_ERRORS = 0.1
 # At least 5 seeds, because fewer tell almost nothing about the variance between seeds.
 LEAST_SEEDS = 5
 # At least this share of the runs, P(A > B), because Bouthillier et al. (2021) recommend it.
@@ -22,6 +24,7 @@ Reason = Literal[
     "few seeds",
     "interval includes 0",
     "below the margin",
+    "many of the errors",
     "wins too few runs",
     "several comparisons",
     "nothing learned",
@@ -34,12 +37,13 @@ class Comparison:
 
     Attributes:
         winner: "a" or "b" if the call is "better", else None.
-        call: "better", "equivalent" (the interval lies inside the margin), or "not shown".
+        call: "better", "equivalent" (inside the margin by two one-sided tests at 5 %, and no difference of a tenth of
+            the errors is shown), or "not shown".
         mean: mean difference, in [-1, 1].
         ci95: 95 % interval of the mean over seeds and images; NaN with one seed.
         p_value: p value of no difference, from the same variance; NaN with one seed.
-        equivalence_p: p value of a difference of at least the margin. The interval with confidence 1 - p just fits
-            inside the margin. NaN with one seed.
+        equivalence_p: p value of a difference of at least the margin, by two one-sided tests; NaN with one seed.
+        not_worse_p: p values of A being worse than B by the margin, and of B than A; NaN with one seed.
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
@@ -60,6 +64,7 @@ class Comparison:
     reason: Reason
     seeds_needed: int | None
     images_needed: int | None = None
+    not_worse_p: tuple[float, float] = (math.nan, math.nan)
 
 
 def compare(
@@ -92,17 +97,20 @@ def compare(
     by_seed = difference.sum(axis=1, dtype=np.int64)
     prob_better = float(np.mean(by_seed > 0) + np.mean(by_seed == 0) / 2)
     mean = float(by_seed.sum() / (n_seeds * n_images))
-    ci95, p_value, equivalence_p = (float("nan"), float("nan")), float("nan"), float("nan")
+    ci95 = not_worse_p = (math.nan, math.nan)
+    p_value = equivalence_p = math.nan
     seeds_needed = images_needed = None
     if n_seeds > 1:
         layout = TwoWayLayout.of(difference)
         half_width = layout.half_width()
         ci95 = (mean - half_width, mean + half_width)
+        not_worse_p = (layout.p_value_worse(margin), replace(layout, mean=-layout.mean).p_value_worse(margin))
         p_value = layout.p_value()
         equivalence_p = layout.p_value_beyond(margin)
         seeds_needed = _seeds_needed(layout)
         images_needed = _images_needed(layout) if seeds_needed is None else None
-    call, reason = _decide(n_seeds, mean, ci95, prob_better, margin)
+    errors = 1 - min(float(correct.mean()) for correct in (correct_a, correct_b))
+    call, reason = _decide(n_seeds, mean, ci95, prob_better, margin, equivalence_p, errors)
     winner: Literal["a", "b"] | None = None
     if call == "better":
         winner = "a" if mean > 0 else "b"
@@ -118,6 +126,7 @@ def compare(
         reason=reason,
         seeds_needed=seeds_needed,
         images_needed=images_needed,
+        not_worse_p=not_worse_p,
     )
 
 
@@ -133,12 +142,21 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def _decide(
-    n_seeds: int, mean: float, ci95: tuple[float, float], prob_better: float, margin: float
+    n_seeds: int,
+    mean: float,
+    ci95: tuple[float, float],
+    prob_better: float,
+    margin: float,
+    equivalence_p: float,
+    errors: float,
 ) -> tuple[Call, Reason]:
     low, high = ci95
     if n_seeds < LEAST_SEEDS:
         return "not shown", "few seeds"
-    if -margin < low and high < margin:
+    is_inside = equivalence_p < 1 - CONFIDENCE
+    if is_inside and max(low, -high) > SHARE_OF_ERRORS * errors:
+        return "not shown", "many of the errors"
+    if is_inside:
         return "equivalent", ""
     if low <= 0 <= high:
         return "not shown", "interval includes 0"

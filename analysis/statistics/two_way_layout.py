@@ -20,6 +20,7 @@ class TwoWayLayout:
     """Mean squares of an array [seeds, images]: between seeds, between images, and of the residual.
 
     `image_kurtosis` is the excess kurtosis of the images' means. It is 0 if it would be negative or is not defined.
+    `image_effect` is the mean size of an image's mean, weighted by that size.
     """
 
     n_seeds: int
@@ -29,6 +30,7 @@ class TwoWayLayout:
     ms_image: float
     ms_residual: float
     image_kurtosis: float = 0.0
+    image_effect: float = 0.0
 
     @classmethod
     def of(cls, values: np.ndarray) -> "TwoWayLayout":
@@ -38,6 +40,7 @@ class TwoWayLayout:
         n_seeds, n_images = values.shape
         values = values.astype(float)
         mean = values.mean()
+        sizes = np.abs(values.mean(axis=0))
         by_seed, by_image = values.mean(axis=1) - mean, values.mean(axis=0) - mean
         seed, image = n_images * np.sum(by_seed**2), n_seeds * np.sum(by_image**2)
         residual = max(0.0, float(np.sum((values - mean) ** 2) - seed - image))
@@ -49,6 +52,7 @@ class TwoWayLayout:
             float(image / (n_images - 1)),
             float(residual / ((n_seeds - 1) * (n_images - 1))),
             max(0.0, float(stats.kurtosis(by_image))) if np.ptp(by_image) > 1e-12 else 0.0,
+            float(np.sum(sizes**2) / np.sum(sizes)) if sizes.any() else 0.0,
         )
 
     def with_seeds(self, n_seeds: int) -> "TwoWayLayout":
@@ -93,12 +97,26 @@ class TwoWayLayout:
         return self._p_value_at(abs(self.mean))
 
     def p_value_beyond(self, margin: float) -> float:
-        """Return the p value of the mean being at least the margin away from 0.
+        """Return the p value of the mean being at least the margin away from 0, by two one-sided tests.
 
-        The interval of the mean with confidence 1 - p just fits inside the margin. So p is below 1 - CONFIDENCE exactly
-        if the interval lies inside.
+        These are Schuirmann's (1987). If the mean were at the margin, more images would differ than do. The variance
+        counts these images, as a score test does. Without them, a difference that rests on few images would be
+        called too small too often.
         """
-        return self._p_value_at(max(0.0, margin - abs(self.mean)))
+        return self._one_sided(margin - abs(self.mean))
+
+    def p_value_worse(self, margin: float) -> float:
+        """Return the p value of the mean being at most -margin, by a one-sided test."""
+        return self._one_sided(self.mean + margin)
+
+    def _one_sided(self, distance: float) -> float:
+        """Return the p value of the mean being at least this distance away, on one side."""
+        if distance <= 0:
+            return 1.0
+        variance, df = self._variance_of_difference()
+        variance += distance * self.image_effect / self.n_images
+        by_rule_of_three = float((1 - CONFIDENCE) ** (distance / self._least_half_width))
+        return max(by_rule_of_three, float(stats.t.sf(distance / np.sqrt(variance), df)) if variance > 0 else 0.0)
 
     def _p_value_at(self, distance: float) -> float:
         """Return the p for which the half-width of the interval with confidence 1 - p is this distance."""

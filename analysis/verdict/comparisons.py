@@ -12,6 +12,7 @@ from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import Comparison, compare, holm
 from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.caveats.own_settings import with_own_settings
+from analysis.verdict.margin import margin_between
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
 from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, side_title
 
@@ -50,23 +51,25 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
         paired = [pair for pair in pairs if _common(*pair)]
-        made += [_row(family, one, results) for one in judge(paired, results.study.config.margin)]
+        margins = [margin_between(results, *pair) for pair in paired]
+        made += [_row(family, one, results) for one in judge(paired, margins)]
     return made
 
 
-def judge(pairs: Sequence[tuple[Group, Group]], margin: float) -> list[Judged]:
+def judge(pairs: Sequence[tuple[Group, Group]], margins: Sequence[float]) -> list[Judged]:
     """Compare the pairs of one family on their common seeds, of which each pair has some.
 
     Args:
         pairs: the pairs of groups.
-        margin: the difference in accuracy that matters, in percentage points.
+        margins: the difference in accuracy that matters for each pair, in [0, 1].
 
     Raises:
         UnusableStudy: if two groups were judged on different test images.
     """
     seeds = [_common(a, b) for a, b in pairs]
     compared = [
-        compare(*_correct(a, b, common), margin=margin / 100) for (a, b), common in zip(pairs, seeds, strict=True)
+        compare(*_correct(a, b, common), margin=margin)
+        for (a, b), common, margin in zip(pairs, seeds, margins, strict=True)
     ]
     holm_p = holm([one.p_value for one in compared])
     equivalence_p = holm([one.equivalence_p for one in compared])
@@ -159,6 +162,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         p_value=comparison.p_value,
         holm_p=judged.holm_p,
         equivalence_holm_p=judged.equivalence_holm_p,
+        not_worse_p=comparison.not_worse_p,
         prob_better=comparison.prob_better,
         margin=comparison.margin,
         seeds=seeds,

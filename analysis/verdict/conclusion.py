@@ -11,9 +11,10 @@ from analysis.verdict.caveats.counts import deciding_groups
 from analysis.verdict.caveats.own_settings import with_own_settings
 from analysis.verdict.caveats.sentences import caveats
 from analysis.verdict.comparisons import TUNED_FAMILY, overall_winner
+from analysis.verdict.cost.advice import advice
 from analysis.verdict.cost.inference_time import compare_times
 from analysis.verdict.cost.price import price
-from analysis.verdict.summary_json import Caveat, ComparisonRow, Conclusion, Grade, GroupSummary, Verdict
+from analysis.verdict.summary_json import Caveat, ComparisonRow, Conclusion, Grade, GroupSummary, TimesCompared, Verdict
 from analysis.verdict.wording import decimals, decimals_of_difference, known
 
 # At most 2 limits stand beside the verdict, because a reader who meets more skips them all.
@@ -55,9 +56,20 @@ def conclude(
         accuracies=_accuracies(deciding, titles, row),
         price=price(leaders, titles, _device(results), times) if len(leaders) == 2 else None,
         times=times,
+        advice=_advice(results, groups, row, times) if verdict else None,
         doubt=[limit.text for limit in doubts],
         caveats=limits,
     )
+
+
+def _advice(
+    results: StudyResults,
+    groups: Mapping[str, GroupSummary],
+    row: ComparisonRow | None,
+    times: Mapping[str, TimesCompared],
+) -> str | None:
+    compared = {name: groups[name] for name in (row.a, row.b)} if row else {}
+    return advice(row, compared, [results.architectures[group.arch] for group in compared.values()], times)
 
 
 def _device(results: StudyResults) -> str:

@@ -90,7 +90,8 @@ class Difference(_Part):
 class ComparisonRow(_Part):
     """Describes a comparison of two groups, A and B.
 
-    `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `headline` and
+    `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `not_worse_p` are the p
+    values of A being worse than B by the margin, and of B being worse than A, not adjusted. `headline` and
     `difference_text` are parts of `text`.
     """
 
@@ -104,6 +105,7 @@ class ComparisonRow(_Part):
     p_value: Known
     holm_p: Known
     equivalence_holm_p: Known = None
+    not_worse_p: tuple[Known, Known] | None = None
     prob_better: float
     margin: float
     seeds: list[int]
@@ -184,6 +186,7 @@ class Conclusion(_Part):
         accuracies: the test accuracies, and the difference with its interval.
         price: how much more time and how many more parameters one network needs than the other.
         times: the inference times of the two networks of `price`, by runtime: `pytorch`, and `onnx` if it was measured.
+        advice: the network to take, if the cheaper one of two is not worse by the margin.
         doubt: the gravest limits that could overturn the result, two at most.
         caveats: every limit, the gravest first.
     """
@@ -194,6 +197,7 @@ class Conclusion(_Part):
     accuracies: str | None = None
     price: str | None = None
     times: dict[str, TimesCompared] = {}
+    advice: str | None = None
     doubt: list[str] = []
     caveats: list[Caveat] = []
 

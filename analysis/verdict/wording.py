@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.numbers import number, percent
 from analysis.results.load import Group, StudyResults
+from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, Comparison
 from analysis.statistics.search_progress import best_score
 from analysis.verdict.summary_json import Interval
@@ -42,7 +43,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
     """
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
-    margin = f"the margin of {100 * comparison.margin:g} percentage points"
+    margin = f"the margin of {100 * comparison.margin:.3g} percentage points"
     lead = _lead(comparison, ahead)
     nothing = f"No difference in accuracy is shown between {a} and {b}{own}"
     several = "But the study makes several comparisons, and one of them looks like this by chance too easily (Holm)."
@@ -51,7 +52,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
             won = f"It wins {_of_runs(wins, n_seeds)}."
             return Description(f"{ahead} is more accurate than {behind}{own}.", f"{lead}.", won)
         case "equivalent", _:
-            within = f"{lead}. The whole interval is within {margin}."
+            within = f"{lead}. {_within(comparison, margin)}"
             return Description(f"{a} and {b} are equivalent in accuracy{own}.", within)
         case _, "few seeds":
             seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
@@ -62,6 +63,11 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
                 f"No difference in accuracy that matters is shown between {a} and {b}{own}.",
                 f"{lead}. That is less than {margin}, but the interval reaches beyond the margin.",
             )
+        case _, "many of the errors":
+            return Description(
+                f"It is not shown that {a} and {b} are equivalent in accuracy{own}.",
+                f"{lead}. That is less than {margin}, but more than a tenth of the errors of {behind}.",
+            )
         case _, "wins too few runs":
             return Description(
                 f"{nothing}.",
@@ -69,7 +75,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
                 " are needed.",
             )
         case _, "several comparisons" if _lies_inside(comparison):
-            within = f"{lead}. The whole interval is within {margin}."
+            within = f"{lead}. {_within(comparison, margin)}"
             return Description(
                 f"It is not shown that {a} and {b} are equivalent in accuracy{own}.", f"{within} {several}"
             )
@@ -87,8 +93,14 @@ def _of_runs(wins: float, n_seeds: int) -> str:
 
 
 def _lies_inside(comparison: Comparison) -> bool:
-    low, high = comparison.ci95
-    return -comparison.margin < low and high < comparison.margin
+    return comparison.equivalence_p < 1 - CONFIDENCE
+
+
+def _within(comparison: Comparison, margin: str) -> str:
+    """Say that the difference lies inside the margin: by the whole interval, or else by the tests alone."""
+    if max(map(abs, comparison.ci95)) < comparison.margin:
+        return f"The whole interval is within {margin}."
+    return f"By two one-sided tests at 5 % the difference is within {margin}."
 
 
 def _lead(comparison: Comparison, ahead: str) -> str:

@@ -36,6 +36,7 @@ GROUPS = {
         "seeds",
         "confirm",
         "margin",
+        "margin_of_errors",
         "budget_hours",
         "max_parameters",
         "max_latency_ms",

@@ -25,7 +25,7 @@ _FORMERLY: dict[str, Any] = {
     "bit_depth": 16,
     "image_size": 32,
     "margin": 0.5,
-    **dict.fromkeys(("budget_hours", "max_parameters", "max_latency_ms")),
+    **dict.fromkeys(("margin_of_errors", "budget_hours", "max_parameters", "max_latency_ms")),
     "duplicates": "keep",
     "title": None,
     "test_share": 0.2,
@@ -84,8 +84,12 @@ class StudyConfig:
     """Final runs of each configuration; fewer than 5 cannot show a difference."""
     confirm: int = 3
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
-    margin: float = 0.5
-    """A smaller difference in test accuracy, in percentage points, does not matter to you; 0 to below 100."""
+    margin: float | None = None
+    """A smaller difference in test accuracy does not matter to you, in percentage points from 0 to below 100 (none: the
+    smaller of 0.5 and a tenth of the worse network's errors on validation images)."""
+    margin_of_errors: float | None = None
+    """The margin in percent of the worse network's errors on validation images (none: see --margin). If both are given,
+    the smaller one counts."""
     budget_hours: float | None = None
     """Lower trials, confirm and seeds until the study ends within these hours on this machine's CPUs (none: do not)."""
     max_parameters: int | None = None
@@ -214,8 +218,10 @@ def check(config: StudyConfig) -> None:
             raise BadInput(f"{name} must be positive, not {number}")
     if not 0 < config.test_share < 1:
         raise BadInput(f"--test-share must be between 0 and 1, not {config.test_share}")
-    if not 0 <= config.margin < 100:
+    if config.margin is not None and not 0 <= config.margin < 100:
         raise BadInput(f"--margin must be from 0 to below 100 percentage points, not {config.margin:g}")
+    if config.margin_of_errors is not None and not 0 < config.margin_of_errors <= 100:
+        raise BadInput(f"--margin-of-errors must be above 0 and at most 100 percent, not {config.margin_of_errors:g}")
     if config.max_epochs > MOST_EPOCHS:
         raise BadInput(f"--max-epochs must be at most {MOST_EPOCHS}, not {config.max_epochs}")
     if config.cpus_per_trial is not None and not LEAST_SHARE <= config.cpus_per_trial < math.inf:

@@ -8,6 +8,7 @@ from analysis.results.load import StudyResults, group_name
 from analysis.results.study_json import is_resized
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS
 from analysis.verdict.caveats.own_settings import settings_of
+from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Summary
 
 
@@ -109,7 +110,7 @@ def _statistics(results: StudyResults, summary: Summary) -> list[str]:
     if summary.comparisons:
         sentences.append(
             f"A network was called better if the interval of the difference excluded 0, the difference was at least"
-            f" {results.study.config.margin:g} percentage points, at least {LEAST_SEEDS} seeds were compared, and it"
+            f" {margin_in_words(results.study.config)}, at least {LEAST_SEEDS} seeds were compared, and it"
             f" won at least {100 * LEAST_PROBABILITY:g} % of the paired runs (Bouthillier et al., 2021)."
         )
         sentences.append("The p values of several comparisons were corrected after Holm (1979).")

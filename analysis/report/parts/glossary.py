@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 TERMS = {
     "baseline": "The documented configuration of a network. It is the first trial, and has final runs of its own.",
     "cap": "The largest number of epochs that a run may be trained.",
-    "equivalent": "The whole interval of the difference lies within the margin: too little to matter.",
+    "equivalent": "The difference lies within the margin, by two one-sided tests at 5 %: too little to matter.",
     "F1": "The harmonic mean of precision and recall. Macro F1 is its mean over classes.",
     "final run": "A training run on a fresh seed that is judged once on the test images.",
     "Holm p": "A p value corrected for the several comparisons of a kind (Holm, 1979).",

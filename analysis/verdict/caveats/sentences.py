@@ -24,6 +24,7 @@ from analysis.verdict.caveats.counts import (
     unseen_mishaps,
 )
 from analysis.verdict.caveats.search_sentences import of_search, of_trials, of_weights
+from analysis.verdict.margin import largest_margin
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
 from analysis.verdict.wording import known
 
@@ -149,11 +150,11 @@ def _divergence(results: StudyResults) -> Iterator[Caveat]:
 
 def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
     n_images = next((len(group.labels) for group in results.groups.values()), 0)
-    margin = results.study.config.margin / 100
-    if margin == 0 and _is_compared(results):
+    margin = largest_margin(results)
+    if margin == 0:
         text = "No two networks can be called equivalent, because the margin of this study is 0."
         yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
-    elif 0 < n_images <= 3 / margin and _is_compared(results):
+    elif margin is not None and n_images <= 3 / margin:
         text = (
             f"No two networks can be called equivalent with {n_images:,} test images: more than"
             f" {math.floor(3 / margin):,} are needed."

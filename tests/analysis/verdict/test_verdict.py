@@ -58,9 +58,13 @@ def test_the_margin_of_the_study_decides(results: StudyResults) -> None:
     led = with_leads(results, {"alexnet-tuned": 20})
     rows = {margin: make_comparisons(with_margin(led, margin))[0] for margin in (1.9, 2.1, 40.0)}
     calls = [(row.call, row.reason) for row in rows.values()]
-    assert calls == [("better", None), ("not shown", "below the margin"), ("equivalent", None)]
+    assert calls == [("better", None), ("not shown", "below the margin"), ("not shown", "many of the errors")]
     assert all(row.margin == pytest.approx(margin / 100) for margin, row in rows.items())
     assert "less than the margin of 2.1 percentage points" in rows[2.1].text
+    said = (
+        "That is less than the margin of 40 percentage points, but more than a tenth of the errors of MobileNet-like."
+    )
+    assert said in rows[40.0].text
 
 
 def test_a_margin_of_0_makes_nothing_equivalent(results: StudyResults) -> None:

@@ -40,6 +40,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--seeds", "4"], "seeds", 4),
     (["--confirm", "0"], "confirm", 0),
     (["--margin", "1"], "margin", 1.0),
+    (["--margin-of-errors", "20"], "margin_of_errors", 20.0),
     (["--max-parameters", "20000"], "max_parameters", 20_000),
     (["--max-latency-ms", "2.5"], "max_latency_ms", 2.5),
     (["--budget-hours", "2"], "budget_hours", 2.0),

@@ -65,7 +65,7 @@ def folder(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stud
         (["--train-size", "200"], "was begun with --train-size 150, not 200"),
         (["--seed", "1"], "was begun with --seed 0, not 1"),
         (["--confirm", "0"], "was begun with --confirm 3, not 0"),
-        (["--margin", "1"], "was begun with --margin 0.5, not 1.0"),
+        (["--margin", "1"], "was begun with --margin none, not 1.0"),
         (["--budget-hours", "1"], "was begun with --budget-hours none, not 1.0"),
         (["--max-parameters", "9"], "was begun with --max-parameters none, not 9"),
         (["--archs", "alexnet"], "was begun with --archs mobilenet, not alexnet:"),
