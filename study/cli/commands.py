@@ -14,6 +14,7 @@ COMMANDS = {
     "export": ("study.export.__main__", "write a trained network as an ONNX file, with a model card"),
     "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
     "compare": ("analysis.compare.__main__", "set studies of the same images side by side"),
+    "track": ("study.track.__main__", "show a study in TensorBoard, MLflow or Weights & Biases"),
     "list": ("study.list.__main__", "list studies, and the checkpoints in a storage that none of them claims"),
     "completion": ("study.cli.completion", "print a script that completes this command in bash or zsh"),
 }
