@@ -1,4 +1,4 @@
-"""Keeps a tracker up to date with a study's folder, in a process of its own that can neither stop nor slow the study."""
+"""Keeps a tracker up to date with a study's folder, in a process that can neither stop nor slow the study."""
 
 import os
 import shlex
@@ -22,8 +22,6 @@ from study.track.tracker import RUNNING, TITLES, Run, Tracker, open_tracker
 
 # The folder is looked at this often, because the search writes its tables at most every 5 s.
 LOOK_EVERY_SECONDS = 5.0
-# A tracker that failed is tried again at most this often.
-TRY_AGAIN_AFTER_SECONDS = 60.0
 # A study waits at most this long at its end for a tracker to take the rest.
 WAIT_AT_END_SECONDS = 15.0
 _LONGEST_REASON = 200
@@ -59,7 +57,7 @@ def live(folder: Path, names: Sequence[str], warn: Callable[[str], None]) -> Ite
     Args:
         folder: the study's folder.
         names: trackers, as TITLES names them.
-        warn: prints a line. It is called once for a tracker that is away or fails.
+        warn: prints a line. It is called once for a tracker that is away or fails, and this tracker gets no more.
     """
     children = [_Child(folder, name, warn) for name in names]
     try:
@@ -147,38 +145,31 @@ def follow(folder: StudyFolder, name: str) -> int:
 
 
 def _follow(folder: StudyFolder, name: str, has_ended: threading.Event, lines: IO[str]) -> None:
-    """Give the tracker what changed, every few seconds and at the end."""
-    feed: Feed | None = None
-    tracker: Tracker | None = None
-    seen: object = None
-    has_failed, is_behind = False, False
-    next_try = 0.0
-    while True:
+    try:
+        _keep_up(folder, name, has_ended)
+    except Exception as error:  # whatever a tracker's package raises, the study goes on
+        lines.write(reason_of(error) + "\n")
+        os._exit(0)
+
+
+def _keep_up(folder: StudyFolder, name: str, has_ended: threading.Event) -> None:
+    """Give the tracker what has changed, every few seconds and at the end."""
+    tracker = open_tracker(name, folder)
+    feed, seen, is_last = Feed(tracker), None, False
+    while not is_last:
         is_last = has_ended.wait(LOOK_EVERY_SECONDS)
-        if is_behind and (is_last or time.monotonic() < next_try):
-            if is_last:
-                return
-            continue
         look = _look(folder)
-        if look != seen or is_last:
-            try:
-                if feed is None or tracker is None:
-                    tracker = open_tracker(name, folder)
-                    feed = Feed(tracker)
-                feed.give(runs_of(folder, is_live=not is_last))
-                if is_last:
-                    tracker.close()
-                seen, is_behind = look, False
-            except Exception as error:  # whatever a tracker's package raises, the study goes on
-                is_between = isinstance(error, DamagedFile | FileNotFoundError) and not is_last
-                if not is_between:  # else the study was just replacing files
-                    is_behind, feed = True, None
-                    next_try = time.monotonic() + TRY_AGAIN_AFTER_SECONDS
-                    if not has_failed:
-                        lines.write(reason_of(error) + "\n")
-                    has_failed = True
-        if is_last:
-            return
+        if look == seen and not is_last:
+            continue
+        try:
+            runs = runs_of(folder, is_live=not is_last)
+        except (DamagedFile, FileNotFoundError):  # the study is just removing a run
+            if is_last:
+                raise
+            continue
+        feed.give(runs)
+        seen = look
+    tracker.close()
 
 
 def reason_of(error: Exception) -> str:
@@ -186,7 +177,7 @@ def reason_of(error: Exception) -> str:
     return textwrap.shorten(one_line(error), _LONGEST_REASON, placeholder=" ...")
 
 
-def _look(folder: StudyFolder) -> object:
+def _look(folder: StudyFolder) -> tuple[object, ...]:
     """Return a value that changes when a file changes that `runs_of` reads."""
     names = ("study.json", "trials.csv", "history.csv", "report/summary.json", "report/report.html")
     stats = [path.stat() for name in names if (path := folder.path / name).exists()]

@@ -4,18 +4,18 @@ import os
 import time
 from typing import Any
 
-# MLflow reads these when it is imported. Telemetry would need a network, and a server that is away must not be waited
-# for.
+# MLflow reads these when it is imported. Telemetry would need a network. MLflow itself would wait for a server that is
+# away for minutes.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, ViewType  # noqa: E402
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID  # noqa: E402
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from analysis.results.study_folder import StudyFolder  # noqa: E402
-from study.track.tracker import RUNNING, UNFINISHED, Run  # noqa: E402
+from analysis.results.study_folder import StudyFolder
+from study.track.tracker import RUNNING, UNFINISHED, Run
 
 EXPERIMENT = "fairverdict"
 _STUDY, _KEY, _DIGEST = "fairverdict.study", "fairverdict.run", "fairverdict.digest"
@@ -68,9 +68,7 @@ class MLflow:
         run_id = found.info.run_id
         if run.status == RUNNING and found.info.status != RUNNING:  # the study goes on
             self._client.update_run(run_id, RUNNING)
-        params = [
-            Param(name, str(value)) for name, value in run.parameters.items() if name not in found.data.params
-        ]
+        params = [Param(name, str(value)) for name, value in run.parameters.items() if name not in found.data.params]
         if params:
             self._client.log_batch(run_id, params=params)
             found.data.params.update((param.key, param.value) for param in params)
@@ -88,9 +86,7 @@ class MLflow:
     def end(self, run: Run) -> None:
         run_id = self._id(run.key)
         now, held = _now(), self._client.get_run(run_id).data.metrics
-        metrics = [
-            Metric(name, value, now, run.step) for name, value in run.metrics.items() if held.get(name) != value
-        ]
+        metrics = [Metric(name, value, now, run.step) for name, value in run.metrics.items() if held.get(name) != value]
         if metrics:
             self._client.log_batch(run_id, metrics=metrics)
         for name, text in run.tags.items():

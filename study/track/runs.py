@@ -159,14 +159,15 @@ def _study_parameters(study: Study) -> dict[str, Value]:
 def _study_tags(study: Study) -> dict[str, str]:
     """Return what may change when a study goes on, and where it comes from."""
     environment = study.environment
-    return {
+    tags = {
         "networks": ", ".join(network.title for network in study.architectures.values()),
         "trials": str(study.config.trials),
         "seeds": str(study.config.seeds),
         "command": study.command,
-        "version": str(environment.version),
-        "commit": str(environment.git_commit),
+        "version": environment.version,
+        "commit": environment.git_commit,
     }
+    return {name: text for name, text in tags.items() if text}
 
 
 def _verdict_tags(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -12,8 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2
-from tensorboard.plugins.hparams import summary as hparams
-from tensorboard.plugins.text.summary import text_pb
+from tensorboard.plugins.hparams.metadata import NULL_TENSOR, SESSION_END_INFO_TAG, create_summary_metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from analysis.results.study_folder import StudyFolder
@@ -61,9 +63,8 @@ class TensorBoard:
             self._write_text(run, run.kind, {"status": run.status, **run.parameters, **run.tags, **report})
         if run.is_over and len(run.path) == 2 and _HPARAMS not in self._held[run.key]:
             self._held[run.key][_HPARAMS] = {}
-            self._write(run, run.step, hparams.session_start_pb(dict(run.parameters)))
-            ended = api_pb2.STATUS_FAILURE if run.status == "FAILED" else api_pb2.STATUS_SUCCESS
-            self._write(run, run.step, hparams.session_end_pb(ended))
+            self._write(run, run.step, hparams_pb(dict(run.parameters), trial_id=run.key))
+            self._write(run, run.step, _end_of(run))
         if run.key in self._writers:
             self._writers.pop(run.key).close()
 
@@ -88,9 +89,16 @@ class TensorBoard:
         if run.key not in self._writers:
             self._writers[run.key] = EventFileWriter(str(self._root.joinpath(*run.path)))
         event = Event(wall_time=time.time(), step=step)
-        # TensorBoard has several classes of this message.
-        event.summary.ParseFromString(summary.SerializeToString())
+        event.summary.CopyFrom(summary)
         self._writers[run.key].add_event(event)
+
+
+def _end_of(run: Run) -> Summary:
+    """Return the end of a run for the tab HPARAMS."""
+    status = api_pb2.STATUS_FAILURE if run.status == "FAILED" else api_pb2.STATUS_SUCCESS
+    ended = HParamsPluginData(session_end_info=SessionEndInfo(status=status, end_time_secs=time.time()))
+    value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=create_summary_metadata(ended), tensor=NULL_TENSOR)
+    return Summary(value=[value])
 
 
 def _read(folder: Path) -> dict[str, dict[int, Any]]:
@@ -105,6 +113,6 @@ def _read(folder: Path) -> dict[str, dict[int, Any]]:
     for tag in events.Tags()["tensors"]:
         texts = {event.step: event.tensor_proto.string_val for event in events.Tensors(tag)}
         held[tag.removesuffix("/text_summary")] = {step: text[0].decode() for step, text in texts.items() if text}
-    if any(tag.startswith("_hparams_/session_end") for tag in events.summary_metadata):
+    if SESSION_END_INFO_TAG in events.summary_metadata:
         held[_HPARAMS] = {}
     return held

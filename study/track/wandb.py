@@ -45,8 +45,10 @@ class Wandb:
         self._folder = folder
         self._runs = folder / "wandb"
         self.where = str(self._runs) if MODE == "offline" else server or os.environ.get("WANDB_BASE_URL", "wandb.ai")
+        own = {} if server is None else {"base_url": server}
+        os.environ.setdefault("WANDB_DATA_DIR", str(self._runs))  # its copies of artifacts
         self._settings = wandb.Settings(
-            base_url=server,
+            **own,
             silent=True,
             console="off",
             disable_git=True,
