@@ -23,7 +23,8 @@ from tests.analysis.example_study import write_example
 from tests.processes import HANGS_AFTER
 from tests.study.track.reports import write_report
 
-pytestmark = pytest.mark.trackers
+# MLflow uses what SQLAlchemy will remove.
+pytestmark = [pytest.mark.trackers, pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
 
 
 @pytest.fixture
