@@ -109,6 +109,8 @@ class _Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         status = self._process.wait()
         self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         if status:
             self._tell("it takes too long" if status == -signal.SIGKILL else f"it ended with status {status}")
 
