@@ -135,7 +135,7 @@ def follow(folder: StudyFolder, name: str) -> int:
     """
     os.nice(10)  # it gives way to training
     lines = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what the tracker's package prints
+    os.dup2(2, 1)  # the tracker's package prints, too
     has_ended = threading.Event()
     worker = threading.Thread(target=_follow, args=(folder, name, has_ended, lines), daemon=True)
     worker.start()

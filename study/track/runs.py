@@ -30,7 +30,7 @@ def runs_of(folder: StudyFolder, *, is_live: bool) -> list[Run]:
     summary: dict[str, Any] = dict(read_json(path)) if path.exists() else {}
     going = RUNNING if is_live else UNFINISHED
     status = "COMPLETE" if not is_live and _is_finished(results, summary) else going
-    shared = {"study": folder.path.name, "identity": _identity(results.study)}
+    shared: dict[str, Any] = {"study": folder.path.name, "identity": _identity(results.study)}
     report = folder.report / "report.html"
     runs = [
         Run(

@@ -1,6 +1,6 @@
 """Writes runs as TensorBoard's event files: a folder for each network and run.
 
-What the event files hold is read back first, and nothing is written twice.
+It reads the event files back first, and writes nothing twice.
 """
 
 import time

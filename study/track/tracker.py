@@ -110,7 +110,7 @@ def open_tracker(name: str, folder: StudyFolder, uri: str | None = None) -> Trac
 
     Args:
         name: one of TITLES.
-        uri: where it is, as its function `connect` says; its default if None.
+        uri: the place of the tracker, as its function `connect` says; its default if None.
 
     Raises:
         BadInput: if its package is not installed.
