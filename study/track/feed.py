@@ -59,7 +59,12 @@ def live(folder: Path, names: Sequence[str], warn: Callable[[str], None]) -> Ite
         names: trackers, as TITLES names them.
         warn: prints a line. It is called once for a tracker that is away or fails, and this tracker gets no more.
     """
-    children = [_Child(folder, name, warn) for name in names]
+    children = []
+    for name in names:
+        try:
+            children.append(_Child(folder, name, warn))
+        except OSError as error:
+            warn(_behind(folder, name, reason_of(error)))
     try:
         yield
     finally:
@@ -70,9 +75,9 @@ def live(folder: Path, names: Sequence[str], warn: Callable[[str], None]) -> Ite
             child.wait_until(deadline)
 
 
-def afterwards(folder: Path, name: str) -> str:
-    """Return the command that gives a tracker what it lacks."""
-    return shlex.join(["python", "-m", "study.track", str(folder), "--to", name])
+def _behind(folder: Path, name: str, reason: str) -> str:
+    command = shlex.join(["python", "-m", "study.track", str(folder), "--to", name])
+    return f"{TITLES[name]} is behind ({reason}). The study goes on; give {TITLES[name]} the rest afterwards: {command}"
 
 
 class _Child:
@@ -122,10 +127,7 @@ class _Child:
     def _tell(self, reason: str) -> None:
         if not self._is_told:
             self._is_told = True
-            self._warn(
-                f"{TITLES[self._name]} is behind ({reason}). The study goes on; give it the rest afterwards:"
-                f" {afterwards(self._folder, self._name)}"
-            )
+            self._warn(_behind(self._folder, self._name, reason))
 
 
 def follow(folder: StudyFolder, name: str) -> int:

@@ -21,6 +21,7 @@ from tests.pace import within
 from tests.processes import GATE, HANGS_AFTER, SMALL, Gate, Programs
 from tests.study.track.event_files import read_scalars, read_texts
 from tests.study.track.reports import write_report
+from tests.study.track.wandb_files import read_offline_runs
 
 pytestmark = pytest.mark.trackers
 
@@ -68,6 +69,15 @@ def test_a_server_that_never_answers_does_not_hold_the_study(
     assert "it takes too long" in line
 
 
+def test_a_process_that_cannot_start_is_one_line(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed.sys, "executable", str(folder.path / "no-python"))
+    lines: list[str] = []
+    with live(folder.path, ["tensorboard"], lines.append):
+        pass
+    (line,) = lines
+    assert line.startswith("TensorBoard is behind (") and "no-python" in line
+
+
 def test_the_command_waits_for_the_end_of_a_running_study(
     folder: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,3 +120,10 @@ def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(
             assert [value for _, value in scalars[metric]] == pytest.approx(list(rows[metric]), rel=1e-6)
     assert "| verdict | " in read_texts(root)["study"][-1]
     assert read_scalars(root / "tiny")["tuned/test_accuracy/mean"]
+
+    # The study is finished, so the other tracker gets all of it at once.
+    done = programs.run_study(["--resume", "--name", "tracked", "--track", "wandb"], tmp_path)
+    assert done.returncode == 0 and "behind" not in done.stderr, done.stderr
+    runs = read_offline_runs(folder.path / "wandb")
+    assert {run.name for run in runs} == {"tracked", "tiny", "small", *(name.partition("/")[2] for name in shown)}
+    assert all(run.is_finished for run in runs)

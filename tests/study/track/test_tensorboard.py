@@ -44,8 +44,8 @@ def test_the_event_files_hold_every_run(folder: StudyFolder, capsys: pytest.Capt
 
 
 def test_nothing_is_written_twice(folder: StudyFolder) -> None:
-    everything = {path: path.stat() for path in _write(folder)}
-    assert {path: path.stat() for path in _write(folder)} == everything
+    everything = {path: path.read_bytes() for path in _write(folder)}
+    assert {path: path.read_bytes() for path in _write(folder)} == everything
 
 
 def test_further_seeds_are_added(folder: StudyFolder) -> None:
