@@ -3,7 +3,8 @@
 # make test: make lint, every quick test, and one whole study that is killed and resumed.
 # make test-slow: the tests marked slow, which are whole studies for the most part.
 # make test-onnx: install the extra onnx and test the export; a study then takes some seconds longer.
-# make test-all: make test, make test-slow and make test-onnx.
+# make test-trackers: install the extras of the trackers and test them; MLflow's server comes through uv.
+# make test-all: make test, make test-slow, make test-onnx and make test-trackers.
 # make docs: build the site of the documentation into site/; every broken link is an error.
 # make soak: kill one study twenty times; minutes.
 # make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3 and Ray.
@@ -17,7 +18,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-onnx test-all lint docs soak test-cluster
+.PHONY: setup demo test test-slow test-onnx test-trackers test-all lint docs soak test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -30,16 +31,21 @@ lint: setup
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
 
 test: lint
-	@$(PYTEST) -m "not slow and not onnx"
+	@$(PYTEST) -m "not slow and not onnx and not trackers"
 
 test-slow: setup
-	@$(PYTEST) -m "slow and not onnx"
+	@$(PYTEST) -m "slow and not onnx and not trackers"
 
 test-onnx: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[onnx]'
 	@$(PYTEST) -m onnx
 
-test-all: test test-slow test-onnx
+test-trackers: setup
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt \
+	  $(EDITABLE) '.[tensorboard,mlflow,wandb]'
+	@$(PYTEST) -m trackers
+
+test-all: test test-slow test-onnx test-trackers
 
 docs: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group docs

@@ -58,6 +58,7 @@ from study.storage.leftovers import folder_of
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import describe_networks
 from study.storage.reachable import check_shared
+from study.track.feed import live
 
 
 def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, is_dry: bool = False) -> int:
@@ -80,6 +81,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
             stack.enter_context(held(request.folder.path))
             for line in mend(request.folder):
                 screen.warn(line)
+            stack.enter_context(live(request.folder.path, request.config.track, screen.warn))
             if _is_finished(request, screen):
                 return _name_report(request.folder, screen)
         check_memory(request.config)
@@ -133,6 +135,7 @@ def _do(
                 progress.screen.warn(
                     f"{request.folder.path} held results but no study.json; what was there is now in {aside}"
                 )
+            stack.enter_context(live(request.folder.path, config.track, progress.screen.warn))
         progress.screen.study_log.open(request.folder.log)
         architectures = {arch: architecture_of(config, arch) for arch in config.archs}
         send_code(architectures.values(), config.address)

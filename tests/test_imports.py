@@ -23,7 +23,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"listeners"},
         {"runs"},
         {"search", "cli"},
-        {"plan"},
+        {"plan", "track"},
         {"cluster", "data"},
         {"storage"},
         {"settings"},

@@ -44,6 +44,7 @@ GROUPS = {
     "machine": ("precision", "kernels", "cpus_per_trial", "gpus_per_trial", "concurrency", "address", "storage"),
     "study file": ("study_file", "print_config"),
     "folder": ("results_dir", "name", "resume", "add_arch"),
+    "trackers": ("track",),
 }
 _EXAMPLES = """\
 examples:
@@ -169,6 +170,8 @@ def parser() -> argparse.ArgumentParser:
             shape: dict[str, Any] = {"action": "store_true"}
             if kinds[name] is not bool:
                 shape = {"metavar": _metavar(name, kinds[name]), "nargs": "*" if isinstance(default, tuple) else None}
+            if name == "track":
+                shape["action"] = "extend"
             group.add_argument(flag(name), dest=name, help=text.replace("%", "%%"), **shape)
     return made
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "report": ("analysis.report.__main__", "rebuild the report of a study from its folder"),
     "notebook": ("analysis.notebook", "run the notebook of results on a study"),
     "compare": ("analysis.compare.__main__", "set studies of the same images side by side"),
+    "track": ("study.track.__main__", "show a study in TensorBoard, MLflow or Weights & Biases"),
     "list": ("study.list.__main__", "list studies, and the checkpoints in a storage that none of them claims"),
     "completion": ("study.cli.completion", "print a script that completes this command in bash or zsh"),
 }

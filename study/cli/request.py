@@ -21,10 +21,11 @@ from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import FORMAT, search_settings
+from study.track.tracker import check_packages
 
 # These settings may differ when a study goes on: they change how many seeds there are, which machine trains, or where
 # the data lie. The fingerprint of the data must be the same.
-_FREE_ON_RESUME = {"seeds", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "data_dir"}
+_FREE_ON_RESUME = {"seeds", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "data_dir", "track"}
 _OTHER_VERSION = "go on with that version, or begin anew"
 
 
@@ -61,6 +62,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     config = _absolute(options.config())
     _check_networks(config, options)
     _check_storage(config)
+    check_packages(config.track)
     name = (
         f"{config.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
         if options.name is None
@@ -132,6 +134,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         asked = replace(asked, **{name: getattr(stored, name) for name in planned})
     if asked.precision == "auto":  # the machine chose when the study began
         asked = replace(asked, precision=stored.precision)
+    check_packages(asked.track)
     same = _without_growth(stored, asked, options, folder)
     for entry in fields(StudyConfig):
         if entry.name in FILE_ONLY:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-_MARK = "FAIRVERDICT_SESSION"
+MARK = "FAIRVERDICT_SESSION"
 _LOOK_EVERY_SECONDS = 0.05
 
 
@@ -26,11 +26,11 @@ def reaping(session: str) -> Iterator[None]:
     # The reaper gets its own process session: a terminal's Ctrl-C does not reach it. It waits for the end of stdin.
     command = [sys.executable, "-m", "study.cluster.reaper", session]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):
-        os.environ[_MARK] = session
+        os.environ[MARK] = session
         try:
             yield
         finally:
-            del os.environ[_MARK]
+            del os.environ[MARK]
 
 
 def _reap(session: str) -> None:
@@ -47,7 +47,7 @@ def _reap(session: str) -> None:
 def _belongs_to(process: psutil.Process, session: str) -> bool:
     """Whether a process carries the session's mark in its environment."""
     try:
-        return process.environ().get(_MARK) == session
+        return process.environ().get(MARK) == session
     except psutil.Error:  # it has ended, or belongs to another user
         return False
 

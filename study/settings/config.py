@@ -22,6 +22,7 @@ _FORMERLY: dict[str, Any] = {
     "patience": 5,
     "batch_size": 128,
     "first_lrs": [],
+    "track": [],
     "bit_depth": 16,
     "image_size": 32,
     "margin": 0.5,
@@ -116,6 +117,8 @@ class StudyConfig:
     """Join the Ray cluster at this address, auto for the cluster of this machine (none: this machine alone)."""
     storage: str | None = None
     """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
+    track: tuple[str, ...] = ()
+    """Show the study in tensorboard, mlflow or wandb, too; may be repeated (docs/trackers.md)."""
     baseline: bool = False
     """Train only the documented baselines, over seeds."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +136,8 @@ class StudyConfig:
         """Return the settings as study.json holds them."""
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         data_dir = None if self.data_dir is None else str(self.data_dir)
-        return values | {"data_dir": data_dir, "archs": list(self.archs), "first_lrs": list(self.first_lrs)}
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        return values | lists | {"data_dir": data_dir}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "StudyConfig":
@@ -151,8 +155,8 @@ class StudyConfig:
             if others := values.keys() - names:
                 raise BadInput(f"this version does not know its setting {', '.join(sorted(others))}")
             data_dir = None if values["data_dir"] is None else Path(values["data_dir"])
-            archs, first_lrs = tuple(values["archs"]), tuple(values["first_lrs"])
-            config = cls(**{**values, "data_dir": data_dir, "archs": archs, "first_lrs": first_lrs})
+            tuples = {name: tuple(values[name]) for name in ("archs", "first_lrs", "track")}
+            config = cls(**{**values, **tuples, "data_dir": data_dir})
             for name, kind in get_type_hints(cls).items():
                 is_plain = isinstance(kind, type | UnionType)
                 if is_plain and not isinstance(value := getattr(config, name), kind):
@@ -186,6 +190,7 @@ CHOICES = {
     "duplicates": ("drop", "keep", "refuse"),
     "precision": ("auto", "fp32", "bf16"),
     "kernels": ("auto", "off"),
+    "track": ("tensorboard", "mlflow", "wandb"),
 }
 
 
@@ -229,10 +234,11 @@ def check(config: StudyConfig) -> None:
     if config.gpus_per_trial and not LEAST_SHARE <= config.gpus_per_trial < math.inf:
         raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST_SHARE}, not {config.gpus_per_trial}")
     for name, known in CHOICES.items():
-        value = getattr(config, name)
-        if value not in known and not (name == "dataset" and ":" in value):
-            kinds = {"dataset": "data set", "kernels": "choice of kernels", "duplicates": "choice of duplicates"}
-            raise BadInput(unknown(kinds.get(name, name), value, known))
+        given = getattr(config, name)
+        for value in given if isinstance(given, tuple) else (given,):
+            if value not in known and not (name == "dataset" and ":" in value):
+                kinds = {"dataset": "data set", "kernels": "choice of kernels", "duplicates": "choice of duplicates"}
+                raise BadInput(unknown({**kinds, "track": "tracker"}.get(name, name), value, known))
 
 
 def take_in_factories(config: StudyConfig) -> StudyConfig:

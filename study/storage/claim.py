@@ -14,7 +14,7 @@ from study.errors import BadInput
 from study.storage.lock import Locked, exclusive
 
 _OWN_FILES = {"study.json", "trials.csv", "history.csv", "optuna.db", "optuna.db-journal", "study.log"}
-_RESULTS = {*_OWN_FILES, "tune", "final", "confirm", "report"}
+_RESULTS = {*_OWN_FILES, "tune", "final", "confirm", "report", "tensorboard", "wandb"}
 
 
 def check_name(name: str) -> str:

@@ -56,6 +56,9 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--address", "auto"], "address", "auto"),
     (["--storage", "s3://bucket/a?region=x"], "storage", "s3://bucket/a?region=x"),
     (["--baseline"], "baseline", True),
+    (["--track", "tensorboard", "mlflow"], "track", ("tensorboard", "mlflow")),
+    (["--track", "tensorboard", "--track", "wandb"], "track", ("tensorboard", "wandb")),
+    (["--track"], "track", ()),
 ]
 
 

@@ -26,6 +26,7 @@ def test_the_script_is_valid(script: str) -> None:
         ("fairverdict run --max", "--max-epochs --max-parameters --max-latency-ms"),
         ("fairverdict run --trials 3 --data", "--dataset --data-dir"),
         ("fairverdict run --dataset d", "digits"),
+        ("fairverdict run --track w", "wandb"),
         ("fairverdict run --data-dir stu", "study"),
         ("fairverdict run --config constr", "constraints.txt"),
         ("fairverdict report stu", "study"),

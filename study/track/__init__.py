@@ -1,0 +1,1 @@
+"""Trackers: a study in TensorBoard, MLflow or Weights & Biases."""

@@ -1,0 +1,129 @@
+"""Trackers that follow a study while it works."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.results.study_folder import StudyFolder
+from study.storage.lock import exclusive
+from study.track import feed
+from study.track.__main__ import main
+from study.track.feed import live
+from tests.analysis.example_study import write_example
+from tests.pace import within
+from tests.processes import GATE, HANGS_AFTER, SMALL, Gate, Programs
+from tests.study.track.event_files import read_scalars, read_texts
+from tests.study.track.reports import write_report
+from tests.study.track.wandb_files import read_offline_runs
+
+pytestmark = pytest.mark.trackers
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return write_example(tmp_path / "pets", seeds=1, trials=3, epochs=2)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + HANGS_AFTER
+    while not condition():
+        assert time.monotonic() < deadline, "it hangs"
+        time.sleep(0.05)
+
+
+def test_a_server_that_is_away_is_one_line_which_names_the_command_for_the_rest(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    lines: list[str] = []
+    with live(folder.path, ["mlflow", "tensorboard"], lines.append):
+        wait_for(lambda: lines)
+        write_report(folder)
+    (line,) = lines
+    assert line.startswith("MLflow is behind (") and "127.0.0.1" in line
+    assert line.endswith(f" afterwards: python -m study.track {folder.path} --to mlflow")
+    assert read_texts(folder.path / "tensorboard")["study"], "the other tracker has everything"
+
+
+def test_a_server_that_never_answers_does_not_hold_the_study(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "WAIT_AT_END_SECONDS", 1.0)
+    lines: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with ExitStack() as stack:
+            stack.enter_context(live(folder.path, ["mlflow"], lines.append))
+            connection, _ = server.accept()
+            with connection, within(2):
+                stack.close()
+    (line,) = lines
+    assert "it takes too long" in line
+
+
+def test_a_process_that_cannot_start_is_one_line(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed.sys, "executable", str(folder.path / "no-python"))
+    lines: list[str] = []
+    with live(folder.path, ["tensorboard"], lines.append):
+        pass
+    (line,) = lines
+    assert line.startswith("TensorBoard is behind (") and "no-python" in line
+
+
+def test_the_command_waits_for_the_end_of_a_running_study(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with exclusive(folder.path):
+        assert main([str(folder.path), "--to", "tensorboard"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {folder.path} is at work: wait until the study has ended, or begin it with --track\n"
+    )
+
+
+def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
+    gate, folder = Gate(tmp_path / "gate"), StudyFolder(tmp_path / "results" / "tracked")
+    root = folder.path / "tensorboard"
+
+    study = programs.study([*SMALL, "--name", "tracked", "--track", "tensorboard"], tmp_path)
+    gate.let_train_until(study, lambda: any(root.glob("*/*/*tfevents*")))
+    study.process.send_signal(signal.SIGTERM)
+    done = study.finish()
+    assert done.returncode == 130 and study.processes() == []
+    assert "behind" not in done.stderr
+
+    gate.open()
+    done = programs.run_study(["--resume", "--name", "tracked"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "behind" not in done.stderr
+    assert json.loads((folder.path / "study.json").read_text())["config"]["track"] == ["tensorboard"]
+    history = pd.read_csv(folder.path / "history.csv")
+    shown = {f"{arch}/{trial}": rows for (arch, trial), rows in history.groupby(["arch", "trial_id"])}
+    for group, seeds in folder.final.numbers().items():
+        for seed in seeds:
+            shown[f"{group.partition('-')[0]}/{group}-seed-{seed}"] = folder.final.read(group, seed).history
+    assert {str(path.parent.relative_to(root)) for path in root.glob("*/*/*tfevents*")} == set(shown)
+    for name, rows in shown.items():
+        scalars = read_scalars(root / name)
+        for metric in ("train_loss", "val_loss", "val_accuracy"):
+            assert [step for step, _ in scalars[metric]] == list(rows["epoch"])
+            assert [value for _, value in scalars[metric]] == pytest.approx(list(rows[metric]), rel=1e-6)
+    assert "| verdict | " in read_texts(root)["study"][-1]
+    assert read_scalars(root / "tiny")["tuned/test_accuracy/mean"]
+
+    # The study is finished, so the other tracker gets all of it at once.
+    done = programs.run_study(["--resume", "--name", "tracked", "--track", "wandb"], tmp_path)
+    assert done.returncode == 0 and "behind" not in done.stderr, done.stderr
+    runs = read_offline_runs(folder.path / "wandb")
+    assert {run.name for run in runs} == {"tracked", "tiny", "small", *(name.partition("/")[2] for name in shown)}
+    assert all(run.is_finished for run in runs)
