@@ -154,6 +154,20 @@ class Session(_Part):
     added_seeds: int = 0
 
 
+class Origin(_Part):
+    """Describes the earlier study whose trials the samplers were told.
+
+    `seeds` are the seed of the earlier study and of the studies that it came from. `is_tested` says if one of them had
+    predicted test images. `told` counts the trials told, and `untold` says why there are none, each by network.
+    """
+
+    study: str
+    seeds: list[int]
+    is_tested: bool
+    told: dict[str, int]
+    untold: dict[str, str]
+
+
 class Study(_Part):
     """Holds the contents of study.json, as far as the report needs them."""
 
@@ -166,6 +180,7 @@ class Study(_Part):
     data: Data
     environment: Environment
     resumed: list[Session] | None = None
+    origin: Origin | None = None
 
     def n_validation(self) -> int:
         """Return the number of validation images of the search."""

@@ -1,5 +1,6 @@
 """Turn a command line into a request for a study, checked before any data are read."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -10,17 +11,19 @@ from analysis.paths import user_path
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import writer
-from study.cli.command_line import Options, given_with_budget, parse
+from study.cli.command_line import Options, parse, parser
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
+from study.earlier.begun import Earlier, read_begun, read_earlier
 from study.errors import BadInput, unknown
 from study.plan.budget import LEAST
 from study.settings.config import FILE_ONLY, StudyConfig
+from study.settings.file.read import read_study_file
 from study.settings.file.whole import whole_tables
 from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
-from study.storage.provenance import FORMAT, search_settings
+from study.storage.provenance import search_settings
 
 # These settings may differ when a study goes on: they change how many seeds there are, which machine trains, or where
 # the data lie. The fingerprint of the data must be the same.
@@ -40,6 +43,7 @@ class Request:
         arguments: the words of the command line.
         notes: sentences about each network, by its name, that its check found.
         fixed: names of the settings that a budget leaves alone.
+        earlier: the study that a new study goes on from.
     """
 
     config: StudyConfig
@@ -49,6 +53,7 @@ class Request:
     arguments: tuple[str, ...]
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    earlier: Earlier | None = None
 
 
 def read_request(arguments: Sequence[str]) -> Request:
@@ -77,7 +82,8 @@ def read_request(arguments: Sequence[str]) -> Request:
         )
     folder = StudyFolder(options.results_dir / name)
     fixed = given_with_budget(arguments)
-    return Request(config, folder, False, options.name is not None, tuple(arguments), fixed=fixed)
+    earlier = None if options.from_study is None else read_earlier(options.from_study)
+    return Request(config, folder, False, options.name is not None, tuple(arguments), fixed=fixed, earlier=earlier)
 
 
 def _check_path(flag: str, path: Path | None) -> None:
@@ -107,16 +113,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
             raise BadInput(f"{error}: say which study to go on with by --name") from error
     else:
         folder = StudyFolder.open(options.results_dir / options.name)
-    study = folder.read_study()
-    if study.get("format") != FORMAT:
-        raise BadInput(
-            f"{folder.path} is of format {study.get('format')!r} by {writer(study)}; this version reads format"
-            f" {FORMAT}: {_OTHER_VERSION}"
-        )
-    try:
-        stored = StudyConfig.from_json(study.get("config", {}))
-    except BadInput as error:
-        raise BadInput(f"{folder.path / 'study.json'} is by {writer(study)}: {error}; {_OTHER_VERSION}") from error
+    study, stored = read_begun(folder, _OTHER_VERSION)
     trials = None if folder.journal.exists() else folder.read_trials()
     if trials is not None and len(trials):
         raise BadInput(f"{folder.journal} is missing and {len(trials)} trials with it: put it back, or begin anew")
@@ -163,8 +160,8 @@ def _without_growth(stored: StudyConfig, asked: StudyConfig, options: Options, f
     archs, trials = asked.archs[: len(asked.archs) - len(options.add_arch)], min(asked.trials, stored.trials)
     if (archs != asked.archs or asked.trials > stored.trials) and folder.final.numbers():
         raise BadInput(
-            f"{folder.path} has predicted test images, so it takes no more trials or networks: begin a new study with"
-            " another --seed"
+            f"{folder.path} has predicted test images, so it takes no more trials or networks: begin a new study that"
+            f" is told its trials by --from {shlex.quote(str(folder.path))}"
         )
     return replace(asked, archs=archs, trials=trials)
 
@@ -233,3 +230,14 @@ def _check_storage(config: StudyConfig) -> None:
             ObjectStore(config.storage)
         except ValueError as error:
             raise BadInput(f"--storage: {error}") from error
+
+
+def given_with_budget(arguments: Sequence[str]) -> frozenset[str]:
+    """Return the names of the settings that a budget leaves alone.
+
+    They are given by flags, or in the study file if it is the file that gives the budget.
+    """
+    given = vars(parser().parse_known_args(arguments)[0])
+    is_in_file = "budget_hours" not in given and "study_file" in given
+    file = read_study_file(user_path(given["study_file"])) if is_in_file else {}
+    return frozenset(given) | (frozenset(file) if "budget_hours" in file else frozenset())
