@@ -20,6 +20,7 @@ from study.plan.budget import LEAST
 from study.settings.config import FILE_ONLY, StudyConfig
 from study.settings.file.read import read_study_file
 from study.settings.file.whole import whole_tables
+from study.settings.network_checks import leave_out_again
 from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
@@ -124,6 +125,8 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
                 f" {writer(study)}: {_OTHER_VERSION}"
             )
     asked = _absolute(parse(arguments, base=stored).config())
+    notes = {arch: network.get("notes", []) for arch, network in study.get("architectures", {}).items()}
+    asked = leave_out_again(asked, stored, notes)
     if asked.budget_hours == stored.budget_hours is not None:  # the numbers that were planned then stay
         planned = LEAST.keys() - given_with_budget(arguments)
         asked = replace(asked, **{name: getattr(stored, name) for name in planned})

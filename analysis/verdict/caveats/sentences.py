@@ -23,7 +23,7 @@ from analysis.verdict.caveats.counts import (
     small_classes,
     unseen_mishaps,
 )
-from analysis.verdict.caveats.search_sentences import of_search, of_trials, of_weights
+from analysis.verdict.caveats.search_sentences import of_origin, of_search, of_trials, of_weights
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade
 from analysis.verdict.wording import known
 
@@ -47,6 +47,7 @@ def caveats(results: StudyResults, winner: str | None, leaders: ComparisonRow | 
         *_cap(results, winner),
         *_small_difference(leaders),
         *of_search(results, winner),
+        *of_origin(results),
         *of_weights(results),
         *of_trials(results),
         *_divergence(results),

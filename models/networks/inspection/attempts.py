@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from models.networks.hyperparameters import Value, of_network
 from models.networks.registry import Architecture
+from models.networks.starting import Start
 from models.precision import Precision, autocast
 from models.randomness import seeded
 
@@ -28,11 +29,12 @@ def trains_on_one_image(model: nn.Module, image: Tensor) -> bool:
     The network and the global random states stay as they are.
 
     Args:
+        model: the network in train mode, apart from the layers that training leaves in eval mode.
         image: float32 [1, 3, size, size].
     """
     with seeded(0, image.device), torch.no_grad():
         try:
-            copy.deepcopy(model).train()(image)
+            copy.deepcopy(model)(image)
         except ValueError:  # torch's normalisation layers raise it: "Expected more than 1 value per channel"
             return False
     return True
@@ -113,10 +115,17 @@ def check_logits(logits: object, n: int, n_classes: int, when: str) -> list[str]
 
 
 def attempt_step(
-    model: nn.Module, images: Tensor, labels: Tensor, n_classes: int, precision: Precision
+    model: nn.Module, start: Start, images: Tensor, labels: Tensor, n_classes: int, precision: Precision
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Train one step without changing a weight. Return the logits and the gradients. Raises NetworkFault."""
+    """Train one step without changing a weight. Return the logits and the gradients.
+
+    The network is in the mode that it is trained in afterwards: layers with frozen buffers stay in eval mode.
+
+    Raises:
+        NetworkFault: if the network cannot be trained.
+    """
     model.train().zero_grad()
+    start.hold(model)
     try:
         with seeded(_SEED, _CPU), autocast(precision, _CPU):
             logits = model(images)
