@@ -94,8 +94,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
         dataset = load_dataset(request.config)
         for note in dataset.findings.notes:
             progress.say(note)
-        if request.earlier is not None:
-            check_same_data(request.earlier, dataset)
+        check_same_data(request.earlier, dataset)
         failures = _do(request, dataset, progress, interrupts, stack)
         progress.show("Writing the report", "Report")
         return _conclude(request.folder, screen, failures)
@@ -131,9 +130,8 @@ def _do(
         if describing is None:
             take_up_folder(request, dataset)
         else:
-            networks, telling = describing.result(), None
-            if request.earlier is not None:
-                telling = trials_to_tell(request.earlier, config, networks)
+            networks = describing.result()
+            if (telling := trials_to_tell(request.earlier, config, networks)) is not None:
                 progress.say(telling.sentence())
             aside = stack.enter_context(created_folder(request, config, dataset, networks, telling))
             if aside is not None:

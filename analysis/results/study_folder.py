@@ -139,6 +139,7 @@ class StudyFolder:
 
     @property
     def told(self) -> Path:
+        """Return the file of the trials that an earlier study told; SHA256SUMS beside it has its checksum."""
         return self.tune / "told.json"
 
     @property
@@ -167,15 +168,6 @@ class StudyFolder:
     def read_trials(self, texts: Collection[str] = ()) -> pd.DataFrame | None:
         """Reads the trials, with `texts` as `read_csv` takes them; None if there was no search. Raises DamagedFile."""
         return read_csv(self.path / "trials.csv", TRIAL_COLUMNS, HYPERPARAMETERS, texts)
-
-    def write_told(self, told: dict[str, Any]) -> None:
-        """Write tune/told.json: for each network, the trials of an earlier study that its sampler is told."""
-        write_json(self.told, told)
-        write_checksums(self.tune, self.told.name)
-
-    def read_told(self) -> dict[str, Any]:
-        """Read what the samplers are told. Raises DamagedFile if it is missing."""
-        return dict(read_json(self.told, verified=True))
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Write history.csv: columns HISTORY_COLUMNS, one row an epoch of a trial, in the order of the reports.

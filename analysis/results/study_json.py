@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
+from analysis.results.errors import writer
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 
@@ -233,21 +234,6 @@ def read_study(folder: StudyFolder) -> Study:
             f"{path} is not the description of a study: {_fault(error)}. It is by {writer(folder.read_study())}; use"
             " that version, or put the file back"
         ) from error
-
-
-def writer(study: dict[str, Any]) -> str:
-    """Return which version of this project wrote study.json last: its number and its commit, as far as they are known.
-
-    Args:
-        study: the contents of study.json, valid or not.
-    """
-    resumed = study.get("resumed")
-    sessions = [study, *(resumed if isinstance(resumed, list) else [])]
-    environments = [session.get("environment") for session in sessions if isinstance(session, dict)]
-    environment = next((found for found in reversed(environments) if isinstance(found, dict)), {})
-    version, commit = environment.get("version"), environment.get("git_commit")
-    name = f"fairverdict {version}" if version else "an unnumbered version of fairverdict"
-    return f"{name} (commit {str(commit)[:12]})" if commit else name
 
 
 def _fault(error: ValidationError) -> str:

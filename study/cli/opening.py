@@ -49,7 +49,7 @@ def created_folder(
             request.folder.write_repeats(dataset.findings.repeats, dataset.findings.pairs)
         origin = None
         if telling is not None:
-            request.folder.write_told(telling.told)
+            telling.write(request.folder)
             origin = telling.origin
         request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset, origin))
         request.folder.write_config(whole_file(config, origin))

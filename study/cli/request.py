@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.paths import user_path
+from analysis.results.errors import writer
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
-from analysis.results.study_json import writer
 from study.cli.command_line import Options, parse, parser
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.results.errors import UnusableStudy
+from analysis.results.errors import UnusableStudy, writer
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
-from analysis.results.study_json import writer
 from study import FORMAT
 from study.errors import BadInput
 from study.settings.config import StudyConfig

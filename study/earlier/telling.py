@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.numbers import listed, plural
+from analysis.results.files import read_json, write_checksums, write_json
 from analysis.results.study_folder import StudyFolder
 from models.data import Dataset
 from models.networks.inspection.fingerprint import difference
@@ -22,7 +23,7 @@ from study.settings.search_space import SearchSpace
 
 # The score of a configuration depends on these settings and, for each network, on these keys of its table.
 _OF_STUDY = ("max_epochs", "patience", "batch_size", "image_size", "recipe")
-_OF_NETWORK = {"factory": None, "arguments": {}, "normalisation": "training", "skip": [], "freeze": []}
+_OF_NETWORK: dict[str, Any] = {"factory": None, "arguments": {}, "normalisation": "training", "skip": [], "freeze": []}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Telling:
     origin: dict[str, Any]
     told: dict[str, list[dict[str, Any]]]
 
+    def write(self, folder: StudyFolder) -> None:
+        """Keep the trials in the folder of the new study."""
+        write_json(folder.told, self.told)
+        write_checksums(folder.told.parent, folder.told.name)
+
     def sentence(self) -> str:
         """Say how many trials of each network are told, and why there are none of a network."""
         counts = [f"{plural(count, 'trial')} of {arch}" for arch, count in self.origin["told"].items()]
@@ -44,8 +50,10 @@ class Telling:
         return f"The samplers are told {listed(counts)} from {self.origin['study']}{untold}"
 
 
-def check_same_data(earlier: Earlier, dataset: Dataset) -> None:
-    """Raise BadInput if the earlier study had other images, classes or labels."""
+def check_same_data(earlier: Earlier | None, dataset: Dataset) -> None:
+    """Raise BadInput if the earlier study, if there is one, had other images, classes or labels."""
+    if earlier is None:
+        return
     begun, now = earlier.study["data"]["fingerprint"], dataset.fingerprint()
     if begun != now:
         raise BadInput(
@@ -54,18 +62,23 @@ def check_same_data(earlier: Earlier, dataset: Dataset) -> None:
         )
 
 
-def trials_to_tell(earlier: Earlier, config: StudyConfig, networks: Mapping[str, Mapping[str, Any]]) -> Telling:
+def trials_to_tell(
+    earlier: Earlier | None, config: StudyConfig, networks: Mapping[str, Mapping[str, Any]]
+) -> Telling | None:
     """Choose the ended trials of each network that is the same in both studies, with its recipe and its space.
 
     The folder of the earlier study stays as it is.
 
     Args:
+        earlier: the earlier study, if there is one.
         config: settings of the new study.
         networks: each network's entry in study.json, by its name.
 
     Raises:
         BadInput: if there is no trial to tell.
     """
+    if earlier is None:
+        return None
     ended = _ended_trials(earlier.folder)
     told: dict[str, list[dict[str, Any]]] = {}
     untold = {}
@@ -100,7 +113,7 @@ def told_trials(folder: StudyFolder) -> dict[str, Told]:
     """
     if "origin" not in folder.read_study():
         return {}
-    kept = folder.read_told()
+    kept = read_json(folder.told, verified=True)
     return {arch: [(trial["values"], trial["score"]) for trial in trials] for arch, trials in kept.items()}
 
 

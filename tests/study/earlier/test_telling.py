@@ -48,8 +48,6 @@ def begin(arguments: list[str]) -> tuple[StudyFolder, Telling | None]:
 
 
 def tell(request: Request) -> Telling | None:
-    if request.earlier is None:
-        return None
     check_same_data(request.earlier, load_dataset(request.config))
     return trials_to_tell(request.earlier, request.config, describe_networks(request.config, 10))
 
