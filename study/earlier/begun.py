@@ -89,6 +89,8 @@ def read_earlier(path: Path) -> Earlier:
         study, config = read_begun(folder, "name a study of this version")
     except (DamagedFile, UnusableStudy) as error:
         raise BadInput(f"--from: {error}") from error
+    except OSError as error:
+        raise BadInput(f"--from {str(path)!r} cannot be read ({error.strerror}): give the folder of a study") from error
     origin = study.get("origin") or {}
     is_tested = bool(folder.final.numbers()) or bool(origin.get("is_tested"))
     return Earlier(folder, study, config, (*origin.get("seeds", ()), config.seed), is_tested)

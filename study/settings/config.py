@@ -237,8 +237,9 @@ def take_in_factories(config: StudyConfig) -> StudyConfig:
     archs, networks = [], dict(config.networks)
     for word in config.archs:
         if ":" in word:
-            arch = word.rpartition(":")[2].lower()
-            if not arch.isidentifier():
+            module, _, name = word.partition(":")
+            arch = name.lower()
+            if not module or not arch.isidentifier():
                 raise BadInput(f"--archs: {word!r} is no import path: write package.module:function")
             networks[arch] = {**networks.get(arch, {}), "factory": word}
         else:

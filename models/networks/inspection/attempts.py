@@ -53,7 +53,7 @@ def attempt_build(architecture: Architecture, n_classes: int, values: Mapping[st
     try:
         with seeded(seed, _CPU):
             model = architecture.build(n_classes, values)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkFault(f"cannot be built with {told}: {told_in_one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise NetworkFault(f"is a {type(model).__name__}, not a torch.nn.Module: return the module itself")
@@ -83,7 +83,7 @@ def attempt_prediction(model: nn.Module, images: Tensor, precision: Precision) -
     try:
         with seeded(_SEED, _CPU), torch.no_grad(), autocast(precision, _CPU):
             return model.eval()(images), sizes
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkFault(f"cannot predict an image: {told_in_one_line(error)}") from error
     finally:
         for hook in hooks:
@@ -129,7 +129,7 @@ def attempt_step(
     try:
         with seeded(_SEED, _CPU), autocast(precision, _CPU):
             logits = model(images)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkFault(
             f"cannot be trained on a batch of {len(images)} images: {told_in_one_line(error)}"
         ) from error
@@ -137,7 +137,7 @@ def attempt_step(
     loss = F.cross_entropy(logits.float(), labels)
     try:
         loss.backward()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NetworkFault(f"has no gradient: {told_in_one_line(error)}") from error
     gradients = [parameter.grad for parameter in model.parameters()]
     if not loss.isfinite() or not all(bool(found.isfinite().all()) for found in gradients if found is not None):
@@ -145,7 +145,7 @@ def attempt_step(
     return logits.detach(), gradients
 
 
-def told_in_one_line(error: Exception) -> str:
+def told_in_one_line(error: Exception | SystemExit) -> str:
     """Return an error as one line, with a remedy if it asks for a GPU."""
     line = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if any(word in line for word in ("CUDA", "NVIDIA", "cuda")):

@@ -125,7 +125,7 @@ def _check_state(model: nn.Module, other: nn.Module, images: Tensor) -> None:
         raise NetworkFault(f"has {strange} in its state_dict, which is not a tensor: leave it out")
     try:
         other.load_state_dict(state)
-    except Exception as error:  # a module may load its state itself
+    except (Exception, SystemExit) as error:  # a module may load its state itself
         raise NetworkFault(f"does not load its own state_dict into a new network: {told_in_one_line(error)}") from error
     predictions = [attempt_prediction(network, images, "fp32")[0] for network in (model, other)]
     if not torch.allclose(predictions[0], predictions[1], rtol=1e-3, atol=1e-4):  # type: ignore[arg-type]

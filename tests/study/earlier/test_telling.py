@@ -222,6 +222,7 @@ def test_other_images_are_refused(flags: list[str]) -> None:
     [
         (["--from", "nowhere"], "--from: nowhere is not a study (it holds no study.json): give the folder of a study"),
         (["--from"], "--from needs a value"),
+        (["--from", "x" * 300], "cannot be read (File name too long): give the folder of a study"),
         (["--from", "results/damaged"], "--from: results/damaged/study.json is not readable as JSON"),
         (["--from", "results/older"], "results/older is of format 1 by fairverdict 0.1.0"),
         (["--from", "results/newer"], "this version does not know its setting colour; name a study of this version"),

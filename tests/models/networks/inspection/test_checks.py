@@ -73,6 +73,10 @@ def _raising(num_classes: int) -> nn.Module:
     raise KeyError("width\nis not known")
 
 
+def _exiting(*_: Any, **__: Any) -> nn.Module:
+    raise SystemExit(3)
+
+
 def _on_gpu(num_classes: int) -> nn.Module:
     raise RuntimeError("Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU")
 
@@ -100,6 +104,8 @@ def _zero(module: nn.Module, logits: torch.Tensor) -> torch.Tensor:
 FAULTS: dict[str, tuple[Callable[..., Any], str]] = {
     "signature": (lambda n_classes: flat(), r"cannot be called with num_classes=5 \(missing a required.*n_classes"),
     "raises": (_raising, "cannot be built with num_classes=5: KeyError: 'width"),
+    "exits": (_exiting, "cannot be built with num_classes=5: SystemExit: 3"),
+    "exits later": (around(_exiting), "cannot predict an image: SystemExit: 3"),
     "gpu": (_on_gpu, "cannot be built with .*NVIDIA.*: build it on the CPU, and the study moves it to a GPU"),
     "elsewhere": (_elsewhere, "has 2.weight on meta: build it on the CPU"),
     "no module": (lambda num_classes: flat, "is a function, not a torch.nn.Module: return the module itself"),
