@@ -19,6 +19,7 @@ from models.training.recipe import steps_per_epoch
 from study.cluster.capacity import Resources, Slots
 from study.cluster.failures import explain
 from study.cluster.worker import WorkerSettings
+from study.earlier.telling import told_trials
 from study.errors import StudyFailed
 from study.listeners.progress import Progress
 from study.listeners.runs_recorder import RunsRecorder
@@ -155,7 +156,8 @@ def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     steps = steps_per_epoch(data["n_train"], config.batch_size)
     allows = allowances(config, len(data["classes"]))
     spaces = {arch: space_of(config, arch) for arch in config.archs}
-    return Search(config, baselines, Ledger(folder.journal), steps_per_epoch=steps, spaces=spaces, allows=allows)
+    ledger, told = Ledger(folder.journal), told_trials(folder)
+    return Search(config, baselines, ledger, steps_per_epoch=steps, spaces=spaces, allows=allows, told=told)
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:

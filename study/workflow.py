@@ -36,6 +36,7 @@ from study.cluster.capacity import Slots, divide
 from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
+from study.earlier.telling import check_same_data, trials_to_tell
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
 from study.plan.memory import check_memory
@@ -95,6 +96,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
         dataset = load_dataset(request.config)
         for note in dataset.findings.notes:
             progress.say(note)
+        check_same_data(request.earlier, dataset)
         failures = _do(request, dataset, progress, interrupts, stack)
         progress.show("Writing the report", "Report")
         return _conclude(request.folder, screen, failures)
@@ -130,7 +132,10 @@ def _do(
         if describing is None:
             take_up_folder(request, dataset)
         else:
-            aside = stack.enter_context(created_folder(request, config, dataset, describing.result()))
+            networks = describing.result()
+            if (telling := trials_to_tell(request.earlier, config, networks)) is not None:
+                progress.say(telling.sentence())
+            aside = stack.enter_context(created_folder(request, config, dataset, networks, telling))
             if aside is not None:
                 progress.screen.warn(
                     f"{request.folder.path} held results but no study.json; what was there is now in {aside}"

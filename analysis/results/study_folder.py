@@ -138,6 +138,11 @@ class StudyFolder:
         return self.tune / "journal.jsonl"
 
     @property
+    def told(self) -> Path:
+        """Return the file of the trials that an earlier study told; SHA256SUMS beside it has its checksum."""
+        return self.tune / "told.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.tune / "checkpoints"
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
+from analysis.results.errors import writer
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 
@@ -156,6 +157,20 @@ class Session(_Part):
     added_seeds: int = 0
 
 
+class Origin(_Part):
+    """Describes the earlier study whose trials the samplers were told.
+
+    `seeds` are the seed of the earlier study and of the studies that it came from. `is_tested` says if one of them had
+    predicted test images. `told` counts the trials told, and `untold` says why there are none, each by network.
+    """
+
+    study: str
+    seeds: list[int]
+    is_tested: bool
+    told: dict[str, int]
+    untold: dict[str, str]
+
+
 class Study(_Part):
     """Holds the contents of study.json, as far as the report needs them."""
 
@@ -168,6 +183,7 @@ class Study(_Part):
     data: Data
     environment: Environment
     resumed: list[Session] | None = None
+    origin: Origin | None = None
 
     def n_validation(self) -> int:
         """Return the number of validation images of the search."""
@@ -220,21 +236,6 @@ def read_study(folder: StudyFolder) -> Study:
             f"{path} is not the description of a study: {_fault(error)}. It is by {writer(folder.read_study())}; use"
             " that version, or put the file back"
         ) from error
-
-
-def writer(study: dict[str, Any]) -> str:
-    """Return which version of this project wrote study.json last: its number and its commit, as far as they are known.
-
-    Args:
-        study: the contents of study.json, valid or not.
-    """
-    resumed = study.get("resumed")
-    sessions = [study, *(resumed if isinstance(resumed, list) else [])]
-    environments = [session.get("environment") for session in sessions if isinstance(session, dict)]
-    environment = next((found for found in reversed(environments) if isinstance(found, dict)), {})
-    version, commit = environment.get("version"), environment.get("git_commit")
-    name = f"fairverdict {version}" if version else "an unnumbered version of fairverdict"
-    return f"{name} (commit {str(commit)[:12]})" if commit else name
 
 
 def _fault(error: ValidationError) -> str:

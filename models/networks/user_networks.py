@@ -30,13 +30,15 @@ def load_factory(path: str) -> Callable[..., nn.Module]:
         sys.path.append(here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         reason = " ".join(str(error).split())
-        first = module_name.partition(".")[0]
-        is_away = isinstance(error, ModuleNotFoundError) and error.name == first
-        remedy = "start the command in the folder that holds it, or install it" if is_away else "mend the module"
-        if first in (folder.name for folder in _OURS):
+        first, remedy = module_name.partition(".")[0], "mend the module"
+        if module_name.endswith(".py"):
+            remedy = f"leave .py out, {module_name.removesuffix('.py')}:{name}"
+        elif first in (folder.name for folder in _OURS):
             remedy = f"fairverdict has a package {first!r} of its own, so rename yours"
+        elif isinstance(error, ModuleNotFoundError) and error.name == first:
+            remedy = "start the command in the folder that holds it, or install it"
         raise ValueError(f"{module_name} cannot be imported ({type(error).__name__}: {reason}): {remedy}") from error
     factory = getattr(module, name, None)
     if not callable(factory):

@@ -24,7 +24,7 @@ from study.settings.file.read import check_tables_of_networks, read_study_file
 
 # The help lists a setting under the title of its group, and the other settings under "options".
 GROUPS = {
-    "what to study": ("dataset", "data_dir", "image_size", "train_size", "archs", "baseline", "seed"),
+    "what to study": ("dataset", "data_dir", "image_size", "train_size", "train_seed", "archs", "baseline", "seed"),
     "your own images": ("title", "test_share", "test_seed", "group_by", "duplicates", "bit_depth"),
     "budget": (
         "preset",
@@ -43,7 +43,7 @@ GROUPS = {
     ),
     "machine": ("precision", "kernels", "cpus_per_trial", "gpus_per_trial", "concurrency", "address", "storage"),
     "study file": ("study_file", "print_config"),
-    "folder": ("results_dir", "name", "resume", "add_arch"),
+    "folder": ("results_dir", "name", "resume", "add_arch", "from_study"),
     "trackers": ("track",),
 }
 _EXAMPLES = """\
@@ -78,6 +78,8 @@ class Options(StudyConfig):
     before any test image was predicted."""
     add_arch: tuple[str, ...] = ()
     """Networks that --resume adds to the study, named as in --archs, before any test image was predicted."""
+    from_study: Path | None = None
+    """Begin a new study with this study's settings, another seed, and samplers that know its trials."""
     dry_run: bool = False
     """Print the plan and how long it takes, and exit; nothing is created."""
     study_file: Path | None = None
@@ -125,26 +127,23 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
         raise SystemExit(0)
     path = values.get("study_file")
     file = {} if path is None else read_study_file(path)
+    earlier = None
+    if values.get("from_study") is not None:
+        from study.earlier.begun import read_earlier  # here, because it imports pandas
+
+        earlier = read_earlier(values["from_study"])
+        base = base or earlier.successor()
     if base is None:
         base = PRESETS.get(values.get("preset", file.get("preset", Options.preset)), StudyConfig())
     options = Options(**{**{field.name: getattr(base, field.name) for field in fields(base)}, **file, **values})
     check(options)
+    if earlier is not None:
+        earlier.check(options, values)
     if options.add_arch and not options.resume:
         raise BadInput("--add-arch goes with --resume: name the networks of a new study by --archs")
     if path is not None:
         check_tables_of_networks(path, options.networks, (*options.archs, *options.add_arch, *file.get("archs", ())))
     return options
-
-
-def given_with_budget(arguments: Sequence[str]) -> frozenset[str]:
-    """Return the names of the settings that a budget leaves alone.
-
-    They are given by flags, or in the study file if it is the file that gives the budget.
-    """
-    given = vars(parser().parse_known_args(arguments)[0])
-    is_in_file = "budget_hours" not in given and "study_file" in given
-    file = read_study_file(user_path(given["study_file"])) if is_in_file else {}
-    return frozenset(given) | (frozenset(file) if "budget_hours" in file else frozenset())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -178,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
 
 def flag(name: str) -> str:
     """Return the flag of a setting."""
-    return "--config" if name == "study_file" else "--" + name.replace("_", "-")
+    return {"study_file": "--config", "from_study": "--from"}.get(name) or "--" + name.replace("_", "-")
 
 
 class _Parser(argparse.ArgumentParser):

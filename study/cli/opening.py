@@ -9,6 +9,7 @@ from typing import Any
 from models.data import Dataset
 from models.networks.inspection.fingerprint import difference
 from study.cli.request import Request
+from study.earlier.telling import Telling
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 from study.settings.file.whole import whole_file
@@ -19,12 +20,17 @@ from study.storage.provenance import describe_networks, describe_session, descri
 
 @contextmanager
 def created_folder(
-    request: Request, config: StudyConfig, dataset: Dataset, networks: Mapping[str, dict[str, Any]]
+    request: Request,
+    config: StudyConfig,
+    dataset: Dataset,
+    networks: Mapping[str, dict[str, Any]],
+    telling: Telling | None = None,
 ) -> Iterator[Path | None]:
     """Make the folder of a new study with its study.json, and keep other drivers away from it.
 
     Args:
         networks: each network's entry in study.json, by its name, as `describe_networks` returns them.
+        telling: the trials that an earlier study tells the new one.
 
     Yields:
         The folder to which results without a study.json were moved; None if there were none.
@@ -41,8 +47,12 @@ def created_folder(
             request.folder.write_split(dataset.findings.split)
         if dataset.findings.repeats:
             request.folder.write_repeats(dataset.findings.repeats, dataset.findings.pairs)
-        request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset))
-        request.folder.write_config(whole_file(config))
+        origin = None
+        if telling is not None:
+            telling.write(request.folder)
+            origin = telling.origin
+        request.folder.write_study(describe_study(path.name, request.arguments, config, networks, dataset, origin))
+        request.folder.write_config(whole_file(config, origin))
         yield aside
 
 
@@ -95,7 +105,7 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
         study["search"]["space"] = shared_space(config)
     resumed = [*study.get("resumed", []), describe_session(request.arguments) | added]
     request.folder.write_study(study | {"config": config.to_json(), "resumed": resumed})
-    request.folder.write_config(whole_file(config))
+    request.folder.write_config(whole_file(config, study.get("origin")))
 
 
 def _same_networks(request: Request, study: Mapping[str, Any], n_classes: int) -> dict[str, dict[str, Any]]:

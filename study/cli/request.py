@@ -1,5 +1,6 @@
 """Turn a command line into a request for a study, checked before any data are read."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -7,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from analysis.paths import user_path
+from analysis.results.errors import writer
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
-from analysis.results.study_json import writer
-from study.cli.command_line import Options, given_with_budget, parse
+from study.cli.command_line import Options, parse, parser
 from study.cluster.capacity import divide, machine_capacity
 from study.data import datasets
+from study.earlier.begun import Earlier, read_begun, read_earlier
 from study.errors import BadInput, unknown
 from study.plan.budget import LEAST
 from study.settings.config import FILE_ONLY, StudyConfig
+from study.settings.file.read import read_study_file
 from study.settings.file.whole import whole_tables
+from study.settings.network_checks import leave_out_again
 from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
-from study.storage.provenance import FORMAT, search_settings
+from study.storage.provenance import search_settings
 from study.track.tracker import check_packages
 
 # These settings may differ when a study goes on: they change how many seeds there are, which machine trains, or where
@@ -41,6 +45,7 @@ class Request:
         arguments: the words of the command line.
         notes: sentences about each network, by its name, that its check found.
         fixed: names of the settings that a budget leaves alone.
+        earlier: the study that a new study goes on from.
     """
 
     config: StudyConfig
@@ -50,6 +55,7 @@ class Request:
     arguments: tuple[str, ...]
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    earlier: Earlier | None = None
 
 
 def read_request(arguments: Sequence[str]) -> Request:
@@ -79,7 +85,8 @@ def read_request(arguments: Sequence[str]) -> Request:
         )
     folder = StudyFolder(options.results_dir / name)
     fixed = given_with_budget(arguments)
-    return Request(config, folder, False, options.name is not None, tuple(arguments), fixed=fixed)
+    earlier = None if options.from_study is None else read_earlier(options.from_study)
+    return Request(config, folder, False, options.name is not None, tuple(arguments), fixed=fixed, earlier=earlier)
 
 
 def _check_path(flag: str, path: Path | None) -> None:
@@ -109,16 +116,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
             raise BadInput(f"{error}: say which study to go on with by --name") from error
     else:
         folder = StudyFolder.open(options.results_dir / options.name)
-    study = folder.read_study()
-    if study.get("format") != FORMAT:
-        raise BadInput(
-            f"{folder.path} is of format {study.get('format')!r} by {writer(study)}; this version reads format"
-            f" {FORMAT}: {_OTHER_VERSION}"
-        )
-    try:
-        stored = StudyConfig.from_json(study.get("config", {}))
-    except BadInput as error:
-        raise BadInput(f"{folder.path / 'study.json'} is by {writer(study)}: {error}; {_OTHER_VERSION}") from error
+    study, stored = read_begun(folder, _OTHER_VERSION)
     trials = None if folder.journal.exists() else folder.read_trials()
     if trials is not None and len(trials):
         raise BadInput(f"{folder.journal} is missing and {len(trials)} trials with it: put it back, or begin anew")
@@ -129,6 +127,8 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
                 f" {writer(study)}: {_OTHER_VERSION}"
             )
     asked = _absolute(parse(arguments, base=stored).config())
+    notes = {arch: network.get("notes", []) for arch, network in study.get("architectures", {}).items()}
+    asked = leave_out_again(asked, stored, notes)
     if asked.budget_hours == stored.budget_hours is not None:  # the numbers that were planned then stay
         planned = LEAST.keys() - given_with_budget(arguments)
         asked = replace(asked, **{name: getattr(stored, name) for name in planned})
@@ -166,8 +166,8 @@ def _without_growth(stored: StudyConfig, asked: StudyConfig, options: Options, f
     archs, trials = asked.archs[: len(asked.archs) - len(options.add_arch)], min(asked.trials, stored.trials)
     if (archs != asked.archs or asked.trials > stored.trials) and folder.final.numbers():
         raise BadInput(
-            f"{folder.path} has predicted test images, so it takes no more trials or networks: begin a new study with"
-            " another --seed"
+            f"{folder.path} has predicted test images, so it takes no more trials or networks: begin a new study that"
+            f" is told its trials by --from {shlex.quote(str(folder.path))}"
         )
     return replace(asked, archs=archs, trials=trials)
 
@@ -236,3 +236,14 @@ def _check_storage(config: StudyConfig) -> None:
             ObjectStore(config.storage)
         except ValueError as error:
             raise BadInput(f"--storage: {error}") from error
+
+
+def given_with_budget(arguments: Sequence[str]) -> frozenset[str]:
+    """Return the names of the settings that a budget leaves alone.
+
+    They are given by flags, or in the study file if it is the file that gives the budget.
+    """
+    given = vars(parser().parse_known_args(arguments)[0])
+    is_in_file = "budget_hours" not in given and "study_file" in given
+    file = read_study_file(user_path(given["study_file"])) if is_in_file else {}
+    return frozenset(given) | (frozenset(file) if "budget_hours" in file else frozenset())

@@ -148,7 +148,8 @@ def load_dataset(config: StudyConfig) -> Dataset:
     dataset = read(config)
     try:
         if config.train_size is not None:
-            seed = integer(stream(config.seed, "subset"))
+            chosen_by = config.seed if config.train_seed is None else config.train_seed
+            seed = integer(stream(chosen_by, "subset"))
             subset = stratified_subset(dataset.train, config.train_size, seed)
             files = dataset.train_files if subset is dataset.train else ()
             dataset = replace(dataset, train=subset, train_files=files)

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import optuna
@@ -25,6 +25,9 @@ NEAREST = 0.25
 # At most this many points of the sequence are tried in place of a proposal: a space of few configurations runs out.
 SUBSTITUTES = 100
 
+# Configurations of an earlier study, each with the score that its Gaussian process saw.
+Told = Sequence[tuple[Mapping[str, Value], float]]
+
 
 class Sampler:
     """Proposes configurations: spread out at first, then those for which a Gaussian process expects an improvement.
@@ -33,8 +36,8 @@ class Sampler:
     GPSampler is fitted to the scores of the ended trials, and takes the running trials into account. If its proposal
     almost repeats a trial, which would only draw chance again, the next point of the sequence takes its place.
 
-    The proposal for trial n is a function of the study's seed, n, and the other trials, so a sampler that is rebuilt
-    from a ledger goes on as the first one would have.
+    The proposal for trial n is a function of the study's seed, n, the other trials, and what the sampler was told. So a
+    sampler that is rebuilt from a ledger goes on as the first one would have.
 
     A proposal that `allows` refuses is replaced by a point of the sequence, too.
 
@@ -44,6 +47,8 @@ class Sampler:
         seed: the study's seed.
         startup_trials: this many trials end with a score before the Gaussian process proposes.
         allows: returns whether a configuration may be tried; None if all may.
+        told: configurations and scores of an earlier study. The Gaussian process sees them, and nothing else does: they
+            are no trials, and a proposal may repeat one of them.
 
     Attributes:
         study: the Optuna study, which optuna.db shows.
@@ -56,16 +61,18 @@ class Sampler:
         seed: int,
         startup_trials: int = STARTUP_TRIALS,
         allows: Callable[[Mapping[str, Value]], bool] | None = None,
+        told: Told = (),
     ) -> None:
         self.study = optuna.create_study(study_name=arch, direction="maximize")
         self._space = space
         self._seed = seed
         self._startup_trials = startup_trials
         self._allows = allows
-        self._configs: dict[int, dict[str, Value]] = {}
+        # The told configurations have numbers below 0, so that they are older than every trial.
+        self._configs = {number: dict(values) for number, (values, _) in enumerate(told, start=-len(told))}
         self._places: list[tuple[float, ...]] = []
         self._running: dict[int, optuna.Trial] = {}
-        self._scores: dict[int, float] = {}
+        self._scores = {number: score for number, (_, score) in enumerate(told, start=-len(told))}
 
     def suggest(self, number: int) -> dict[str, Value]:
         """Return the configuration of the trial of this number, which counts as running from now on.
@@ -102,7 +109,8 @@ class Sampler:
         if trial.status == "FAILED":
             self.study.tell(running, state=TrialState.FAIL)
             return
-        self._scores[trial.number] = 0.0 if trial.status == "DIVERGED" else scores[-1]
+        assert trial.told is not None
+        self._scores[trial.number] = trial.told
         if trial.status in ("COMPLETE", "STOPPED_EARLY"):
             self.study.tell(running, scores[-1])
         else:

@@ -13,7 +13,7 @@ from models.networks.hyperparameters import Value
 from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger
-from study.search.sampler import Sampler
+from study.search.sampler import Sampler, Told
 from study.search.trial import Status, Trial
 from study.settings.config import StudyConfig
 from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs, SearchSpace
@@ -71,6 +71,7 @@ class Search:
         spaces: the ranges that each network's configurations are chosen from; None is SEARCH_SPACE for all.
         allows: for some networks, returns whether a configuration may be tried. Trials in the ledger are not asked
             about again.
+        told: for some networks, what an earlier study tells the sampler.
 
     Attributes:
         ledger: the search so far.
@@ -87,11 +88,19 @@ class Search:
         steps_per_epoch: float = math.inf,
         spaces: Mapping[str, SearchSpace] | None = None,
         allows: Mapping[str, Callable[[Mapping[str, Value]], bool]] | None = None,
+        told: Mapping[str, Told] | None = None,
     ) -> None:
         self.ledger = ledger
         self._spaces = spaces or dict.fromkeys(baselines, SEARCH_SPACE)
         self.samplers = {
-            arch: Sampler(arch, self._spaces[arch], config.seed, startup_trials, (allows or {}).get(arch))
+            arch: Sampler(
+                arch,
+                self._spaces[arch],
+                config.seed,
+                startup_trials,
+                (allows or {}).get(arch),
+                (told or {}).get(arch, ()),
+            )
             for arch in baselines
         }
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}

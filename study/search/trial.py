@@ -51,6 +51,13 @@ class Trial:
         kept = (best_epoch(self.history[: end + 1]) for end in range(len(self.history)))
         return [row.val_accuracy for row in kept if row is not None]
 
+    @property
+    def told(self) -> float | None:
+        """Return the score that a Gaussian process sees: the last one, 0 if the trial diverged, None if it failed."""
+        if self.status in (None, "FAILED"):
+            return None
+        return 0.0 if self.status == "DIVERGED" else self.scores()[-1]
+
 
 @dataclass
 class Tally:

@@ -16,6 +16,8 @@ from study.errors import BadInput, unknown
 LEAST_SHARE = 0.001
 # At most this many epochs: a higher cap is a typing error.
 MOST_EPOCHS = 1_000_000
+# These settings have no flag.
+FILE_ONLY = ("recipe", "space", "networks")
 # How the versions that lacked a setting trained. Their studies go on in the same way.
 _FORMERLY: dict[str, Any] = {
     "kernels": "auto",
@@ -27,17 +29,12 @@ _FORMERLY: dict[str, Any] = {
     "image_size": 32,
     "margin": 0.5,
     **dict.fromkeys(("margin_of_errors", "budget_hours", "max_parameters", "max_latency_ms")),
+    **dict.fromkeys(("title", "group_by", "train_seed")),
     "duplicates": "keep",
-    "title": None,
     "test_share": 0.2,
     "test_seed": 0,
-    "group_by": None,
-    "recipe": {},
-    "space": {},
-    "networks": {},
+    **{name: {} for name in FILE_ONLY},
 }
-# These settings have no flag.
-FILE_ONLY = ("recipe", "space", "networks")
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,8 @@ class StudyConfig:
     """Try no configuration whose network takes longer to predict one image on this machine (none: any)."""
     train_size: int | None = None
     """Keep this many training images, counted before the split, the classes in proportion (none: all)."""
+    train_seed: int | None = None
+    """The number that the choice of --train-size images depends on (none: --seed)."""
     archs: tuple[str, ...] = ("alexnet", "mobilenet")
     """The networks to compare: alexnet, mobilenet, or a factory of your own such as torchvision.models:resnet18."""
     seed: int = 0
@@ -208,6 +207,7 @@ def check(config: StudyConfig) -> None:
         ("--max-parameters", config.max_parameters, 1),
         ("--concurrency", config.concurrency, 1),
         ("--seed", config.seed, 0),
+        ("--train-seed", config.train_seed, 0),
         ("--test-seed", config.test_seed, 0),
         ("--confirm", config.confirm, 0),
     ):
@@ -250,8 +250,9 @@ def take_in_factories(config: StudyConfig) -> StudyConfig:
     archs, networks = [], dict(config.networks)
     for word in config.archs:
         if ":" in word:
-            arch = word.rpartition(":")[2].lower()
-            if not arch.isidentifier():
+            module, _, name = word.partition(":")
+            arch = name.lower()
+            if not module or not arch.isidentifier():
                 raise BadInput(f"--archs: {word!r} is no import path: write package.module:function")
             networks[arch] = {**networks.get(arch, {}), "factory": word}
         else:

@@ -19,6 +19,9 @@ from study.settings.config import StudyConfig
 from study.settings.networks import architecture_of, baseline_of, space_of
 from study.settings.search_space import Range
 
+# The note about a network whose dropout is left out. study.json keeps it.
+_IGNORES_DROPOUT = "ignores its dropout, so dropout is not searched"
+
 
 def check_by_building(config: StudyConfig, n_train: int, n_classes: int) -> tuple[StudyConfig, dict[str, list[str]]]:
     """Build each network and train one step of it on the CPU.
@@ -61,8 +64,28 @@ def check_by_building(config: StudyConfig, n_train: int, n_classes: int) -> tupl
                     " it in the factory, or leave it out of the search space"
                 )
             config = _without_dropout(config, architecture, values["dropout"])
-            notes[arch].append("ignores its dropout, so dropout is not searched")
+            notes[arch].append(_IGNORES_DROPOUT)
     return config, notes
+
+
+def leave_out_again(config: StudyConfig, begun: StudyConfig, notes: Mapping[str, Sequence[str]]) -> StudyConfig:
+    """Leave out the dropouts that the check left out when the study began.
+
+    Args:
+        config: the settings that a study file and flags give.
+        begun: the settings that the study has.
+        notes: the notes about each network, as study.json has them.
+    """
+    networks = dict(config.networks)
+    for arch in config.archs:
+        if _IGNORES_DROPOUT in notes.get(arch, ()):
+            told = networks.get(arch, {})
+            arguments = {**told.get("arguments", {})}
+            if (demanded := begun.networks[arch].get("arguments", {}).get("dropout")) is not None:
+                arguments.setdefault("dropout", demanded)
+            given = {"arguments": arguments} if arguments else {}
+            networks[arch] = {**told, **given, "space": {**told.get("space", {}), "dropout": False}}
+    return replace(config, networks=networks)
 
 
 def _alternatives(scale: Range) -> Sequence[Value]:

@@ -47,7 +47,8 @@ def _known(config: StudyConfig, arch: str) -> Architecture:
     elif arch in ARCHITECTURES:
         known = ARCHITECTURES[arch]
     else:
-        raise BadInput(unknown("network", arch, ARCHITECTURES))
+        others = f"choose from {', '.join(ARCHITECTURES)}, or name a factory, package.module:function"
+        raise BadInput(unknown("network", arch, ARCHITECTURES, others))
     arguments = {**known.arguments, **told.get("arguments", {})}
     baseline = {**known.baseline, **told.get("baseline", {})}
     return replace(

@@ -24,14 +24,12 @@ from models.networks.hyperparameters import belongs_to_network
 from models.networks.inspection.cost import count_macs, count_parameters
 from models.networks.inspection.fingerprint import fingerprint
 from models.training.recipe import RECIPE_VERSION, steps_per_epoch
-from study import __version__
+from study import FORMAT, __version__
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 from study.settings.networks import architecture_of, baseline_of, shared_space, space_of
 from study.settings.search_space import RUNGS, STARTUP_TRIALS
 
-# Raise it by 1 when studies begun before cannot go on: other files, or other images in a split.
-FORMAT = 2
 # Raise it by 1 when the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
 SAMPLER_VERSION = 2
 _ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +42,7 @@ def describe_study(
     config: StudyConfig,
     networks: Mapping[str, Mapping[str, Any]],
     dataset: Dataset,
+    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the contents of study.json.
 
@@ -51,6 +50,7 @@ def describe_study(
         arguments: the command line after `python -m study.run`.
         config: the settings, with nothing left to be worked out.
         networks: each network's entry by its name, as `describe_networks` returns them.
+        origin: the earlier study that the new one goes on from, if there is one.
     """
     study = {
         "format": FORMAT,
@@ -70,6 +70,7 @@ def describe_study(
             "unread": dict(dataset.findings.unread),
             "repeats": dict(Counter(kind for kind, *_ in dataset.findings.repeats)),
         },
+        **({} if origin is None else {"origin": dict(origin)}),
     }
     return checked_study(study)
 

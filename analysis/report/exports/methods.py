@@ -53,6 +53,7 @@ def _search(results: StudyResults) -> list[str]:
         f"We searched {searched(study)}.",
         *_limits(results),
         "The first trial was the documented baseline.",
+        *_told(results),
     ]
     given = study.config.first_lrs[: study.config.trials - 1]
     if given:
@@ -77,6 +78,16 @@ def _search(results: StudyResults) -> list[str]:
             " the highest mean score of each network became its tuned configuration."
         )
     return sentences
+
+
+def _told(results: StudyResults) -> list[str]:
+    if (origin := results.study.origin) is None:
+        return []
+    told = listed([f"{plural(count, 'trial')} of {results.architectures[arch]}" for arch, count in origin.told.items()])
+    return [
+        f"The samplers were told {told} of the earlier study {origin.study}, which counted neither as trials nor as"
+        " candidates, and all seeds were new."
+    ]
 
 
 def _limits(results: StudyResults) -> list[str]:

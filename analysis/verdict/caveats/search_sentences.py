@@ -56,6 +56,27 @@ def of_search(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
         yield Caveat(grade=Grade.WEAKENS, text=text)
 
 
+def of_origin(results: StudyResults) -> Iterator[Caveat]:
+    """Yield the limits of a study that an earlier study told its trials."""
+    if (origin := results.study.origin) is None:
+        return
+    if origin.is_tested:
+        text = (
+            f"The test images were seen before: the study {origin.study}, or a study that it came from, has predicted"
+            " them. If you began this study because of that result, the test set helped to decide, and the intervals"
+            " and p values do not cover that."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+    counts = {title: origin.told.get(arch, 0) for arch, title in results.architectures.items()}
+    if len(set(counts.values())) > 1:
+        said = [f"{plural(count, 'trial')} for {title}" for title, count in counts.items()]
+        text = (
+            f"The search began from unequal knowledge: the study {origin.study} told its samplers {listed(said)}. More"
+            " trials may help the network that was told less."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
 def of_weights(results: StudyResults) -> Iterator[Caveat]:
     """Yield a limit if networks start from weights."""
     if found := starting_weights(results.study):

@@ -23,7 +23,7 @@ from analysis.verdict.caveats.counts import (
     small_classes,
     unseen_mishaps,
 )
-from analysis.verdict.caveats.search_sentences import of_search, of_trials, of_weights
+from analysis.verdict.caveats.search_sentences import of_origin, of_search, of_trials, of_weights
 from analysis.verdict.margin import largest_margin
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
 from analysis.verdict.wording import known
@@ -54,6 +54,7 @@ def caveats(
         *_cap(results, winner),
         *_small_difference(leaders),
         *of_search(results, winner),
+        *of_origin(results),
         *of_weights(results),
         *of_trials(results),
         *_divergence(results),

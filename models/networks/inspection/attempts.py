@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from models.networks.hyperparameters import Value, of_network
 from models.networks.registry import Architecture
+from models.networks.starting import Start
 from models.precision import Precision, autocast
 from models.randomness import seeded
 
@@ -28,11 +29,12 @@ def trains_on_one_image(model: nn.Module, image: Tensor) -> bool:
     The network and the global random states stay as they are.
 
     Args:
+        model: the network in train mode, apart from the layers that training leaves in eval mode.
         image: float32 [1, 3, size, size].
     """
     with seeded(0, image.device), torch.no_grad():
         try:
-            copy.deepcopy(model).train()(image)
+            copy.deepcopy(model)(image)
         except ValueError:  # torch's normalisation layers raise it: "Expected more than 1 value per channel"
             return False
     return True
@@ -51,7 +53,7 @@ def attempt_build(architecture: Architecture, n_classes: int, values: Mapping[st
     try:
         with seeded(seed, _CPU):
             model = architecture.build(n_classes, values)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkFault(f"cannot be built with {told}: {told_in_one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise NetworkFault(f"is a {type(model).__name__}, not a torch.nn.Module: return the module itself")
@@ -81,7 +83,7 @@ def attempt_prediction(model: nn.Module, images: Tensor, precision: Precision) -
     try:
         with seeded(_SEED, _CPU), torch.no_grad(), autocast(precision, _CPU):
             return model.eval()(images), sizes
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkFault(f"cannot predict an image: {told_in_one_line(error)}") from error
     finally:
         for hook in hooks:
@@ -113,14 +115,21 @@ def check_logits(logits: object, n: int, n_classes: int, when: str) -> list[str]
 
 
 def attempt_step(
-    model: nn.Module, images: Tensor, labels: Tensor, n_classes: int, precision: Precision
+    model: nn.Module, start: Start, images: Tensor, labels: Tensor, n_classes: int, precision: Precision
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Train one step without changing a weight. Return the logits and the gradients. Raises NetworkFault."""
+    """Train one step without changing a weight. Return the logits and the gradients.
+
+    The network is in the mode that it is trained in afterwards: layers with frozen buffers stay in eval mode.
+
+    Raises:
+        NetworkFault: if the network cannot be trained.
+    """
     model.train().zero_grad()
+    start.hold(model)
     try:
         with seeded(_SEED, _CPU), autocast(precision, _CPU):
             logits = model(images)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkFault(
             f"cannot be trained on a batch of {len(images)} images: {told_in_one_line(error)}"
         ) from error
@@ -128,7 +137,7 @@ def attempt_step(
     loss = F.cross_entropy(logits.float(), labels)
     try:
         loss.backward()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NetworkFault(f"has no gradient: {told_in_one_line(error)}") from error
     gradients = [parameter.grad for parameter in model.parameters()]
     if not loss.isfinite() or not all(bool(found.isfinite().all()) for found in gradients if found is not None):
@@ -136,7 +145,7 @@ def attempt_step(
     return logits.detach(), gradients
 
 
-def told_in_one_line(error: Exception) -> str:
+def told_in_one_line(error: Exception | SystemExit) -> str:
     """Return an error as one line, with a remedy if it asks for a GPU."""
     line = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if any(word in line for word in ("CUDA", "NVIDIA", "cuda")):

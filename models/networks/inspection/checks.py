@@ -73,7 +73,7 @@ def check_network(
     notes += _shrunk(sizes)
 
     n = min(last_batch if last_batch > 1 else max(2, batch_size), _IMAGES)
-    attempt_step(model, images[:n], labels[:n], n_classes, precision)
+    attempt_step(model, architecture.start, images[:n], labels[:n], n_classes, precision)
     if last_batch == 1 and not trains_on_one_image(model, images[:1]):
         if batch_size == 1:
             raise NetworkFault("cannot be trained on batches of one image (batch normalisation): raise --batch-size")
@@ -125,7 +125,7 @@ def _check_state(model: nn.Module, other: nn.Module, images: Tensor) -> None:
         raise NetworkFault(f"has {strange} in its state_dict, which is not a tensor: leave it out")
     try:
         other.load_state_dict(state)
-    except Exception as error:  # a module may load its state itself
+    except (Exception, SystemExit) as error:  # a module may load its state itself
         raise NetworkFault(f"does not load its own state_dict into a new network: {told_in_one_line(error)}") from error
     predictions = [attempt_prediction(network, images, "fp32")[0] for network in (model, other)]
     if not torch.allclose(predictions[0], predictions[1], rtol=1e-3, atol=1e-4):  # type: ignore[arg-type]
@@ -163,7 +163,9 @@ class _Effects:
         if key not in self._known:
             model = attempt_build(self._architecture, self._n_classes, values, _SEED)
             try:
-                logits, gradients = attempt_step(model, self._images, self._labels, self._n_classes, "fp32")
+                logits, gradients = attempt_step(
+                    model, self._architecture.start, self._images, self._labels, self._n_classes, "fp32"
+                )
             except NetworkFault as error:
                 told = ", ".join(f"{name}={value!r}" for name, value in of_network(values).items())
                 raise NetworkFault(f"{error} (with {told}; narrow the search space)") from error

@@ -22,7 +22,7 @@ def find_function(name: str) -> Callable[[], Any]:
         sys.path.insert(0, here)
     try:
         found: Any = getattr(importlib.import_module(module), function, None)
-    except Exception as error:  # the module is the user's code and may raise anything
+    except (Exception, SystemExit) as error:  # the module is the user's code and may raise anything
         raise BadInput(
             f"--dataset {name}: the module {module!r} cannot be imported ({type(error).__name__}: {one_line(error)}):"
             " mend it, or start in the folder that holds it"
@@ -44,7 +44,7 @@ def call_function(name: str) -> Arrays:
     function = find_function(name)
     try:
         made = function()
-    except Exception as error:  # the function is the user's code and may raise anything
+    except (Exception, SystemExit) as error:  # the function is the user's code and may raise anything
         raise BadInput(f"--dataset {name} failed ({type(error).__name__}: {one_line(error)}): mend it") from error
     if isinstance(made, tuple | list) and len(made) == len(KEYS):
         made = dict(zip(KEYS, made, strict=True))

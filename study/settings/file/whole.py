@@ -49,11 +49,21 @@ def whole_tables(config: StudyConfig) -> dict[str, dict[str, Any]]:
     }
 
 
-def whole_file(config: StudyConfig) -> str:
-    """Return a study file, in TOML, that begins the same study. Raises BadInput if a network cannot be found."""
+def whole_file(config: StudyConfig, origin: Mapping[str, Any] | None = None) -> str:
+    """Return a study file, in TOML, that begins the same study.
+
+    Args:
+        origin: the earlier study that it goes on from, as study.json has it.
+
+    Raises:
+        BadInput: if a network cannot be found.
+    """
     tables = whole_tables(config)
+    begin = "python -m study.run --config FILE" + ("" if origin is None else " --from DIR")
+    told = [] if origin is None else [f"# DIR is the folder of {origin['study']!r}, which tells its trials."]
     lines = [
-        "# The whole configuration of a study: `python -m study.run --config FILE` begins it again. Flags win over it.",
+        f"# The whole configuration of a study: `{begin}` begins it again. Flags win over it.",
+        *told,
         '# "none" takes a setting back: the study works it out from the machine or the data.',
         *_table("study", tables["study"], helps(StudyConfig)),
         *_table("recipe", tables["recipe"], helps(StudyConfig) | helps(TrainingConfig)),

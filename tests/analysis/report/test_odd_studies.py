@@ -13,6 +13,7 @@ import pytest
 from analysis.figures.catalogue import study_pictures
 from analysis.report.__main__ import main
 from analysis.report.build import build_report
+from analysis.report.exports.methods import methods
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import load_results
 from analysis.results.run_folders import FinalRun
@@ -104,6 +105,27 @@ def test_a_study_of_few_images_with_seeds_added_says_what_that_does(tmp_path: Pa
     assert "Seeds were added when the study was resumed." in said
     folder.write_study(study | {"resumed": [session | {"added_seeds": 0}]})
     assert "Seeds were added" not in limits(folder)
+
+
+def test_a_study_that_an_earlier_study_told_its_trials_says_what_that_does(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", seeds=2)
+    study = folder.read_study()
+    origin = {"study": "first", "seeds": [0], "is_tested": True, "told": {"alexnet": 4, "mobilenet": 4}, "untold": {}}
+    seen, unequal = "The test images were seen before: the study first,", "The search began from unequal knowledge"
+    assert seen not in limits(folder)
+    folder.write_study(study | {"origin": origin})
+    assert seen in limits(folder) and unequal not in limits(folder)
+    results = load_results(folder)
+    assert (
+        "The samplers were told 4 trials of AlexNet and 4 trials of MobileNet-like of the earlier study first, which"
+        " counted neither as trials nor as candidates, and all seeds were new."
+    ) in methods(results, summarise(results))
+    fewer = {"is_tested": False, "told": {"alexnet": 1}, "untold": {"mobilenet": "its search space is another"}}
+    folder.write_study(study | {"origin": origin | fewer})
+    assert seen not in limits(folder)
+    assert f"{unequal}: the study first told its samplers 1 trial for AlexNet and 0 trials for MobileNet-like." in (
+        limits(folder)
+    )
 
 
 def test_a_baseline_that_is_tuned_too_is_drawn_as_tuned(tmp_path: Path) -> None:

@@ -132,11 +132,13 @@ print(package_of(load_factory("my_package:make").__module__), modules_of_user(lo
         ),
         ("my_package.broken:make", r"my_package.broken cannot be imported \(.* division by zero\): mend the module"),
         ("my_package.lacking:make", r"\(ModuleNotFoundError: No module named 'nowhere'\): mend the module"),
+        ("my_package.program:make", r"my_package.program cannot be imported \(SystemExit: 3\): mend the module"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_named_with_a_remedy(module: str, message: str, package: Path) -> None:
     (package / "broken.py").write_text("1 / 0\n")
     (package / "lacking.py").write_text("import nowhere\n")
+    (package / "program.py").write_text("raise SystemExit(3)\n")
     with pytest.raises(ValueError, match=message):
         load_factory(module)
 

@@ -45,6 +45,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--max-latency-ms", "2.5"], "max_latency_ms", 2.5),
     (["--budget-hours", "2"], "budget_hours", 2.0),
     (["--train-size", "500"], "train_size", 500),
+    (["--train-seed", "3"], "train_seed", 3),
     (["--archs", "mobilenet"], "archs", ("mobilenet",)),
     (["--archs", "mobilenet", "alexnet"], "archs", ("mobilenet", "alexnet")),
     (["--seed", "7"], "seed", 7),
@@ -75,7 +76,7 @@ def test_every_setting_has_a_flag() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["data_dir", "bit_depth", "train_size", "concurrency", "gpus_per_trial", "address", "storage"],
+    ["data_dir", "bit_depth", "train_size", "train_seed", "concurrency", "gpus_per_trial", "address", "storage"],
 )
 def test_a_setting_can_be_taken_back(field: str) -> None:
     base = StudyConfig(

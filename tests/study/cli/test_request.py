@@ -139,6 +139,37 @@ def test_trials_and_networks_are_added_before_a_test_image_was_predicted(folder:
     assert read_request([*RESUME, "--config", str(folder.path / "config.toml")]).config == request.config
 
 
+@pytest.mark.parametrize(
+    "own",
+    ["", "arguments = { width = 4 }", 'space = { dropout = { type = "float", low = 0.1, high = 0.3 } }'],
+)
+@pytest.mark.parametrize("default", ["", " = 0.2"])
+def test_a_study_file_resumes_a_study_whose_dropout_was_left_out(own: str, default: str) -> None:
+    module = f"idlenets{len(default)}"
+    Path(f"{module}.py").write_text(NET.replace("num_classes)", f"num_classes, dropout{default}, width=1)", 1))
+    Path("own.toml").write_text(f"""
+[study]
+dataset = "digits"
+train_size = 150
+[networks.plain]
+factory = "{module}:plain"
+baseline = {{ lr = 1e-3, dropout = 0.2 }}
+{own}
+""")
+    with Progress(Screen(), quiet=True) as progress:
+        request = checked(read_request(["--config", "own.toml", "--name", "idle"]), progress)
+    assert request.notes["plain"] == ["ignores its dropout, so dropout is not searched"]
+    dataset = load_dataset(request.config)
+    networks = describe_networks(request.config, len(dataset.classes), request.notes)
+    with created_folder(request, request.config, dataset, networks):
+        pass
+    again = read_request(["--resume", "--name", "idle", "--config", "own.toml"])
+    assert again.config.networks == request.config.networks
+    Path("own.toml").write_text(Path("own.toml").read_text().replace("1e-3", "2e-3"))
+    with pytest.raises(BadInput, match=r"another \[networks\] \(plain.baseline.lr 0.001, not 0.002\)"):
+        read_request(["--resume", "--name", "idle", "--config", "own.toml"])
+
+
 def test_a_network_that_is_added_is_checked_first(folder: StudyFolder) -> None:
     Path("faultynets.py").write_text(NET.replace("num_classes))", "num_classes), nn.Softmax(1))"))
     with Progress(Screen(), quiet=True) as progress:

@@ -66,6 +66,31 @@ def test_once_a_trial_has_a_score_a_model_proposes() -> None:
         assert _sampler([*start, _ended(4, 0.3, status)]).suggest(5) != evenly_spread
 
 
+def test_what_an_earlier_study_tells_is_seen_by_the_model_alone() -> None:
+    told = [(trial.values, trial.told or 0.0) for trial in PAST]
+    one, same = (Sampler("alexnet", SEARCH_SPACE, 0, told=told) for _ in range(2))
+    proposed = one.suggest(1)
+    assert proposed == same.suggest(1)
+    assert proposed not in (_sampler().suggest(1), Sampler("alexnet", SEARCH_SPACE, 0, told=told[:6]).suggest(1))
+    assert [trial.state for trial in one.study.trials] == [TrialState.RUNNING]
+
+
+def test_a_told_configuration_may_be_proposed_again() -> None:
+    """A sampler whose own trial lies there proposes another configuration."""
+    best = {"lr": 1e-3, "dropout": 0.35}
+    steep = [
+        ({"lr": 1e-4 * 100**share, "dropout": dropout}, 0.9 - abs(share - 0.5) - abs(dropout - 0.35))
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+        for dropout in (0.0, 0.35, 0.7)
+    ]
+    place = SEARCH_SPACE.place(best)
+    proposed = Sampler("alexnet", SEARCH_SPACE, 0, told=steep).suggest(1)
+    assert math.dist(SEARCH_SPACE.place(proposed), place) < NEAREST / 2
+    again = Sampler("alexnet", SEARCH_SPACE, 0, told=steep)
+    again.begin(Trial("alexnet", 0, best))
+    assert math.dist(SEARCH_SPACE.place(again.suggest(1)), place) > NEAREST / 2
+
+
 def test_what_is_running_is_taken_into_account() -> None:
     """The model proposes something else; if it did not, points of the start would take the place of its proposals."""
     sampler = _sampler(PAST)

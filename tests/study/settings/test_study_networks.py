@@ -60,7 +60,10 @@ def test_an_import_path_on_the_command_line_is_a_network_by_the_name_of_its_fact
     [
         (["mynets:Net", "other:Net"], "--archs names a network twice: net"),
         (["mynets:"], "'mynets:' is no import path: write package.module:function"),
-        (["mynets.Net"], "there is no network 'mynets.Net'"),
+        ([":Net"], "':Net' is no import path: write package.module:function"),
+        (["mynets:Net:Net"], "'mynets:Net:Net' is no import path"),
+        (["mynets.Net"], "there is no network 'mynets.Net': .*, or name a factory, package.module:function"),
+        (["mynets.py:Net"], r"mynets.py cannot be imported \(.*\): leave .py out, mynets:Net"),
         (["nowhere:Net"], r"'net': nowhere cannot be imported \(ModuleNotFoundError: No module named 'nowhere'\)"),
         (["mynets:Nett"], "'nett': mynets has no function or class 'Nett'"),
         (["mynets:NUMBER"], "'number': mynets has no function or class 'NUMBER'"),

@@ -15,6 +15,7 @@ from models.networks.hyperparameters import Value
 from models.networks.inspection.attempts import NetworkFault, trains_on_one_image
 from models.networks.inspection.checks import Checked, check_network
 from models.networks.registry import ARCHITECTURES, Architecture
+from models.networks.starting import Start
 from tests.builders import TOY
 
 CLASSES = 5
@@ -72,6 +73,10 @@ def _raising(num_classes: int) -> nn.Module:
     raise KeyError("width\nis not known")
 
 
+def _exiting(*_: Any, **__: Any) -> nn.Module:
+    raise SystemExit(3)
+
+
 def _on_gpu(num_classes: int) -> nn.Module:
     raise RuntimeError("Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU")
 
@@ -99,6 +104,8 @@ def _zero(module: nn.Module, logits: torch.Tensor) -> torch.Tensor:
 FAULTS: dict[str, tuple[Callable[..., Any], str]] = {
     "signature": (lambda n_classes: flat(), r"cannot be called with num_classes=5 \(missing a required.*n_classes"),
     "raises": (_raising, "cannot be built with num_classes=5: KeyError: 'width"),
+    "exits": (_exiting, "cannot be built with num_classes=5: SystemExit: 3"),
+    "exits later": (around(_exiting), "cannot predict an image: SystemExit: 3"),
     "gpu": (_on_gpu, "cannot be built with .*NVIDIA.*: build it on the CPU, and the study moves it to a GPU"),
     "elsewhere": (_elsewhere, "has 2.weight on meta: build it on the CPU"),
     "no module": (lambda num_classes: flat, "is a function, not a torch.nn.Module: return the module itself"),
@@ -193,13 +200,19 @@ def test_a_last_batch_of_one_image_is_left_out_if_it_cannot_be_trained() -> None
         check(_normalised, last_batch=1, batch_size=1)
 
 
+def test_a_frozen_batch_normalisation_is_trained_on_one_image() -> None:
+    frozen = Start(freeze=("2.",))
+    assert check(_normalised, last_batch=1, start=frozen).notes == ()
+    assert check(_normalised, last_batch=1, batch_size=1, start=frozen).notes == ()
+
+
 def test_whether_a_network_trains_on_one_image_is_found_without_changing_it() -> None:
     image = torch.randn(1, 3, 32, 32)
     for factory, expected in ((_normalised, False), (ARCHITECTURES["alexnet"].factory, True)):
-        network = factory(num_classes=5).eval()
+        network = factory(num_classes=5)
         before = {name: value.clone() for name, value in network.state_dict().items()}
         assert trains_on_one_image(network, image) is expected
-        assert not network.training
+        assert network.training
         assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
