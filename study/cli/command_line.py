@@ -18,7 +18,8 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from analysis.paths import user_path
 from study import __version__
 from study.errors import BadInput, unknown
-from study.settings.config import CHOICES, FILE_ONLY, PRESETS, StudyConfig, check, take_in_factories
+from study.settings.check import CHOICES, check
+from study.settings.config import FILE_ONLY, PRESETS, StudyConfig, take_in_factories
 from study.settings.fields import helps, may_be_none, plain_type
 from study.settings.file.read import check_tables_of_networks, read_study_file
 

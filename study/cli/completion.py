@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from study.cli.command_line import flag, parser
 from study.errors import say_error, unknown
-from study.settings.config import CHOICES
+from study.settings.check import CHOICES
 
 SHELLS = ("bash", "zsh")
 _FOLDERS = ("data_dir", "results_dir", "storage")

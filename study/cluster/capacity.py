@@ -14,7 +14,8 @@ from joblib import cpu_count
 
 from models.data import IMAGE_SIZE
 from study.errors import BadInput
-from study.settings.config import LEAST_SHARE, StudyConfig
+from study.settings.check import LEAST_SHARE
+from study.settings.config import StudyConfig
 
 # A worker process with torch and a training run takes at most 1.5 GiB: about half of it is room to spare.
 MEMORY_PER_RUN_GIB = 1.5

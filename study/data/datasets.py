@@ -16,7 +16,8 @@ from study.data.named.arrays import count_npz, load_npz
 from study.data.named.own_function import call_function, find_function
 from study.data.user_cache import user_cache
 from study.errors import BadInput, unknown
-from study.settings.config import CHOICES, StudyConfig
+from study.settings.check import CHOICES
+from study.settings.config import StudyConfig
 
 DATASETS = CHOICES["dataset"]
 TORCHVISION = "torchvision:"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 from study.errors import BadInput, say_error
-from study.settings.config import CHOICES
+from study.settings.check import CHOICES
 
 _DESCRIPTION = """\
 Give TensorBoard, MLflow or Weights & Biases all that it lacks of a study: its networks, trials and final runs, the

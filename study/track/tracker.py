@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from analysis.results.study_folder import StudyFolder
 from study.errors import BadInput
-from study.settings.config import CHOICES
+from study.settings.check import CHOICES
 
 Value = float | int | str
 

@@ -15,7 +15,8 @@ from typing import Any, get_type_hints
 
 from models.training.recipe import CONSTANTS, TrainingConfig
 from study.errors import BadInput, one_line, unknown
-from study.settings.config import FILE_ONLY, StudyConfig, check
+from study.settings.check import check
+from study.settings.config import FILE_ONLY, StudyConfig
 from study.settings.file.tables import NetworkTable, check_bounds, check_key, check_range, checked, hyperparameters
 
 # These settings stand in [recipe], beside the constants that have no flag.

@@ -10,7 +10,8 @@ import pytest
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import TrainingConfig, steps_per_epoch
 from study.errors import BadInput
-from study.settings.config import PRESETS, StudyConfig, check
+from study.settings.check import check
+from study.settings.config import PRESETS, StudyConfig
 from study.settings.networks import baseline_of
 from study.settings.search_space import RUNGS, SEARCH_SPACE
 

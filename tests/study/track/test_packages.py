@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from study.run import main
-from study.settings.config import CHOICES
+from study.settings.check import CHOICES
 from study.track import __main__ as track
 from study.track.tracker import TITLES
 
