@@ -44,7 +44,7 @@ def test_words_are_explained_where_they_stand_and_in_the_glossary(tmp_path: Path
     folder = write_example(tmp_path / "s", seeds=2)
     page = page_of(folder)
     assert f'<abbr title="{TERMS["p50"]}">latency p50</abbr>' in page
-    assert "0.5: a smaller difference does not matter." in page
+    assert "below the margin does not matter. The margin, settled before the search, is 0.5 percentage points." in page
     glossary = page[page.index('<section aria-labelledby="glossary">') :]
     assert {"score", "rung", "cap", "seed", "interval", "p50"} <= set(re.findall("<dt>(.*?)</dt>", glossary))
     alone = page_of(write_example(tmp_path / "alone", seeds=2, search=False))
