@@ -11,7 +11,10 @@ from typing import Protocol, cast
 
 from analysis.results.study_folder import StudyFolder
 from study.errors import BadInput
+<<<<<<< HEAD
 from study.settings.check import CHOICES
+=======
+>>>>>>> trackers
 
 Value = float | int | str
 
@@ -115,6 +118,5 @@ def open_tracker(name: str, folder: StudyFolder, uri: str | None = None) -> Trac
     Raises:
         BadInput: if its package is not installed.
     """
-    assert set(TITLES) == set(CHOICES["track"])
     check_packages([name])
     return cast(Tracker, import_module(f"study.track.{name}").connect(folder, uri))
