@@ -11,10 +11,6 @@ from typing import Protocol, cast
 
 from analysis.results.study_folder import StudyFolder
 from study.errors import BadInput
-<<<<<<< HEAD
-from study.settings.check import CHOICES
-=======
->>>>>>> trackers
 
 Value = float | int | str
 
