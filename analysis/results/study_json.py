@@ -66,7 +66,8 @@ class Config(_Part):
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
     networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
     accuracy, in percentage points, that matters. `max_parameters` and `max_latency_ms` are the limits
-    on every network that was tried, None without a limit.
+    on every network that was tried, None without a limit. Patience ended no run before `grace_steps` optimizer steps; it
+    is 0 in a study of an older version.
     """
 
     baseline: bool
@@ -80,6 +81,7 @@ class Config(_Part):
     networks: dict[str, dict[str, Any]] = {}
     image_size: int = 32
     margin: Number = 0.5
+    grace_steps: int = 0
     max_parameters: int | None = None
     max_latency_ms: Number | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_type_hints
 
 from models.data import IMAGE_SIZE, LARGEST_IMAGE, SMALLEST_IMAGE
 from models.networks.hyperparameters import Value
-from models.training.recipe import BATCH_SIZE, PATIENCE, TrainingConfig
+from models.training.recipe import BATCH_SIZE, GRACE_STEPS, PATIENCE, TrainingConfig
 from study.errors import BadInput, unknown
 
 # A run asks for at least 0.001 of a processor or a GPU, because Ray counts no finer share.
@@ -20,20 +20,17 @@ MOST_EPOCHS = 1_000_000
 _FORMERLY: dict[str, Any] = {
     "kernels": "auto",
     "patience": 5,
+    "grace_steps": 0,
     "batch_size": 128,
     "first_lrs": [],
     "bit_depth": 16,
     "image_size": 32,
     "margin": 0.5,
-    **dict.fromkeys(("budget_hours", "max_parameters", "max_latency_ms")),
+    **dict.fromkeys(("budget_hours", "max_parameters", "max_latency_ms", "title", "group_by")),
     "duplicates": "keep",
-    "title": None,
     "test_share": 0.2,
     "test_seed": 0,
-    "group_by": None,
-    "recipe": {},
-    "space": {},
-    "networks": {},
+    **{table: {} for table in ("recipe", "space", "networks")},
 }
 # These settings have no flag.
 FILE_ONLY = ("recipe", "space", "networks")
@@ -75,6 +72,8 @@ class StudyConfig:
     """Cap on the epochs of every training run."""
     patience: int = PATIENCE
     """A run stops after this many epochs without a lower validation loss."""
+    grace_steps: int = GRACE_STEPS
+    """Patience ends no run before this many optimizer steps."""
     batch_size: int = BATCH_SIZE
     """Images a step; the baselines' learning rate grows with its square root."""
     first_lrs: tuple[float, ...] = ()
@@ -123,7 +122,7 @@ class StudyConfig:
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""
-        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size, **self.recipe)
+        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size, self.grace_steps, **self.recipe)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as study.json holds them."""
@@ -193,6 +192,7 @@ def check(config: StudyConfig) -> None:
         ("--trials", config.trials, 1),
         ("--max-epochs", config.max_epochs, 1),
         ("--patience", config.patience, 1),
+        ("--grace-steps", config.grace_steps, 0),
         ("--batch-size", config.batch_size, 1),
         ("--seeds", config.seeds, 1),
         ("--train-size", config.train_size, 1),
