@@ -66,8 +66,8 @@ class Config(_Part):
     training that differ from the documented recipe. `networks` holds the arguments, normalisation and weights of
     networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
     accuracy, in percentage points, that matters. `max_parameters` and `max_latency_ms` are the limits
-    on every network that was tried, None without a limit. Patience ended no run before `grace_steps` optimizer steps; it
-    is 0 in a study of an older version.
+    on every network that was tried, None without a limit. Patience ended no run before `grace_steps` optimizer steps,
+    which is 0 in a study of an older version.
     """
 
     baseline: bool

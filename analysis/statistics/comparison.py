@@ -25,6 +25,7 @@ Reason = Literal[
     "wins too few runs",
     "several comparisons",
     "nothing learned",
+    "failed runs",
 ]
 
 
