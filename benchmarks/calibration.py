@@ -3,8 +3,8 @@
     python -m benchmarks.calibration
 
 simulates studies of two networks from a known model, with new seeds and new test images each time, and prints how
-often the verdict calls a network better, rightly and wrongly, and how often its intervals hold the truth. The verdict is
-`analysis.statistics.compare`, and a "better" also has to hold without the runs that failed.
+often `analysis.statistics.compare` calls a network better, rightly and wrongly, and how often its intervals hold the
+truth. As in a study's verdict, a "better" also has to hold without the runs that failed.
 
 The model is a probit one. Network g with seed s classifies image i rightly if
 

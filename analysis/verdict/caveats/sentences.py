@@ -50,13 +50,13 @@ def caveats(
     """
     found = [
         *_few_seeds(results),
+        *_failures(results, leaders),
         *_learning(results),
         *_cap(results, winner),
         *_small_difference(leaders),
         *of_search(results, winner),
         *of_weights(results),
         *of_trials(results),
-        *_failures(results, leaders),
         *_test_images(results, winner),
         *_latency(results, times or {}),
         *_notes(results),
