@@ -85,7 +85,7 @@ def share_that_learns(runs: int, failed: int) -> Share:
 
 
 def compare_without_failures(a: Group, b: Group, compared: list[int], margin: float) -> SoundPair:
-    """Compare two groups on those of the given seeds on which no run failed.
+    """Compare two groups on the given seeds on which no run failed.
 
     Args:
         a: group A.
