@@ -9,12 +9,13 @@ from analysis.results.run_folders import FinalRun
 from analysis.retraining.plans import RunPlan
 from analysis.retraining.run import train_and_judge
 from models.networks.registry import ARCHITECTURES
+from models.precision import resolve
 from models.training.history import EpochResult, outcome_of
 from models.training.loop import TrainingRun
 from models.training.recipe import GRACE_STEPS, TrainingConfig
 from study.data.datasets import load_dataset
 from study.settings.config import StudyConfig
-from tests.builders import epoch, noise, train, training_data, training_run
+from tests.builders import CPU, epoch, noise, train, training_data, training_run
 
 # The validation losses of final runs 0 and 25 of the MobileNet-like network on 500 digits with a learning rate of 0.01.
 # They go on to 87.8 and 90.8 % of the test images.
@@ -49,9 +50,10 @@ def test_a_run_out_of_patience_goes_on_until_it_has_made_60_steps(n_images: int,
 def test_a_final_run_on_500_digits_learns_past_its_first_plateau(seed: int) -> None:
     dataset = load_dataset(StudyConfig(dataset="digits", train_size=500))
     recipe = replace(StudyConfig(), max_epochs=20).training({"lr": 1e-2, "dropout": 0.0})
+    precision = resolve("auto", CPU)
     plan = RunPlan("mobilenet", "tuned", seed, recipe, is_tuned=True)
     *_, run = train_and_judge(
-        plan, ARCHITECTURES["mobilenet"], 0, "fp32", "off", 10, dataset.train, lambda: dataset.test, _epochs
+        plan, ARCHITECTURES["mobilenet"], 0, precision, "auto", 10, dataset.train, lambda: dataset.test, _epochs
     )
     assert isinstance(run, FinalRun)
     assert run.metrics["val_loss"] < 1.5
