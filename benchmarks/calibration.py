@@ -4,7 +4,7 @@
 
 simulates studies of two networks from a known model, with new seeds and new test images each time, and prints how
 often `analysis.statistics.compare` calls a network better, rightly and wrongly, and how often its intervals hold the
-truth.
+truth. As in a study's verdict, a "better" also has to hold without the runs that failed.
 
 The model is a probit one. Network g with seed s classifies image i rightly if
 
@@ -43,6 +43,7 @@ from analysis.paths import user_path
 from analysis.results.files import without_nan
 from analysis.statistics.comparison import compare
 from analysis.statistics.two_way_layout import proportion_interval
+from analysis.verdict.failed_runs import SoundPair, beats_chance, compare_sound, hold_without_failures
 from benchmarks.twins import run_twin_study
 from study.settings.config import StudyConfig
 
@@ -213,7 +214,9 @@ def simulate(setting: Setting | FewErrors, n_seeds: int, difference: float, stud
     tally = Tally()
     for _ in range(studies):
         a, b = model.sample(n_seeds, setting.n_images, rng)
-        comparison = compare(a, b)
+        failed = [np.flatnonzero(~beats_chance(correct, GUESSING)).tolist() for correct in (a, b)]
+        sound = compare_sound(a, b, SoundPair(list(range(n_seeds)), (failed[0], failed[1]), None))
+        comparison = hold_without_failures(compare(a, b), sound)
         low, high = proportion_interval(b)
         tally += Tally(
             studies=1,

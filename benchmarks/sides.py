@@ -84,7 +84,8 @@ class ThisProject:
         sampler: type[Sampler] = Sampler,
         steps_per_epoch: float = math.inf,
     ) -> None:
-        config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed)
+        # Patience ended the recorded curves without steps of grace.
+        config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed, grace_steps=0)
         baseline = TrainingConfig(baseline_values(ARCHITECTURES[arch].baseline), max_epochs)
         self._search = _CurvesEndTrials(
             config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, startup_trials, steps_per_epoch

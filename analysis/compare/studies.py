@@ -16,6 +16,7 @@ from analysis.results.load import Group, StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.caveats.counts import deciding_groups
 from analysis.verdict.comparisons import Judged, judge
+from analysis.verdict.failed_runs import failure_sentences
 from analysis.verdict.margin import margin_between
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Summary
@@ -136,7 +137,7 @@ def _differences(pairs: Sequence[tuple[ComparedStudy, Group, ComparedStudy, Grou
             found.append(Difference(*titles, None, reason))
         else:
             made = next(judged)
-            text = describe(made.comparison, *titles, len(made.seeds)).text
+            text = describe(made.comparison, *titles, len(made.seeds)).text + failure_sentences(made.sound, *titles)
             found.append(Difference(*titles, made, "", text))
     return found
 

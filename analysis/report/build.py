@@ -80,7 +80,7 @@ def _build(folder: StudyFolder) -> Path:
         best=best,
         missing=digest.missing_parts(results),
         resumed=digest.resumed_sessions(results.study),
-        diverged=digest.diverged_runs(results),
+        failed=digest.failed_runs(summary),
         verdict=digest.verdict_digest(summary),
         comparisons=digest.comparison_digest(results, summary),
         caveats=summary.caveats,

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.numbers import listed, number
+from analysis.report.tables import distinct_groups
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_json import Dimension, Range, Study
 from analysis.statistics.calls import Call
 from analysis.verdict.caveats.own_settings import own_settings_sentence
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
+from analysis.verdict.failed_runs import failed_of
 from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
@@ -195,11 +197,11 @@ def comparison_digest(results: StudyResults, summary: Summary) -> ComparisonText
     )
 
 
-def diverged_runs(results: StudyResults) -> list[str]:
-    """List the final runs that diverged, by group and seed."""
+def failed_runs(summary: Summary) -> list[str]:
+    """List the groups that have failed runs, each with their number, its interval and the seeds."""
     return [
-        f"{group.title}, seed {seed}"
-        for group in results.groups.values()
-        if not group.same_as
-        for seed in group.diverged_seeds()
+        f"{failed_of(len(group.failed_seeds), len(group.seeds))} of {group.title}"
+        f" (seed{'s' * (len(group.failed_seeds) > 1)} {listed(group.failed_seeds)})"
+        for group in distinct_groups(summary).values()
+        if group.failed_seeds
     ]

@@ -42,7 +42,7 @@ class Page:
         best: the weights to ship, if there is a winner.
         missing: the parts that are missing, if the study is not finished.
         resumed: the sessions that resumed it.
-        diverged: the final runs that diverged.
+        failed: the groups that have failed runs, with their number and seeds.
         verdict: the box at the top.
         comparisons: sentences about the comparisons.
         caveats: the limits of the verdict.
@@ -61,7 +61,7 @@ class Page:
     best: BestWeights | None
     missing: list[str]
     resumed: list[ResumedSession]
-    diverged: list[str]
+    failed: list[str]
     verdict: VerdictBox
     comparisons: ComparisonTexts
     caveats: list[Caveat]

@@ -68,7 +68,8 @@ class Config(_Part):
     networks, by their names. `image_size` is the pixels of a side of the images. `margin` is the difference in test
     accuracy, in percentage points, that matters, and `margin_of_errors` is the same in percent of the worse network's
     errors. Both are None if the default rule decides. `max_parameters` and `max_latency_ms` are the limits
-    on every network that was tried, None without a limit.
+    on every network that was tried, None without a limit. Patience ended no run before `grace_steps` optimizer steps,
+    which is 0 in a study of an older version.
     """
 
     baseline: bool
@@ -83,6 +84,7 @@ class Config(_Part):
     image_size: int = 32
     margin: Number | None = 0.5
     margin_of_errors: Number | None = None
+    grace_steps: int = 0
     max_parameters: int | None = None
     max_latency_ms: Number | None = None
 

@@ -28,6 +28,7 @@ Reason = Literal[
     "wins too few runs",
     "several comparisons",
     "nothing learned",
+    "failed runs",
 ]
 
 

@@ -12,9 +12,15 @@ from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import Comparison, compare, holm
 from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.caveats.own_settings import with_own_settings
+from analysis.verdict.failed_runs import (
+    SoundPair,
+    compare_without_failures,
+    failure_sentences,
+    hold_without_failures,
+)
 from analysis.verdict.margin import margin_between
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
-from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, side_title
+from analysis.verdict.wording import describe, order_at_equal_epochs, side_title
 
 TUNED_FAMILY = "tuned networks"
 TUNING_FAMILY = "tuned against its baseline"
@@ -22,7 +28,10 @@ TUNING_FAMILY = "tuned against its baseline"
 
 @dataclass(frozen=True)
 class Judged:
-    """Holds the comparison of two groups on their common seeds, and its p values adjusted for its family."""
+    """Holds the comparison of two groups on their common seeds, and its p values adjusted for its family.
+
+    `sound` is the comparison without failed runs.
+    """
 
     a: Group
     b: Group
@@ -30,6 +39,7 @@ class Judged:
     comparison: Comparison
     holm_p: float
     equivalence_holm_p: float
+    sound: SoundPair
 
 
 def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
@@ -80,7 +90,9 @@ def judge(pairs: Sequence[tuple[Group, Group]], margins: Sequence[float]) -> lis
             comparison = _corrected(comparison, holm_p[index], equivalence_p[index])
         if comparison.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
             comparison = replace(comparison, call="not shown", reason="nothing learned")
-        judged.append(Judged(a, b, seeds[index], comparison, holm_p[index], equivalence_p[index]))
+        sound = compare_without_failures(a, b, seeds[index], margin / 100)
+        comparison = hold_without_failures(comparison, sound)
+        judged.append(Judged(a, b, seeds[index], comparison, holm_p[index], equivalence_p[index], sound))
     return judged
 
 
@@ -151,6 +163,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
     )
     own = with_own_settings(results.study) if a.arch != b.arch else ""
     description = describe(comparison, *sides, len(seeds), own)
+    failures, without = failure_sentences(judged.sound, *sides), judged.sound.difference()
     return ComparisonRow(
         family=family,
         a=a.name,
@@ -159,6 +172,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         call=comparison.call,
         reason=comparison.reason or None,
         difference=Difference(mean=comparison.mean, ci95=comparison.ci95),
+        **({"without_failed_runs": without} if without else {}),
         p_value=comparison.p_value,
         holm_p=judged.holm_p,
         equivalence_holm_p=judged.equivalence_holm_p,
@@ -169,8 +183,8 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         seeds_left_out=sorted(set(a.seeds) ^ set(b.seeds)),
         seed_correlation=_correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
         headline=description.headline,
-        difference_text=description.difference,
-        text=description.text + diverged({title_a: a, title_b: b}, seeds),
+        difference_text=description.difference + failures,
+        text=description.text + failures,
     )
 
 

@@ -12,6 +12,7 @@ from analysis.statistics.two_way_layout import proportion_interval
 from analysis.verdict.comparisons import make_comparisons, make_verdict
 from analysis.verdict.conclusion import conclude
 from analysis.verdict.cost.inference_time import measured_times
+from analysis.verdict.failed_runs import failed_seeds, share_that_learns
 from analysis.verdict.summary_json import Budget, GroupSummary, Latency, Spread, Summary
 
 # Back-propagation multiplies twice as often as prediction: once for the weights, once for the activations.
@@ -93,6 +94,7 @@ def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
     network = results.study.architectures[group.arch]
     measured = measured_times(results, group, group.name)
     values = image_values(group.predictions(), group.labels, len(results.classes))
+    failed = failed_seeds(group)
     # A key that is not set is not written.
     further: dict[str, Any] = {"same_as": group.same_as} if group.same_as else {}
     if in_onnx := measured.get("onnx", {}).get("latency_ms"):
@@ -104,6 +106,8 @@ def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
         config=group.config,
         seeds=group.seeds,
         diverged_seeds=group.diverged_seeds(),
+        failed_seeds=failed,
+        learned=share_that_learns(len(group.runs), len(failed)),
         **further,
         accuracy=spread(values["accuracy"]),
         precision=spread(values["precision"]),

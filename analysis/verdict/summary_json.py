@@ -30,6 +30,13 @@ class Spread(_Part):
     values: list[float]
 
 
+class Share(_Part):
+    """Holds a share of runs with its 95 % interval (Clopper and Pearson)."""
+
+    share: float
+    ci95: Interval
+
+
 class Latency(_Part):
     """Quantiles of the time of one prediction, in milliseconds."""
 
@@ -59,7 +66,8 @@ class GroupSummary(_Part):
     """Describes the final runs of one network with one configuration.
 
     `latency_ms`, `images_per_s`, `parameters` and `macs` describe the network that the configuration builds.
-    `onnx_latency_ms` is the time in ONNX Runtime on the CPU, if it was measured.
+    `onnx_latency_ms` is the time in ONNX Runtime on the CPU, if it was measured. `failed_seeds` are the runs that
+    diverged or are not shown to beat their own answers dealt out at random. `learned` is the share of the other runs.
     """
 
     title: str
@@ -68,6 +76,8 @@ class GroupSummary(_Part):
     config: dict[str, Any]
     seeds: list[int]
     diverged_seeds: list[int]
+    failed_seeds: list[int] = []
+    learned: Share | None = None
     same_as: str | None = None
     accuracy: Spread
     precision: Spread
@@ -87,12 +97,19 @@ class Difference(_Part):
     ci95: Interval
 
 
+class SoundDifference(Difference):
+    """Holds the difference on the seeds without a failed run, and what these seeds alone show."""
+
+    call: Call
+    seeds: list[int]
+
+
 class ComparisonRow(_Part):
     """Describes a comparison of two groups, A and B.
 
     `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `not_worse_p` are the p
     values of A being worse than B by the margin, and of B being worse than A, not adjusted. `headline` and
-    `difference_text` are parts of `text`.
+    `difference_text` are parts of `text`. `without_failed_runs` is set if runs failed.
     """
 
     family: str
@@ -102,6 +119,7 @@ class ComparisonRow(_Part):
     call: Call
     reason: str | None
     difference: Difference
+    without_failed_runs: SoundDifference | None = None
     p_value: Known
     holm_p: Known
     equivalence_holm_p: Known = None

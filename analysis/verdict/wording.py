@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.numbers import number, percent
-from analysis.results.load import Group, StudyResults
+from analysis.results.load import StudyResults
 from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, Comparison
 from analysis.statistics.search_progress import best_score
@@ -81,6 +81,8 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
             )
         case _, "several comparisons":
             return Description(f"{nothing}.", f"{lead}. {several}")
+        case _, "failed runs":
+            return Description(f"{nothing}: none shows without the failed runs.", f"{lead}.")
         case _, "nothing learned":
             return Description(f"{nothing}: neither is shown to beat the same answer for every image.", f"{lead}.")
     included = f"{lead}, and the interval includes 0."
@@ -172,21 +174,6 @@ def seeds_needed(comparison: Comparison, ahead: str, wins: float, n_seeds: int) 
             f" is not called better below {percent(LEAST_PROBABILITY, 0)} % of them."
         )
     return f"If the true difference is this large, {chance}."
-
-
-def diverged(sides: dict[str, Group], seeds: list[int]) -> str:
-    """Say how many of the compared runs diverged, a sentence for each side that has some.
-
-    Args:
-        sides: the two groups by their titles.
-        seeds: the seeds that were compared.
-    """
-    sentences = ""
-    for title, group in sides.items():
-        if count := len(set(group.diverged_seeds()) & set(seeds)):
-            runs = f"{count} of the {len(seeds)} runs" if len(seeds) > 1 else "The run"
-            sentences += f" {runs} of {title} diverged and still {'count' if count > 1 else 'counts'}."
-    return sentences
 
 
 def order_at_equal_epochs(results: StudyResults) -> str:

@@ -50,8 +50,15 @@ def best_epoch(history: list[EpochResult]) -> EpochResult | None:
     return min((row for row in history if row.is_finite), key=lambda row: row.val_loss, default=None)
 
 
-def outcome_of(history: list[EpochResult], config: TrainingConfig) -> Outcome | None:
-    """Return how a run with this history ended; None if it can go on."""
+def outcome_of(history: list[EpochResult], config: TrainingConfig, steps_per_epoch: float = math.inf) -> Outcome | None:
+    """Return how a run with this history ended; None if it can go on.
+
+    Args:
+        history: its epochs in order.
+        config: its recipe.
+        steps_per_epoch: optimizer steps. Patience ends no run before `config.grace_steps` of them; infinite if an epoch
+            always has enough.
+    """
     if not history:
         return None
     last, best = history[-1], best_epoch(history)
@@ -59,6 +66,6 @@ def outcome_of(history: list[EpochResult], config: TrainingConfig) -> Outcome | 
         return "DIVERGED"
     if last.epoch >= config.max_epochs:
         return "COMPLETE"
-    if last.epoch - best.epoch >= config.patience:
+    if last.epoch - best.epoch >= config.patience and last.epoch * steps_per_epoch >= config.grace_steps:
         return "STOPPED_EARLY"
     return None

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import time
 from dataclasses import asdict
 from typing import Any
@@ -44,8 +45,8 @@ class TrainingRun:
 
     Attributes:
         history: one result an epoch, in order.
-        outcome: None while the run can go on; COMPLETE at `max_epochs`, STOPPED_EARLY out of patience, DIVERGED
-            if a loss is not finite.
+        outcome: None while the run can go on; COMPLETE at `max_epochs`, STOPPED_EARLY out of patience once it has
+            made `grace_steps` steps, DIVERGED if a loss is not finite.
         kernels: the code that trains this run, "fast" or "torch", and the reason.
         statistics: mean and deviation that images are normalised with.
     """
@@ -71,6 +72,7 @@ class TrainingRun:
         self._images = DeviceImages(data.source.images, self.statistics, device)
         self._labels = torch.from_numpy(data.source.labels.copy()).to(device)
         self._train = data.split.train
+        self._steps_per_epoch = math.ceil(len(self._train) / config.batch_size)
         self._validation = torch.from_numpy(data.split.validation).to(device)
         with seeded(seeds.weights, device):
             model = architecture.build(data.n_classes, config.values)
@@ -115,7 +117,7 @@ class TrainingRun:
         self.history.append(result)
         if self._is_at_best():
             self._best_weights = self._weights()
-        self.outcome = outcome_of(self.history, self._config)
+        self.outcome = outcome_of(self.history, self._config, self._steps_per_epoch)
         return result
 
     def best_weights(self) -> dict[str, Tensor]:
@@ -165,7 +167,7 @@ class TrainingRun:
         best = state["best_weights"] or state["model"]
         self._best_weights = {name: value.to(self._device) for name, value in best.items()}
         self.history = [EpochResult(**row) for row in state["history"]]
-        self.outcome = outcome_of(self.history, self._config)
+        self.outcome = outcome_of(self.history, self._config, self._steps_per_epoch)
 
     def _is_at_best(self) -> bool:
         return bool(self.history) and best_epoch(self.history) is self.history[-1]

@@ -14,6 +14,9 @@ RECIPE_VERSION = 1
 
 BATCH_SIZE = 128
 PATIENCE = 5
+# At least 60 optimizer steps come before patience ends a run and before a rung stops a trial. A network on few images
+# takes that many before its validation loss falls (benchmarks/RESULTS.md).
+GRACE_STEPS = 60
 # For batches of BATCH_SIZE images.
 BASELINE_LEARNING_RATE = 1e-3
 # The hyperparameters that the training loop reads.
@@ -30,6 +33,8 @@ class TrainingConfig:
         max_epochs: cap on the epochs, at least 1.
         patience: the run stops after this many epochs without a lower validation loss, at least 1.
         batch_size: images a step, at least 1; the last step of an epoch takes the images that are left.
+        grace_steps: patience ends no run before this many optimizer steps, at least 0. A new study has GRACE_STEPS. The
+            default is the rule of older studies, whose checkpoints do not name it.
         optimizer: adam (Kingma and Ba, 2015), adamw (Loshchilov and Hutter, 2019) or sgd.
         momentum: a number in [0, 1); sgd alone has it.
         nesterov: true takes Nesterov's momentum with sgd.
@@ -45,6 +50,7 @@ class TrainingConfig:
     max_epochs: int
     patience: int = PATIENCE
     batch_size: int = BATCH_SIZE
+    grace_steps: int = 0
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: float = 0.9
     nesterov: bool = False

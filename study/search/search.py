@@ -67,7 +67,7 @@ class Search:
         ledger: the search so far.
         rungs: the rungs that stop trials.
         startup_trials: this many trials end before a Gaussian process proposes configurations.
-        steps_per_epoch: optimizer steps; infinite if they shall not move the rungs.
+        steps_per_epoch: optimizer steps; infinite if they shall move neither the rungs nor the end of patience.
         spaces: the ranges that each network's configurations are chosen from; None is SEARCH_SPACE for all.
         allows: for some networks, returns whether a configuration may be tried. Trials in the ledger are not asked
             about again.
@@ -106,6 +106,7 @@ class Search:
         self._rungs = {arch: SuccessiveHalving(rungs, config.max_epochs, steps_per_epoch) for arch in baselines}
         self._baselines = baselines
         self._config = config
+        self._steps_per_epoch = steps_per_epoch
         self._running: set[str] = set()
         self._waiting = self._replay()
 
@@ -204,7 +205,7 @@ class Search:
 
     def _is_stopped_at_rung(self, trial: Trial, epoch: int) -> bool:
         history = trial.history[:epoch]
-        outcome, best = outcome_of(history, self.recipe(trial)), best_epoch(history)
+        outcome, best = outcome_of(history, self.recipe(trial), self._steps_per_epoch), best_epoch(history)
         if outcome == "DIVERGED" or best is None:
             return False
         stops = self._rungs[trial.arch].stops(trial.trial_id, epoch, best.val_accuracy)
@@ -214,7 +215,7 @@ class Search:
         return "FAILED" if failed else self._outcome(trial) or "PRUNED"
 
     def _outcome(self, trial: Trial) -> Status | None:
-        return outcome_of(trial.history, self.recipe(trial))
+        return outcome_of(trial.history, self.recipe(trial), self._steps_per_epoch)
 
     def _seconds_left(self, arch: str) -> float:
         """Return the seconds of the trials not yet begun, if they take as long as the others; infinite at first."""

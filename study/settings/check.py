@@ -29,6 +29,7 @@ def check(config: StudyConfig) -> None:
         ("--trials", config.trials, 1),
         ("--max-epochs", config.max_epochs, 1),
         ("--patience", config.patience, 1),
+        ("--grace-steps", config.grace_steps, 0),
         ("--batch-size", config.batch_size, 1),
         ("--seeds", config.seeds, 1),
         ("--train-size", config.train_size, 1),

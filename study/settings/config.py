@@ -8,7 +8,7 @@ from typing import Any, Literal, get_type_hints
 
 from models.data import IMAGE_SIZE
 from models.networks.hyperparameters import Value
-from models.training.recipe import BATCH_SIZE, PATIENCE, TrainingConfig
+from models.training.recipe import BATCH_SIZE, GRACE_STEPS, PATIENCE, TrainingConfig
 from study.errors import BadInput
 
 # These settings have no flag.
@@ -17,6 +17,7 @@ FILE_ONLY = ("recipe", "space", "networks")
 _FORMERLY: dict[str, Any] = {
     "kernels": "auto",
     "patience": 5,
+    "grace_steps": 0,
     "batch_size": 128,
     "first_lrs": [],
     "track": [],
@@ -68,6 +69,8 @@ class StudyConfig:
     """Cap on the epochs of every training run."""
     patience: int = PATIENCE
     """A run stops after this many epochs without a lower validation loss."""
+    grace_steps: int = GRACE_STEPS
+    """Patience ends no run before this many optimizer steps."""
     batch_size: int = BATCH_SIZE
     """Images a step; the baselines' learning rate grows with its square root."""
     first_lrs: tuple[float, ...] = ()
@@ -124,7 +127,7 @@ class StudyConfig:
 
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""
-        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size, **self.recipe)
+        return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size, self.grace_steps, **self.recipe)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as study.json holds them."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from models.networks.hyperparameters import Value
+from models.training.recipe import GRACE_STEPS
 
 Range = FloatDistribution | IntDistribution | CategoricalDistribution
 # A value lies on the grid of a range with steps if it is a whole number of steps above its low end, up to rounding.
@@ -137,7 +138,7 @@ class Rungs:
     grace_share: float = 0.4
     reduction_factor: int = 2
     tolerance: float = 0.02
-    grace_steps: int = 60
+    grace_steps: int = GRACE_STEPS
 
     def first(self, max_epochs: int, steps_per_epoch: float = math.inf) -> int:
         """Return the epochs at the first rung under this cap; the cap itself, which stops nothing, if none is below."""

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,22 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks import agreement, calibration, concurrency, limits, operations, overhead, recipes, scale, throughput
+from benchmarks import (
+    agreement,
+    calibration,
+    concurrency,
+    limits,
+    operations,
+    overhead,
+    patience,
+    recipes,
+    scale,
+    throughput,
+)
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Setting
 from models.networks.registry import ARCHITECTURES
-from models.training.recipe import CONSTANTS
+from models.training.recipe import CONSTANTS, TrainingConfig
+from tests.builders import epoch
 
 
 @pytest.mark.slow
@@ -30,6 +43,21 @@ def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[
     (easy,) = (row for row in rows if (row["setting"], row["seeds"], row["difference"]) == ("CIFAR-like", 5, 0.02))
     assert easy["right"] >= 36
     assert "CIFAR-like" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_patience_compares_steps_of_grace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert patience.main(["--quick", "--json", str(tmp_path / "runs.json")]) == 0
+    runs = json.loads((tmp_path / "runs.json").read_text())
+    assert [(run["seed"], len(run["history"]), len(run["kept"])) for run in runs] == [(0, 2, 2), (1, 2, 2)]
+    assert "2 steps an epoch" in capsys.readouterr().out
+
+
+def test_patience_ends_a_recorded_run_as_the_rule_does() -> None:
+    rows = [epoch(number, loss) for number, loss in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.5, 0.4), start=1)]
+    config = TrainingConfig({"lr": 0.01}, max_epochs=20, patience=5)
+    ends = [patience.last_epoch(rows, replace(config, grace_steps=grace), 4) for grace in (0, 24, 25, 60)]
+    assert ends == [6, 6, 8, 8]
 
 
 PROBIT = [setting for setting in SETTINGS if isinstance(setting, Setting) and setting.seeds_of_a == "normal"]

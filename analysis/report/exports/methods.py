@@ -107,6 +107,7 @@ def _final_runs(results: StudyResults) -> list[str]:
         f"{trained} trained on {study.config.seeds} fresh seeds with {recipe_in_words(study.config.recipe)}, batches of"
         f" {study.search.batch_size}, at most {study.config.max_epochs} epochs, a patience of {study.search.patience}"
         f" epochs on the validation loss, and {study.config.precision} arithmetic.",
+        *([f"Patience ended no run before {steps} optimizer steps."] if (steps := study.config.grace_steps) else []),
         *(f"{title} had settings of its own: {said}." for title, said in settings.items() if said),
         "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
         "Each final run predicted the test images once, with the weights of its lowest validation loss.",

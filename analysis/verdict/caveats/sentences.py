@@ -24,6 +24,7 @@ from analysis.verdict.caveats.counts import (
     unseen_mishaps,
 )
 from analysis.verdict.caveats.search_sentences import of_origin, of_search, of_trials, of_weights
+from analysis.verdict.failed_runs import failed_of, failed_seeds
 from analysis.verdict.margin import largest_margin
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
 from analysis.verdict.wording import known
@@ -50,6 +51,7 @@ def caveats(
     """
     found = [
         *_few_seeds(results),
+        *_failures(results, leaders),
         *_learning(results),
         *_cap(results, winner),
         *_small_difference(leaders),
@@ -57,7 +59,6 @@ def caveats(
         *of_origin(results),
         *of_weights(results),
         *of_trials(results),
-        *_divergence(results),
         *_test_images(results, winner),
         *_latency(results, times or {}),
         *_notes(results),
@@ -138,15 +139,20 @@ def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
         yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
 
 
-def _divergence(results: StudyResults) -> Iterator[Caveat]:
+def _failures(results: StudyResults, leaders: ComparisonRow | None) -> Iterator[Caveat]:
     groups = deciding_groups(results.groups)
-    diverged = [(len(group.diverged_seeds()), group) for group in groups]
     counted = [
-        f"{share(count, len(group.runs))} of {results.architectures[group.arch]}" for count, group in diverged if count
+        f"{failed_of(len(failed), len(group.runs))} of {results.architectures[group.arch]}"
+        for group in groups
+        if (failed := failed_seeds(group))
     ]
     if counted:
-        text = f"Some {groups[0].variant} runs diverged: {listed(counted)}. They count with their best finite weights."
-        yield Caveat(grade=Grade.WEAKENS, text=text)
+        text = (
+            f"Some {groups[0].variant} runs failed: {listed(counted)}. They diverged, or are not shown to beat"
+            " guessing. They count with their best finite weights."
+        )
+        decide = leaders is not None and leaders.reason == "failed runs"
+        yield Caveat.grave(text, "because some runs failed", decide)
 
 
 def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
@@ -216,7 +222,8 @@ def _seeds(results: StudyResults) -> Iterator[Caveat]:
             " beforehand: if you add seeds because of the first results, you will be wrong more often than they say."
         )
         yield Caveat(grade=Grade.WEAKENS, text=text)
-    if (seeds := min((len(group.runs) for group in results.groups.values()), default=0)) > 1:
+    seeds = min((len(group.runs) for group in results.groups.values()), default=0)
+    if seeds > 1 and not any(failed_seeds(group) for group in results.groups.values()):
         text = (
             f"{seeds} runs cannot rule out that up to {percent(unseen_mishaps(seeds), 0)} % of a network's runs go"
             " wrong in a way that no run of this study did, such as a collapse (95 % limit). The intervals do not cover"

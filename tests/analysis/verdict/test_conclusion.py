@@ -187,6 +187,31 @@ def test_nothing_learned(study: Study) -> None:
     ]
 
 
+def test_better_only_because_runs_failed(study: Study) -> None:
+    results = accurate(study(), alexnet=0.92, mobilenet=0.8)
+    group = results.groups["mobilenet-tuned"]
+    guessing = tuple(replace(run, logits=run.logits * 0) for run in group.runs[:5])
+    failing = replace(results, groups=results.groups | {group.name: replace(group, runs=(*guessing, *group.runs[5:]))})
+    summary = summarise(failing)
+    assert summary.label == "not shown, because some runs failed"
+    assert summary.headline == (
+        "No difference in accuracy is shown between AlexNet and MobileNet-like: none shows without the failed runs."
+    )
+    assert summary.accuracies is not None
+    assert summary.accuracies.endswith(
+        " 5 of 6 runs (95 % interval 36 to 100 %) of MobileNet-like failed. Without the failed runs 1 seed can be"
+        " compared; 5 are needed."
+    )
+    assert summary.doubt[0] == (
+        "Some tuned runs failed: 5 of 6 runs (95 % interval 36 to 100 %) of MobileNet-like. They diverged, or are not"
+        " shown to beat guessing. They count with their best finite weights."
+    )
+    learned = summary.groups[group.name].learned
+    assert summary.groups[group.name].failed_seeds == [0, 1, 2, 3, 4]
+    assert learned is not None and learned.share == pytest.approx(1 / 6)
+    assert summary.groups["alexnet-tuned"].failed_seeds == []
+
+
 def test_without_a_run_there_is_nothing_to_say(study: Study) -> None:
     summary = summarise(replace(study(), groups={}))
     assert summary.headline == "There is no verdict: final runs of both tuned networks are needed."

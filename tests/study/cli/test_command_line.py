@@ -34,6 +34,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--trials", "3"], "trials", 3),
     (["--max-epochs=2"], "max_epochs", 2),
     (["--patience", "4"], "patience", 4),
+    (["--grace-steps", "0"], "grace_steps", 0),
     (["--batch-size", "64"], "batch_size", 64),
     (["--first-lrs", "1e-2", "2e-4"], "first_lrs", (0.01, 0.0002)),
     (["--first-lrs"], "first_lrs", ()),

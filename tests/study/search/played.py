@@ -60,7 +60,12 @@ def varied(trial: Trial, number: int) -> EpochResult:
 
 
 def play(
-    search: Search, curve: Curve, concurrency: int = 1, failing: Collection[str] = (), order: list[str] | None = None
+    search: Search,
+    curve: Curve,
+    concurrency: int = 1,
+    failing: Collection[str] = (),
+    order: list[str] | None = None,
+    steps_per_epoch: float = math.inf,
 ) -> None:
     """Does what the driver and its workers do. A failing trial fails for good after its first epoch."""
     running: dict[str, tuple[Trial, int]] = {}
@@ -77,6 +82,6 @@ def play(
             running[trial_id] = trial, number + 1
             results = [curve(trial, past) for past in range(1, number + 2)]
             failed = trial_id in failing
-            if stops or failed or outcome_of(results, search.recipe(trial)):
+            if stops or failed or outcome_of(results, search.recipe(trial), steps_per_epoch):
                 search.end(trial_id, failed=failed)
                 del running[trial_id]

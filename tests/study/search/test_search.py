@@ -52,7 +52,7 @@ def test_trial_0_is_the_documented_baseline(tmp_path: Path) -> None:
     for arch, dropout in (("alexnet", 0.5), ("mobilenet", 0.0)):
         first, *others = search.ledger.trials(arch)
         assert search.recipe(first) == TrainingConfig(
-            {"lr": 1e-3, "dropout": dropout}, max_epochs=9, patience=5, batch_size=128
+            {"lr": 1e-3, "dropout": dropout}, max_epochs=9, patience=5, batch_size=128, grace_steps=60
         )
         assert all(SEARCH_SPACE.holds(name, value) for trial in others for name, value in trial.values.items())
         assert others[0].values != others[1].values
@@ -239,6 +239,26 @@ def test_a_cap_below_the_first_rung(tmp_path: Path) -> None:
 
 
 # --- how trials end, and what Optuna is told
+
+
+@pytest.mark.parametrize(("steps_per_epoch", "epochs"), [(4, 15), (11, 6), (352, 6)])
+def test_patience_ends_no_trial_before_60_optimizer_steps(tmp_path: Path, steps_per_epoch: int, epochs: int) -> None:
+    config = make_config(trials=1, max_epochs=20, archs=("mobilenet",))
+    search = open_search(tmp_path, config, RUNGS, steps_per_epoch)
+    play(search, lambda trial, number: epoch(number, 2 + number, 0.1), steps_per_epoch=steps_per_epoch)
+    (trial,) = search.ledger.trials()
+    assert (trial.status, len(trial.history)) == ("STOPPED_EARLY", epochs)
+
+
+def test_with_as_many_steps_as_cifar_10_has_every_trial_is_the_same_as_without_steps_of_grace(tmp_path: Path) -> None:
+    trials = []
+    for grace_steps in (0, 60):
+        config = replace(make_config(trials=7, max_epochs=50), grace_steps=grace_steps)
+        search = open_search(tmp_path / str(grace_steps), config, RUNGS, steps_per_epoch=352)
+        play(search, varied, steps_per_epoch=352)
+        trials.append([(one.trial_id, one.values, one.status, one.scores()) for one in search.ledger.trials()])
+    assert trials[0] == trials[1]
+    assert "STOPPED_EARLY" in {status for _, _, status, _ in trials[0]}
 
 
 def test_every_way_to_end(tmp_path: Path) -> None:

@@ -58,14 +58,16 @@ def test_no_rung_lies_before_so_many_optimizer_steps(n_train: int, cap: int, exp
 
 @pytest.mark.parametrize(("arch", "dropout"), [("alexnet", 0.5), ("mobilenet", 0.0)])
 def test_the_documented_baseline(arch: str, dropout: float) -> None:
-    expected = TrainingConfig({"lr": 1e-3, "dropout": dropout}, max_epochs=50, patience=5, batch_size=128)
+    values = {"lr": 1e-3, "dropout": dropout}
+    expected = TrainingConfig(values, max_epochs=50, patience=5, batch_size=128, grace_steps=60)
     assert baseline_of(StudyConfig(), arch) == expected
     assert baseline_of(replace(StudyConfig(), max_epochs=7), arch) == replace(expected, max_epochs=7)
 
 
 def test_the_baseline_of_smaller_batches_learns_slower_by_the_root_rule() -> None:
     recipe = baseline_of(StudyConfig(batch_size=32, patience=7, max_epochs=9), "alexnet")
-    assert recipe == TrainingConfig({"lr": 5e-4, "dropout": 0.5}, max_epochs=9, patience=7, batch_size=32)
+    assert (recipe.values, recipe.max_epochs) == ({"lr": 5e-4, "dropout": 0.5}, 9)
+    assert (recipe.patience, recipe.batch_size) == (7, 32)
 
 
 @pytest.mark.parametrize("arch", list(ARCHITECTURES))
@@ -144,6 +146,7 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"archs": ()}, "--archs needs at least one"),
         ({"batch_size": 0}, "--batch-size must be at least 1, not 0"),
         ({"patience": 0}, "--patience must be at least 1, not 0"),
+        ({"grace_steps": -1}, "--grace-steps must be at least 0, not -1"),
         ({"first_lrs": (1e-3, 0.0)}, "--first-lrs must be positive, not 0.0"),
         ({"first_lrs": (float("inf"),)}, "--first-lrs must be positive, not inf"),
         ({"max_parameters": 0}, "--max-parameters must be at least 1, not 0"),
@@ -173,5 +176,13 @@ def test_equal_recipes_are_equal_and_have_one_hash() -> None:
     recipe, same = (StudyConfig().training({"lr": 1e-3, "dropout": 0.5}) for _ in range(2))
     assert (recipe, hash(recipe)) == (same, hash(same))
     assert recipe != StudyConfig().training({"lr": 1e-3, "dropout": 0.4})
-    older_checkpoint = {"lr": 1e-3, "dropout": 0.5, "max_epochs": 50, "patience": 5, "batch_size": 128}
-    assert recipe.to_json() == older_checkpoint
+
+
+def test_an_older_study_goes_on_by_its_own_rule_of_patience_and_from_its_checkpoints() -> None:
+    settings = StudyConfig().to_json()
+    del settings["grace_steps"]
+    older = StudyConfig.from_json(settings)
+    assert older.grace_steps == 0
+    checkpoint = {"lr": 1e-3, "dropout": 0.5, "max_epochs": 50, "patience": 5, "batch_size": 128}
+    assert older.training({"lr": 1e-3, "dropout": 0.5}).to_json() == checkpoint
+    assert StudyConfig().training({"lr": 1e-3, "dropout": 0.5}).to_json() == {"grace_steps": 60, **checkpoint}

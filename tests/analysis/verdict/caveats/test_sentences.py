@@ -101,12 +101,14 @@ def test_a_network_that_learned_nothing_is_grave_if_it_decides(
     assert grade(changed, "may have learned nothing. It is", "alexnet") == expected
 
 
-def test_runs_that_diverged_weaken_a_result(study: StudyResults) -> None:
+def test_runs_that_failed_weaken_a_result(study: StudyResults) -> None:
     group = study.groups["alexnet-tuned"]
     runs = (replace(group.runs[0], metrics=group.runs[0].metrics | {"status": "DIVERGED"}), *group.runs[1:])
     changed = replace(study, groups=study.groups | {group.name: replace(group, runs=runs)})
-    assert grade(changed, "Some tuned runs diverged: 1 of 6 (17 %) of AlexNet.") == WEAKENS
-    assert grade(study, "diverged") is None
+    assert grade(changed, "Some tuned runs failed: 1 of 6 runs (95 % interval 0 to 64 %) of AlexNet.") == WEAKENS
+    assert grade(study, "failed") is None
+    assert grade(study, "cannot rule out that up to 39 %") == WEAKENS
+    assert grade(changed, "cannot rule out") is None
 
 
 def test_a_small_test_set_weakens_only_what_may_be_equivalent(study: StudyResults) -> None:

@@ -115,6 +115,7 @@ def test_each_table_sets_its_part(path: Path) -> None:
         max_epochs=32,
         patience=4,
         batch_size=32,
+        grace_steps=60,
         optimizer="sgd",
         momentum=0.8,
     )
