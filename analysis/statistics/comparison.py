@@ -14,8 +14,10 @@ MARGIN = 0.005
 LEAST_SEEDS = 5
 # At least this share of the runs, P(A > B), because Bouthillier et al. (2021) recommend it.
 LEAST_PROBABILITY = 0.75
-# At most 10,000 seeds, because nobody trains more.
-MOST_SEEDS = 10_000
+# The numbers of seeds that a reader may want to train.
+USUAL_SEEDS = (5, 10, 20)
+# At least 4 of 5 studies, because planning usually asks for 80 % power (Cohen, 1988).
+POWER = 0.8
 
 Reason = Literal[
     "",
@@ -43,10 +45,8 @@ class Comparison:
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
-        seeds_needed: the smallest number of seeds whose expected half-width is below the difference, which gives an
-            even chance that the interval excludes 0. None if no number of seeds is enough on this test set.
-        images_needed: about how many test images MOST_SEEDS seeds need if no number of seeds is enough on this test
-            set, else None. A difference that rests on few images needs more.
+        detectable: the smallest true difference whose interval excludes 0 with POWER, by number of seeds: USUAL_SEEDS
+            and the number of these runs. Empty with one seed.
     """
 
     winner: Literal["a", "b"] | None
@@ -58,8 +58,7 @@ class Comparison:
     prob_better: float
     margin: float
     reason: Reason
-    seeds_needed: int | None
-    images_needed: int | None = None
+    detectable: dict[int, float]
 
 
 def compare(
@@ -93,15 +92,14 @@ def compare(
     prob_better = float(np.mean(by_seed > 0) + np.mean(by_seed == 0) / 2)
     mean = float(by_seed.sum() / (n_seeds * n_images))
     ci95, p_value, equivalence_p = (float("nan"), float("nan")), float("nan"), float("nan")
-    seeds_needed = images_needed = None
+    detectable: dict[int, float] = {}
     if n_seeds > 1:
         layout = TwoWayLayout.of(difference)
         half_width = layout.half_width()
         ci95 = (mean - half_width, mean + half_width)
         p_value = layout.p_value()
         equivalence_p = layout.p_value_beyond(margin)
-        seeds_needed = _seeds_needed(layout)
-        images_needed = _images_needed(layout) if seeds_needed is None else None
+        detectable = {n: detectable_difference(layout, n) for n in sorted({*USUAL_SEEDS, n_seeds})}
     call, reason = _decide(n_seeds, mean, ci95, prob_better, margin)
     winner: Literal["a", "b"] | None = None
     if call == "better":
@@ -116,8 +114,7 @@ def compare(
         prob_better=prob_better,
         margin=margin,
         reason=reason,
-        seeds_needed=seeds_needed,
-        images_needed=images_needed,
+        detectable=detectable,
     )
 
 
@@ -149,32 +146,12 @@ def _decide(
     return "better", ""
 
 
-def _seeds_needed(layout: TwoWayLayout) -> int | None:
-    """Return the smallest number of seeds, at least LEAST_SEEDS, whose expected half-width is below the mean.
+def detectable_difference(layout: TwoWayLayout, n_seeds: int) -> float:
+    """Return the smallest true difference whose interval excludes 0 with POWER, with this many seeds.
 
-    Return None if MOST_SEEDS seeds are not enough.
+    It is (t(0.975) + t(POWER)) standard errors of the mean (Bloom, Evaluation Review 19, 1995). It depends on the
+    variances alone, not on the difference that was measured.
     """
-
-    def suffices(n_seeds: int) -> bool:
-        return layout.with_seeds(n_seeds).half_width() < abs(layout.mean)
-
-    if not suffices(MOST_SEEDS):
-        return None
-    # If these seeds do not show the difference, more of them are needed.
-    too_few = 0 if layout.half_width() < abs(layout.mean) else layout.n_seeds
-    low, high = max(LEAST_SEEDS - 1, too_few), MOST_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if suffices(middle) else (middle, high)
-    return high
-
-
-def _images_needed(layout: TwoWayLayout) -> int | None:
-    """Return the number of test images on which MOST_SEEDS seeds would show the mean; None if the mean is 0.
-
-    With that many seeds almost only the images vary, and the width shrinks with the root of their number. If few images
-    differ, the width shrinks faster, so the number is too large.
-    """
-    if layout.mean == 0:
-        return None
-    return math.ceil(layout.n_images * (layout.with_seeds(MOST_SEEDS).half_width() / abs(layout.mean)) ** 2)
+    planned = layout.with_seeds(n_seeds)
+    # The half-width of this confidence is t(POWER) standard errors.
+    return planned.half_width() + planned.half_width(2 * POWER - 1)

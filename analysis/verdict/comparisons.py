@@ -164,6 +164,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         seeds=seeds,
         seeds_left_out=sorted(set(a.seeds) ^ set(b.seeds)),
         seed_correlation=_correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
+        detectable=comparison.detectable,
         headline=description.headline,
         difference_text=description.difference,
         text=description.text + diverged({title_a: a, title_b: b}, seeds),

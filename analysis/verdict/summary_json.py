@@ -91,7 +91,8 @@ class ComparisonRow(_Part):
     """Describes a comparison of two groups, A and B.
 
     `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `headline` and
-    `difference_text` are parts of `text`.
+    `difference_text` are parts of `text`. `detectable` is the smallest true difference that a number of seeds shows
+    with 80 % power, by that number.
     """
 
     family: str
@@ -109,6 +110,7 @@ class ComparisonRow(_Part):
     seeds: list[int]
     seeds_left_out: list[int]
     seed_correlation: Known
+    detectable: dict[int, float] = {}
     headline: str = ""
     difference_text: str = ""
     text: str
