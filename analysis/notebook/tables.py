@@ -13,12 +13,12 @@ from PIL import Image as PillowImage
 
 from analysis.figures.catalogue import Picture
 from analysis.figures.drawing.files import render
-from analysis.numbers import listed, percent
+from analysis.numbers import listed
 from analysis.paths import user_path
 from analysis.report.tables import Column, Table, hyperparameter_columns
 from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_folder import StudyFolder
-from analysis.verdict.best_weights import BestWeights
+from analysis.verdict.best_weights import BestWeights, what_to_expect
 from analysis.verdict.caveats.own_settings import own_settings_sentence
 
 with warnings.catch_warnings():
@@ -129,11 +129,8 @@ def describe_weights(best: BestWeights | None) -> str:
             "No weights are recommended, because no network is better than every other on all planned seeds. Something"
             " else, such as the cost, may decide."
         )
-    mean, sd = best.expected_accuracy.mean, best.expected_accuracy.sd
     return (
-        f"Use `{best.weights}`. It is the winner's tuned run with the lowest validation loss. Expect about"
-        f" {percent(mean)} % accuracy (the mean of the winner's tuned runs), not this run's own score."
-        + (f" The standard deviation between runs is {percent(sd)} points." if sd is not None else "")
+        f"Use `{best.weights}`. It is the winner's tuned run with the lowest validation loss. {what_to_expect(best)}"
         + (" `final/best.json` holds everything that a prediction needs." if best.normalisation else "")
     )
 

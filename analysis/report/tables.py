@@ -186,7 +186,12 @@ def distinct_groups(summary: Summary) -> dict[str, GroupSummary]:
 
 def percent_column(study: Study) -> Callable[[Any], str]:
     """Return the function that writes percentages of the study's test images."""
-    return partial(percent, digits=2 if study.data.n_test >= _TWO_DECIMALS_FROM else 1)
+    return partial(percent, digits=percent_digits(study))
+
+
+def percent_digits(study: Study) -> int:
+    """Return the number of decimals of a percentage of the study's test images."""
+    return 2 if study.data.n_test >= _TWO_DECIMALS_FROM else 1
 
 
 def hyperparameter_columns(study: Study) -> list[Column]:

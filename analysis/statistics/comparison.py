@@ -129,21 +129,27 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
-def _decide(
-    n_seeds: int, mean: float, ci95: tuple[float, float], prob_better: float, margin: float
-) -> tuple[Call, Reason]:
+def call_of_interval(mean: float, ci95: tuple[float, float], margin: float) -> tuple[Call, Reason]:
+    """Return the call of a difference, its interval and the margin; if nothing is shown, the reason."""
     low, high = ci95
-    if n_seeds < LEAST_SEEDS:
-        return "not shown", "few seeds"
     if -margin < low and high < margin:
         return "equivalent", ""
     if low <= 0 <= high:
         return "not shown", "interval includes 0"
     if abs(mean) < margin:
         return "not shown", "below the margin"
-    if (prob_better if mean > 0 else 1 - prob_better) < LEAST_PROBABILITY:
-        return "not shown", "wins too few runs"
     return "better", ""
+
+
+def _decide(
+    n_seeds: int, mean: float, ci95: tuple[float, float], prob_better: float, margin: float
+) -> tuple[Call, Reason]:
+    if n_seeds < LEAST_SEEDS:
+        return "not shown", "few seeds"
+    call, reason = call_of_interval(mean, ci95, margin)
+    if call == "better" and (prob_better if mean > 0 else 1 - prob_better) < LEAST_PROBABILITY:
+        return "not shown", "wins too few runs"
+    return call, reason
 
 
 def detectable_difference(layout: TwoWayLayout, n_seeds: int) -> float:

@@ -132,6 +132,25 @@ class Verdict(_Part):
     text: str
 
 
+class FilesVerdict(_Part):
+    """Compares two files of weights, A and B: the tuned run of each network with the lowest validation loss.
+
+    `a`, `b` and `winner` are names of final runs, such as "alexnet-tuned/seed-3". Test images alone are random: no seed
+    is. `only_a` and `only_b` count the images that only one of the two classifies correctly.
+    """
+
+    a: str
+    b: str
+    winner: str | None
+    call: Call
+    reason: str | None
+    difference: Difference
+    only_a: int
+    only_b: int
+    margin: float
+    text: str
+
+
 class Budget(_Part):
     """Counts the trials, epochs, seconds and multiply-accumulates of a network's search and of its confirmation.
 
@@ -205,6 +224,7 @@ class Summary(Conclusion):
 
     groups: dict[str, GroupSummary]
     verdict: Verdict | None
+    files: FilesVerdict | None = None
     comparisons: list[ComparisonRow]
     budget: dict[str, Budget]
 

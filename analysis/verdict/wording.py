@@ -10,6 +10,7 @@ import numpy as np
 from analysis.numbers import listed, number, percent
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, POWER, Comparison
+from analysis.statistics.predictions.two_files import FilesCompared
 from analysis.statistics.search_progress import best_score
 from analysis.verdict.summary_json import Interval
 
@@ -47,7 +48,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
     margin = f"the margin of {100 * comparison.margin:g} percentage points"
-    lead = _lead(comparison, ahead)
+    lead = difference_in_words(comparison, ahead)
     nothing = f"No difference in accuracy is shown between {a} and {b}{own}"
     several = "But the study makes several comparisons, and one of them looks like this by chance too easily (Holm)."
     match comparison.call, comparison.reason:
@@ -95,7 +96,7 @@ def _lies_inside(comparison: Comparison) -> bool:
     return -comparison.margin < low and high < comparison.margin
 
 
-def _lead(comparison: Comparison, ahead: str) -> str:
+def difference_in_words(comparison: Comparison | FilesCompared, ahead: str) -> str:
     """Write how far the leader is ahead, with the interval in brackets; no interval with one seed."""
     digits = decimals_of_difference(comparison.mean, comparison.ci95, comparison.margin)
     sign = 1 if comparison.mean >= 0 else -1
