@@ -15,7 +15,7 @@ class ChosenRun:
     Attributes:
         run: the chosen run.
         candidates: the runs that it was chosen from, by ascending seed.
-        correct: whether each test image is classified correctly, bool [candidates, n_test].
+        correct: true if a run classifies a test image correctly, bool [candidates, n_test].
     """
 
     run: FinalRun
