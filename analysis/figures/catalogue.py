@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures import confusion as confusion_figures
@@ -17,6 +18,7 @@ from analysis.figures.search.space import MOST_IN_PAIRS, parallel_coordinates, s
 from analysis.numbers import listed
 from analysis.results.load import Group, StudyResults
 from analysis.results.study_json import Dimension
+from analysis.statistics.predictions.by_class import f1_interval
 from analysis.statistics.search_progress import best_scores, rung_epochs
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import chosen_trials, side_title
@@ -100,8 +102,14 @@ def _of_predictions(results: StudyResults) -> dict[str, list[Picture]]:
         for group in judged.values()
     }
     places = [order.index(arch) for arch in judged]
-    alt = f"F1 of each class, the mean and the range over seeds: {listed(list(scores))}."
-    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, results.classes, places)
+    intervals = {group.title: np.full((2, n_classes), np.nan) for group in judged.values()}
+    for group in judged.values():
+        occurs, predictions = np.bincount(group.labels, minlength=n_classes) > 0, group.predictions()
+        for row in prediction_figures.shown_classes(list(scores.values())):
+            if occurs[row]:
+                intervals[group.title][:, row] = f1_interval(predictions, group.labels, row)
+    alt = f"F1 of each class, the mean with its interval: {listed(list(scores))}."
+    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, intervals, results.classes, places)
     return {"classes": [f1], "confusion": _confusion(results, list(judged.values()), order)}
 
 
