@@ -13,6 +13,7 @@ from analysis.report.exports.recipe import recipe_in_words
 from analysis.report.parts.classes import MOST_IN_ORDER, class_differences
 from analysis.report.parts.contents import contents, with_anchors
 from analysis.report.parts.glossary import explained, used_terms
+from analysis.report.parts.probabilities import pair_in_words
 from analysis.report.parts.provenance import Times
 from analysis.report.tables import Remark, Table, percent_column, percent_digits
 from analysis.results.load import StudyResults
@@ -109,6 +110,7 @@ def render_page(page: Page) -> str:
         "heading": f"{' vs '.join(titles)} on {study.data.title}",
         "is_worst_first": len(page.results.classes) > MOST_IN_ORDER,
         "class_differences": class_differences(page.results),
+        "pair_in_words": pair_in_words(page.results),
         "to_expect": what_to_expect(page.best, percent_digits(study)) if page.best else "",
         "has_importance": any(not isinstance(row[2], Remark) for row in importances),
     }

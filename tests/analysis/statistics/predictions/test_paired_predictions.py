@@ -1,0 +1,59 @@
+"""Differences in macro averages and the kappa of errors, against scikit-learn and simulated studies."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
+
+from analysis.statistics.predictions.paired_predictions import FEW_ANSWERS, error_kappa, metric_differences
+
+SCORES = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+
+
+def networks(rng: np.random.Generator, n_seeds: int, n_images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return predictions of two networks and labels of 4 classes: seeds and images vary, A is as good as B."""
+    labels, difficulty = rng.integers(0, 4, n_images), rng.normal(size=n_images)
+    sides = []
+    for _ in range(2):
+        logits = rng.normal(size=(n_seeds, n_images, 4))
+        logits[:, np.arange(n_images), labels] += 2 + 0.1 * rng.normal(size=(n_seeds, 1)) - difficulty
+        sides.append(logits.argmax(axis=2))
+    return sides[0], sides[1], labels
+
+
+def test_the_means_are_scikit_learns() -> None:
+    a, b, labels = networks(np.random.default_rng(0), 3, 200)
+    found = metric_differences(a, b, labels, 4)
+    for name, score in SCORES.items():
+        means = [np.mean([score(labels, run, average="macro") for run in side]) for side in (a, b)]
+        assert found[name].mean == pytest.approx(means[0] - means[1])
+        assert found[name].low < found[name].mean < found[name].high
+
+
+def test_the_intervals_hold_no_difference_in_95_of_100_studies() -> None:
+    rng = np.random.default_rng(1)
+    found = [metric_differences(*networks(rng, 5, 200), 4) for _ in range(250)]
+    for name in SCORES:
+        # A standard error of the share is 0.014.
+        assert 0.91 <= np.mean([one[name].low <= 0 <= one[name].high for one in found]) <= 0.99, name
+
+
+def test_macro_precision_of_few_answers_has_no_interval() -> None:
+    a, b, labels = networks(np.random.default_rng(0), 3, 200)
+    a[1][a[1] == 3] = 0
+    a[1, : FEW_ANSWERS - 1] = 3
+    found = metric_differences(a, b, labels, 4)
+    assert np.isnan([found["precision"].low, found["precision"].high]).all()
+    assert np.isfinite([found["precision"].mean, found["f1"].low]).all()
+    a[1, FEW_ANSWERS - 1] = 3
+    assert np.isfinite(metric_differences(a, b, labels, 4)["precision"].low)
+
+
+def test_kappa_of_errors_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.random((3, 100)) < 0.8, rng.random((3, 100)) < 0.7
+    b[:, :50] = a[:, :50]
+    assert error_kappa(a, b) == pytest.approx(np.mean([cohen_kappa_score(*pair) for pair in zip(a, b, strict=True)]))
+    assert error_kappa(a, a) == 1.0
+    never = np.ones((2, 10), bool)
+    assert np.isnan(error_kappa(never, never))
+    assert error_kappa(np.concatenate([never, ~never]), np.concatenate([never, never])) == pytest.approx(0)
