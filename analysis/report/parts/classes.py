@@ -110,8 +110,8 @@ def compare_recalls(results: StudyResults) -> RecallsCompared | None:
     seeds = sorted(set(a.seeds) & set(b.seeds))
     if len(seeds) < LEAST_SEEDS:
         return None
-    correct = (group.correct()[[group.seeds.index(seed) for seed in seeds]] for group in judged)
-    found = recall_differences(*correct, a.labels, len(results.classes))
+    of_a, of_b = (group.correct()[[group.seeds.index(seed) for seed in seeds]] for group in judged)
+    found = recall_differences(of_a, of_b, a.labels, len(results.classes))
     return RecallsCompared(results.architectures[a.arch], results.architectures[b.arch], found)
 
 

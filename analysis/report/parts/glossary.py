@@ -25,7 +25,7 @@ TERMS = {
     "p50": "Half of the predictions take at most this long.",
     "p90": "90 % of the predictions take at most this long.",
     "p99": "99 % of the predictions take at most this long.",
-    "Pareto front": "The groups that no other group beats in both accuracy and cost.",
+    "Pareto front": "The groups that no other group beats: none that costs no more is shown to be more accurate.",
     "patience": "A run stops after this many epochs without a lower validation loss.",
     "precision": "The share of the images with a class as the answer that belong to it. Macro: the mean over classes.",
     "recall": "The share of a class's images that get the class as the answer. Macro: the mean over classes.",

@@ -1,5 +1,6 @@
 """Compares two networks class by class, with intervals over seeds and test images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,18 @@ def recall_differences(
         half_width = layout.half_width()
         found[:, index] = layout.mean, layout.mean - half_width, layout.mean + half_width, layout.p_value()
     return RecallDifferences(found[0], found[1], found[2], np.array(holm(found[3].tolist())))
+
+
+def f1_intervals(predictions: np.ndarray, labels: np.ndarray, n_classes: int, chosen: Sequence[int]) -> np.ndarray:
+    """Return both limits of the `f1_interval` of some classes, float64 [2, n_classes].
+
+    The limits of the other classes are NaN, and so are the limits of a class without a test image.
+    """
+    limits, images = np.full((2, n_classes), np.nan), np.bincount(labels, minlength=n_classes)
+    for index in chosen:
+        if images[index]:
+            limits[:, index] = f1_interval(predictions, labels, index)
+    return limits
 
 
 def f1_interval(predictions: np.ndarray, labels: np.ndarray, index: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from analysis.statistics.comparison import compare, holm
-from analysis.statistics.predictions.by_class import f1_interval, recall_differences
+from analysis.statistics.predictions.by_class import f1_interval, f1_intervals, recall_differences
 
 
 def test_a_class_is_compared_as_networks_are_on_its_images() -> None:
@@ -45,3 +45,6 @@ def test_the_interval_of_f1_lies_around_it() -> None:
     assert low < mean < high
     assert np.isnan(f1_interval(predictions[:1], labels, 3)).all()
     assert f1_interval(np.zeros((5, 400), int), np.arange(400) % 2, 1) == pytest.approx((0, 3 / 400))
+    found = f1_intervals(predictions, labels, 6, [3, 5])
+    assert found[:, 3].tolist() == [low, high]
+    assert np.isnan(np.delete(found, 3, axis=1)).all(), "class 5 has no test image"
