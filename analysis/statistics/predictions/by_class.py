@@ -44,7 +44,8 @@ def recall_differences(
     for index in np.flatnonzero(np.bincount(labels, minlength=n_classes) >= 2):
         layout = TwoWayLayout.of(difference[:, labels == index])
         half_width = layout.half_width()
-        found[:, index] = layout.mean, layout.mean - half_width, layout.mean + half_width, layout.p_value()
+        low, high = max(-1.0, layout.mean - half_width), min(1.0, layout.mean + half_width)
+        found[:, index] = layout.mean, low, high, layout.p_value()
     return RecallDifferences(found[0], found[1], found[2], np.array(holm(found[3].tolist())))
 
 

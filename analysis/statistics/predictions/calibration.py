@@ -72,4 +72,4 @@ def _score(values: np.ndarray) -> Score:
     if len(values) < 2:
         return Score(mean, float("nan"), float("nan"))
     half_width = TwoWayLayout.of(values).half_width()
-    return Score(mean, mean - half_width, mean + half_width)
+    return Score(mean, max(0.0, mean - half_width), mean + half_width)

@@ -21,6 +21,13 @@ def test_a_class_is_compared_as_networks_are_on_its_images() -> None:
     assert np.isnan([found.mean[3:], found.low[3:], found.high[3:], found.holm_p[3:]]).all(), "1 image and none"
 
 
+def test_an_interval_ends_at_a_difference_of_1() -> None:
+    a, b = np.ones((5, 10), bool), np.zeros((5, 10), bool)
+    b[0] = True
+    found = recall_differences(a, b, np.zeros(10, int), 1)
+    assert (found.mean[0], found.high[0]) == (0.8, 1.0) and found.low[0] < 0.8
+
+
 def answers(rng: np.random.Generator, n_seeds: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:
     """Return predictions and labels of 5 classes: seeds and images both vary."""
     labels = rng.integers(0, 5, n_images)
