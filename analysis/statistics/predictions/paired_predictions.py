@@ -7,8 +7,8 @@ import numpy as np
 from analysis.statistics.metrics import image_values
 from analysis.statistics.two_way_layout import TwoWayLayout
 
-# At least 10 answers with each class in each run. With fewer, the deviation of macro precision comes out up to 40 % too
-# small, because the influence function is a linear approximation.
+# At least 10 answers with each class in each run, because the influence function is a linear approximation, and macro
+# precision is far from linear in smaller counts.
 FEW_ANSWERS = 10
 
 
