@@ -157,7 +157,10 @@ def what_seeds_show(comparison: Comparison, n_seeds: int) -> str:
 
 
 def winners_curse(comparison: Comparison) -> str:
-    """Say that a difference is probably smaller than measured, if its interval nearly reaches 0 (Ioannidis, 2008)."""
+    """Say that a difference is probably smaller than measured, if its interval nearly reaches 0 (Ioannidis, 2008).
+
+    This holds if small true differences are more frequent than large ones, and both signs are as frequent.
+    """
     nearer = min(map(abs, known(comparison.ci95)), default=math.inf)
     if nearer >= abs(comparison.mean) / BARELY:
         return ""
