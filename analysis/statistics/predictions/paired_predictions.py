@@ -7,17 +7,14 @@ import numpy as np
 from analysis.statistics.metrics import image_values
 from analysis.statistics.two_way_layout import TwoWayLayout
 
-# At least 10 answers with each class in each run, because the influence function is a linear approximation, and macro
-# precision is far from linear in smaller counts.
+# At least 10 answers with each class in each run. With fewer, the linear approximation of macro precision is too poor.
 FEW_ANSWERS = 10
+RESAMPLES = 300
 
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """Holds the difference in a metric, A minus B, in [-1, 1], and both limits of its 95 % interval.
-
-    The limits of macro precision are NaN if a run gives some class as the answer for fewer than FEW_ANSWERS images.
-    """
+    """Holds the difference in a metric, A minus B, in [-1, 1], and both limits of its 95 % interval."""
 
     mean: float
     low: float
@@ -29,7 +26,9 @@ def metric_differences(
 ) -> dict[str, MetricDifference]:
     """Return the differences in macro precision, recall and F1, with intervals over seeds and test images.
 
-    A value of an image is the metric plus the image's influence, as in `image_values`.
+    A value of an image is the metric plus the image's influence, as in `image_values`. If a run gives some class as the
+    answer for fewer than FEW_ANSWERS images, the influences make the interval of macro precision too narrow. Then it is
+    as many times wider as the deviation over bootstrapped test images is larger (Efron and Tibshirani, 1993).
 
     Args:
         predictions_a: predicted classes of network A, int64 [seeds >= 2, images].
@@ -40,11 +39,16 @@ def metric_differences(
     a, b = (image_values(predictions, labels, n_classes) for predictions in (predictions_a, predictions_b))
     found = {}
     for name in ("precision", "recall", "f1"):
-        layout = TwoWayLayout.of(a[name] - b[name])
+        values = a[name] - b[name]
+        layout = TwoWayLayout.of(values)
         half_width = layout.half_width()
         if name == "precision" and _least_answers(predictions_a, predictions_b, n_classes) < FEW_ANSWERS:
-            half_width = float("nan")
-        found[name] = MetricDifference(layout.mean, layout.mean - half_width, layout.mean + half_width)
+            by_influence = values.mean(axis=0).std() / np.sqrt(len(labels))
+            bootstrapped = _precision_deviation(predictions_a, predictions_b, labels, n_classes)
+            half_width *= max(1.0, bootstrapped / by_influence) if by_influence > 0 else 1.0
+        found[name] = MetricDifference(
+            layout.mean, max(-1.0, layout.mean - half_width), min(1.0, layout.mean + half_width)
+        )
     return found
 
 
@@ -70,3 +74,23 @@ def error_kappa(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
 def _least_answers(predictions_a: np.ndarray, predictions_b: np.ndarray, n_classes: int) -> int:
     runs = (*predictions_a, *predictions_b)
     return min(int(np.bincount(run, minlength=n_classes).min()) for run in runs)
+
+
+def _precision_deviation(
+    predictions_a: np.ndarray, predictions_b: np.ndarray, labels: np.ndarray, n_classes: int
+) -> float:
+    """Return the standard deviation of the difference in macro precision over bootstrapped test images."""
+    runs = np.concatenate([predictions_a, predictions_b])
+    (n_runs, n_images), rng = runs.shape, np.random.default_rng(0)
+    cells = (n_classes * np.arange(n_runs)[:, None] + runs).ravel()
+    is_hit, differences = runs == labels, np.empty(RESAMPLES)
+    for index in range(RESAMPLES):
+        weights = np.bincount(rng.integers(n_images, size=n_images), minlength=n_images)
+        answers, hits = (
+            np.bincount(cells, of_images.ravel(), n_runs * n_classes)
+            for of_images in (np.broadcast_to(weights, runs.shape), is_hit * weights)
+        )
+        precision = np.divide(hits, answers, out=np.zeros_like(hits), where=answers > 0).reshape(n_runs, -1)
+        macro = precision.mean(axis=1)
+        differences[index] = macro[: len(predictions_a)].mean() - macro[len(predictions_a) :].mean()
+    return float(differences.std())
