@@ -9,7 +9,8 @@ from analysis.statistics.two_way_layout import TwoWayLayout
 
 # At least 10 answers with each class in each run. With fewer, the linear approximation of macro precision is too poor.
 FEW_ANSWERS = 10
-RESAMPLES = 300
+# At least 200 resamples, because then the deviation is known to 5 %.
+RESAMPLES = 200
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def test_the_means_are_scikit_learns() -> None:
 
 def test_the_intervals_hold_no_difference_in_95_of_100_studies() -> None:
     rng = np.random.default_rng(1)
-    found = [metric_differences(*networks(rng, 5, 200), 4) for _ in range(250)]
+    found = [metric_differences(*networks(rng, 5, 200), 4) for _ in range(150)]
     for name in SCORES:
-        # A standard error of the share is 0.014.
-        assert 0.91 <= np.mean([one[name].low <= 0 <= one[name].high for one in found]) <= 0.99, name
+        # A standard error of the share is 0.018.
+        assert 0.9 <= np.mean([one[name].low <= 0 <= one[name].high for one in found]) <= 0.99, name
 
 
 def test_macro_precision_of_few_answers_has_the_deviation_of_a_bootstrap() -> None:
@@ -50,6 +50,7 @@ def test_macro_precision_of_few_answers_has_the_deviation_of_a_bootstrap() -> No
         assert (found.high - found.mean > 1.05 * TwoWayLayout.of(values).half_width()) == is_wider
 
 
+@pytest.mark.slow
 def test_the_interval_of_macro_precision_holds_it_if_answers_are_few() -> None:
     """B gives the rare class as the answer about 3 times in 300 images."""
     rng = np.random.default_rng(0)
@@ -61,13 +62,13 @@ def test_the_interval_of_macro_precision_holds_it_if_answers_are_few() -> None:
     )
     truth = metric_differences(a, b, labels, 2)["precision"].mean
     limits = []
-    for _ in range(200):
+    for _ in range(80):
         drawn = rng.integers(n, size=300)
         one = metric_differences(a[:, drawn], b[:, drawn], labels[drawn], 2)["precision"]
         limits.append((one.low, one.high))
     low, high = np.array(limits).T
-    # A standard error of the share is 0.015. The influences alone hold it in 88 %.
-    assert np.mean((low <= truth) & (truth <= high)) >= 0.93
+    # A standard error of the share is 0.02. The influences alone hold it in 88 %.
+    assert np.mean((low <= truth) & (truth <= high)) >= 0.92
 
 
 def test_kappa_of_errors_is_scikit_learns() -> None:
