@@ -11,12 +11,14 @@ from analysis.figures import final_runs as figures
 from analysis.figures import learning_curves as curve_figures
 from analysis.figures import predictions as prediction_figures
 from analysis.figures.drawing.style import look
+from analysis.figures.pareto import shown_better
 from analysis.figures.samples import choose_positions, judged_networks, judged_probabilities
 from analysis.figures.search.progress import best_score_against_budget, trial_lengths
 from analysis.figures.search.space import MOST_IN_PAIRS, parallel_coordinates, search_space
 from analysis.numbers import listed
 from analysis.results.load import Group, StudyResults
 from analysis.results.study_json import Dimension
+from analysis.statistics.predictions.by_class import f1_intervals
 from analysis.statistics.search_progress import best_scores, rung_epochs
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import chosen_trials, side_title
@@ -83,7 +85,8 @@ def _of_final_runs(results: StudyResults, summary: Summary) -> dict[str, list[Pi
         alt = "The difference in test accuracy of every pair of runs, the mean with its interval, and the margin."
         pictures["differences"] = [_both("paired-differences", alt, figures.paired_differences, paired)]
     alt = f"Test accuracy against latency, parameters and multiply-accumulates, with the Pareto front: {titles}."
-    pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order)]
+    better = shown_better(results, list(groups))
+    pictures["costs"] = [_both("accuracy-against-cost", alt, figures.trade_offs, groups, order, better)]
     alt = "Loss and validation accuracy against epoch of the final runs, a line a seed."
     places = [order.index(group.arch) for group in trained.values()]
     pictures["final"] = [_both("final-curves", alt, curve_figures.final_curves, histories, places)]
@@ -100,8 +103,12 @@ def _of_predictions(results: StudyResults) -> dict[str, list[Picture]]:
         for group in judged.values()
     }
     places = [order.index(arch) for arch in judged]
-    alt = f"F1 of each class, the mean and the range over seeds: {listed(list(scores))}."
-    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, results.classes, places)
+    shown = prediction_figures.shown_classes(list(scores.values()))
+    intervals = {
+        group.title: f1_intervals(group.predictions(), group.labels, n_classes, shown) for group in judged.values()
+    }
+    alt = f"F1 of each class, the mean with its interval: {listed(list(scores))}."
+    f1 = _both("f1-by-class", alt, prediction_figures.class_f1, scores, intervals, results.classes, places)
     return {"classes": [f1], "confusion": _confusion(results, list(judged.values()), order)}
 
 

@@ -3,7 +3,7 @@
 `columns` is 2 for a page and 1 for a phone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 
 from analysis.figures.drawing.axes import cost_axis, panels, width
 from analysis.figures.drawing.files import hover
-from analysis.figures.drawing.style import DOTTED, FAINT, GRID, INK, PAPER, STYLE, face, key, label, look, say
+from analysis.figures.drawing.style import FAINT, GRID, INK, PAPER, STYLE, face, key, label, look, say
+from analysis.figures.pareto import pareto_front
 from analysis.numbers import percent, points, si
 from analysis.verdict.summary_json import GroupSummary
 
@@ -113,12 +114,15 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
 
 
 @mpl.rc_context(STYLE)
-def trade_offs(groups: Mapping[str, GroupSummary], order: Sequence[str], columns: int = 2) -> Figure:
+def trade_offs(
+    groups: Mapping[str, GroupSummary], order: Sequence[str], shown_better: Set[tuple[str, str]], columns: int = 2
+) -> Figure:
     """Draw test accuracy against the cost of a prediction, a panel a kind of cost, with the Pareto front.
 
     Args:
         groups: the groups of summary.json. A cost that is None is left out.
         order: the names of the networks in the order of the study.
+        shown_better: the pairs of names of groups of which the first is shown to be more accurate than the second.
         columns: 2 for a page, 1 for a phone.
     """
     figure, axes = panels(3, 3 if columns > 1 else 1, height=2.6)
@@ -127,12 +131,12 @@ def trade_offs(groups: Mapping[str, GroupSummary], order: Sequence[str], columns
         "parameters": [group.parameters for group in groups.values()],
         "multiply-accumulates an image": [group.macs for group in groups.values()],
     }
-    front_style: dict[str, Any] = {"color": INK, "lw": 1, "ls": DOTTED, "marker": "o", "mfc": "none", "markersize": 12}
+    front_style: dict[str, Any] = {"color": INK, "ls": "", "marker": "o", "mfc": "none", "markersize": 12}
     handles = {}
     for index, (ax, (unit, values)) in enumerate(zip(axes, costs.items(), strict=True)):
         ax.set(xlabel=unit, ylabel="test accuracy (%)" if columns == 1 or not index else "")
-        known = [(cost, group) for cost, group in zip(values, groups.values(), strict=True) if cost]
-        for cost, group in known:
+        known = [(cost, name, group) for cost, (name, group) in zip(values, groups.items(), strict=True) if cost]
+        for cost, _, group in known:
             mean = 100 * group.accuracy.mean
             colour, marker = look(order.index(group.arch))
             low, high = (np.nan if limit is None else 100 * limit for limit in group.accuracy.ci95)
@@ -146,29 +150,14 @@ def trade_offs(groups: Mapping[str, GroupSummary], order: Sequence[str], columns
             (point,) = ax.plot([cost], [mean], linestyle="", zorder=3, **style)
             hover(point, f"{group.title}: {mean:.2f} %, {unit}: {si(cost)}")
             handles[group.title] = key(label(group.title, 36), **style)
-        front = pareto_front([(cost, group.accuracy.mean) for cost, group in known])
-        x, y = [known[index][0] for index in front], [100 * known[index][1].accuracy.mean for index in front]
-        ax.plot(x, y, zorder=2, **front_style)
+        front = pareto_front({name: cost for cost, name, _ in known}, shown_better)
+        means = [(cost, 100 * group.accuracy.mean) for cost, name, group in known if name in front]
+        ax.plot([cost for cost, _ in means], [mean for _, mean in means], zorder=2, **front_style)
         if known:
-            cost_axis(ax, [cost for cost, _ in known])
+            cost_axis(ax, [cost for cost, _, _ in known])
         else:
             say(ax, "not measured")
             ax.set(xticks=[], yticks=[])
     handles["front"] = key("Pareto front", **front_style)
     figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=2 if columns > 1 else 1)
     return figure
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the Pareto front of points (cost, value): the points that no other point beats.
-
-    A point beats another if it is at least as good in both cost and value, and better in one.
-
-    Returns:
-        The positions of the points by ascending cost. If points are equal, only the first counts.
-    """
-    front: list[int] = []
-    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
-        if not front or points[index][1] > points[front[-1]][1]:
-            front.append(index)
-    return front

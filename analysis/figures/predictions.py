@@ -41,42 +41,58 @@ def f1_by_class(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> 
     return scores
 
 
+def shown_classes(scores: Sequence[np.ndarray]) -> list[int]:
+    """Return the classes that `class_f1` shows, in its order.
+
+    Args:
+        scores: F1 of each network, float64 [seeds, n_classes]. With more than 40 classes, the 15 with the lowest and
+            the 15 with the highest mean over networks are shown, lowest first.
+    """
+    means = _mean(np.array([_mean(values) for values in scores]))
+    if len(means) <= _MOST_CLASSES:
+        return list(range(len(means)))
+    order = [int(row) for row in np.argsort(means, kind="stable") if np.isfinite(means[row])]
+    return [*order[:_EACH_END], *order[_EACH_END:][-_EACH_END:]]
+
+
 @mpl.rc_context(STYLE)
 def class_f1(
-    scores: Mapping[str, np.ndarray], classes: Sequence[str], places: Sequence[int], columns: int = 2
+    scores: Mapping[str, np.ndarray],
+    intervals: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    places: Sequence[int],
+    columns: int = 2,
 ) -> Figure:
-    """Draw the F1 of each class: the mean over seeds as a point, the range over seeds as a bar.
+    """Draw the F1 of each of the `shown_classes`: the mean over seeds as a point, its 95 % interval as a bar.
 
     Args:
         scores: F1 by the title of the network, in [0, 1], float64 [seeds, n_classes]; NaN if it is not defined.
-        classes: names of the classes, a row each. If there are more than 40, the figure shows the 15 with the lowest
-            and the 15 with the highest mean over networks, lowest first.
+        intervals: both limits by the title of the network, in [0, 1], float64 [2, n_classes]; NaN if not known.
+        classes: names of the classes.
         places: the place of each network in the order of the study.
         columns: 2 for a page, 1 for a phone.
     """
     means = np.array([_mean(values) for values in scores.values()]).reshape(len(scores), len(classes))
-    rows, heights = list(range(len(classes))), np.arange(len(classes), dtype=float)
+    rows = shown_classes(list(scores.values()))
+    heights = np.arange(len(rows), dtype=float)
     is_cut = len(classes) > _MOST_CLASSES
     if is_cut:
-        overall = _mean(means)
-        order = [int(row) for row in np.argsort(overall, kind="stable") if np.isfinite(overall[row])]
-        lowest, highest = order[:_EACH_END], order[_EACH_END:][-_EACH_END:]
-        rows, heights = [*lowest, *highest], np.arange(len(lowest) + len(highest), dtype=float)
-        heights[len(lowest) :] += 1
+        heights[_EACH_END:] += 1
     figure = Figure(
         figsize=(width(columns), 1.1 + max(0.17 + 0.05 * (len(scores) > 2), 0.3 - 0.004 * len(rows)) * len(rows))
     )
     ax = figure.subplots()
     handles = []
-    for index, (title, values) in enumerate(scores.items()):
+    for index, title in enumerate(scores):
         colour, marker = look(places[index])
         # The networks share 0.5 of a row, one below the other.
         y = heights + 0.5 * (index + 0.5) / len(scores) - 0.25
-        shown = 100 * values[:, rows]
-        ax.hlines(y, shown.min(axis=0), shown.max(axis=0), color=colour, linewidth=1.4, alpha=0.6)
+        ax.hlines(y, *(100 * intervals[title][:, rows]), color=colour, linewidth=1.4, alpha=0.6)
         (points,) = ax.plot(100 * means[index, rows], y, marker, color=colour, markersize=4.5)
         known = [row for row in rows if np.isfinite(means[index, row])]
-        hover(points, *(f"{title}, {classes[row]}: F1 {percent(means[index, row], 1)} %" for row in known))
+        hover(
+            points, *(_f1_in_words(title, classes[row], means[index, row], intervals[title][:, row]) for row in known)
+        )
         handles.append(key(label(title, 36), color=colour, marker=marker, markersize=4.5, linestyle="-", linewidth=1.4))
     ax.set_yticks(heights, [label(classes[row], 24 if columns > 1 else 14) for row in rows])
     ax.set_ylim(max([*heights, 0]) + 0.5, -0.5)
@@ -156,6 +172,11 @@ def repeated_pictures(images: np.ndarray, rows: Sequence[tuple[str, str, str, st
                 y = top + _SIZE + 3 / 72 + line * _LINE
                 hover(ax.text(centre, y, label(text, 22), ha="center", va="top", color=FAINT), name)
     return figure
+
+
+def _f1_in_words(title: str, name: str, mean: float, limits: np.ndarray) -> str:
+    interval = f" (95 % interval {' to '.join(map(percent, limits))} %)" if np.isfinite(limits).all() else ""
+    return f"{title}, {name}: F1 {percent(mean)} %{interval}"
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

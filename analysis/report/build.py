@@ -17,6 +17,7 @@ from analysis.report.exports.methods import methods
 from analysis.report.exports.references import bibtex, used_references
 from analysis.report.page import Page, ShownPicture, render_page
 from analysis.report.parts.classes import class_table
+from analysis.report.parts.probabilities import calibration_table, metric_differences_table
 from analysis.report.parts.provenance import kernels_used, times
 from analysis.results.errors import UnusableStudy
 from analysis.results.files import json_text, write_bytes, write_csv, write_json, write_text
@@ -114,6 +115,8 @@ def _tables(folder: StudyFolder, results: StudyResults, summary: Summary) -> lis
         tables.quality_table(results, summary),
         tables.cost_table(results, summary),
         class_table(results),
+        metric_differences_table(results),
+        calibration_table(results),
     ]
     if len(results.trials):
         importances = read_importances(folder.optuna, results.architectures)

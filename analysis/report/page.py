@@ -10,13 +10,14 @@ from analysis.figures.drawing.fonts import missing_sentence
 from analysis.numbers import listed, number, percent, si
 from analysis.report.digest import ComparisonTexts, ResumedSession, VerdictBox
 from analysis.report.exports.recipe import recipe_in_words
-from analysis.report.parts.classes import MOST_IN_ORDER
+from analysis.report.parts.classes import MOST_IN_ORDER, class_differences
 from analysis.report.parts.contents import contents, with_anchors
 from analysis.report.parts.glossary import explained, used_terms
+from analysis.report.parts.probabilities import pair_in_words
 from analysis.report.parts.provenance import Times
-from analysis.report.tables import Remark, Table, percent_column
+from analysis.report.tables import Remark, Table, percent_column, percent_digits
 from analysis.results.load import StudyResults
-from analysis.verdict.best_weights import BestWeights
+from analysis.verdict.best_weights import BestWeights, what_to_expect
 from analysis.verdict.caveats.own_settings import own_settings_sentence, settings_of
 from analysis.verdict.summary_json import Caveat, Summary
 
@@ -108,6 +109,9 @@ def render_page(page: Page) -> str:
         "settings": {network.title: settings_of(study, arch) for arch, network in study.architectures.items()},
         "heading": f"{' vs '.join(titles)} on {study.data.title}",
         "is_worst_first": len(page.results.classes) > MOST_IN_ORDER,
+        "class_differences": class_differences(page.results),
+        "pair_in_words": pair_in_words(page.results),
+        "to_expect": what_to_expect(page.best, percent_digits(study)) if page.best else "",
         "has_importance": any(not isinstance(row[2], Remark) for row in importances),
     }
     body = environment.get_template("body.html.j2").render(known)

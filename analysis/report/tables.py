@@ -91,7 +91,7 @@ def comparisons_table(results: StudyResults, summary: Summary) -> Table:
         Column("A against B"),
         Column("call"),
         Column("A\N{NO-BREAK SPACE}\N{MINUS SIGN}\N{NO-BREAK SPACE}B", "points", points),
-        Column("95\N{NO-BREAK SPACE}% interval", "points", partial(_interval, write=points)),
+        Column("95\N{NO-BREAK SPACE}% interval", "points", partial(write_interval, write=points)),
         Column("p", write=p_value),
         Column("Holm\N{NO-BREAK SPACE}p", write=p_value),
         Column("A\N{NO-BREAK SPACE}wins", "pairs"),
@@ -186,7 +186,12 @@ def distinct_groups(summary: Summary) -> dict[str, GroupSummary]:
 
 def percent_column(study: Study) -> Callable[[Any], str]:
     """Return the function that writes percentages of the study's test images."""
-    return partial(percent, digits=2 if study.data.n_test >= _TWO_DECIMALS_FROM else 1)
+    return partial(percent, digits=percent_digits(study))
+
+
+def percent_digits(study: Study) -> int:
+    """Return the number of decimals of a percentage of the study's test images."""
+    return 2 if study.data.n_test >= _TWO_DECIMALS_FROM else 1
 
 
 def hyperparameter_columns(study: Study) -> list[Column]:
@@ -213,7 +218,7 @@ def _with_interval(spread: Spread, write: Callable[[Any], str]) -> str:
     """Write mean, deviation and, on a line of its own, the interval. A single seed has only a mean."""
     if spread.sd is None:
         return write(spread.mean)
-    return f"{write(spread.mean)} ± {write(spread.sd)}\n{_interval(spread.ci95, write)}"
+    return f"{write(spread.mean)} ± {write(spread.sd)}\n{write_interval(spread.ci95, write)}"
 
 
 def _wins(row: ComparisonRow) -> str:
@@ -222,6 +227,7 @@ def _wins(row: ComparisonRow) -> str:
     return f"{number(row.prob_better * pairs, '.4g')} of {pairs} ({percent(row.prob_better, 0)} %)"
 
 
-def _interval(limits: Interval, write: Callable[[Any], str]) -> str:
+def write_interval(limits: Interval, write: Callable[[Any], str]) -> str:
+    """Write an interval in brackets; a dash if it is not known."""
     low, high = limits
-    return DASH if low is None else f"[{write(low)}, {write(high)}]"
+    return DASH if pd.isna(low) else f"[{write(low)}, {write(high)}]"

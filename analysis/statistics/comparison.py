@@ -16,8 +16,10 @@ SHARE_OF_ERRORS = 0.1
 LEAST_SEEDS = 5
 # At least this share of the runs, P(A > B), because Bouthillier et al. (2021) recommend it.
 LEAST_PROBABILITY = 0.75
-# At most 10,000 seeds, because nobody trains more.
-MOST_SEEDS = 10_000
+# The numbers of seeds that a reader may want to train.
+USUAL_SEEDS = (5, 10, 20)
+# At least 4 of 5 studies, because planning usually asks for 80 % power (Cohen, 1988).
+POWER = 0.8
 
 Reason = Literal[
     "",
@@ -48,10 +50,8 @@ class Comparison:
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
-        seeds_needed: the smallest number of seeds whose expected half-width is below the difference, which gives an
-            even chance that the interval excludes 0. None if no number of seeds is enough on this test set.
-        images_needed: about how many test images MOST_SEEDS seeds need if no number of seeds is enough on this test
-            set, else None. A difference that rests on few images needs more.
+        detectable: the smallest true difference whose interval excludes 0 with POWER, by number of seeds: USUAL_SEEDS
+            and the number of these runs. Empty with one seed.
     """
 
     winner: Literal["a", "b"] | None
@@ -63,8 +63,7 @@ class Comparison:
     prob_better: float
     margin: float
     reason: Reason
-    seeds_needed: int | None
-    images_needed: int | None = None
+    detectable: dict[int, float]
     not_worse_p: tuple[float, float] = (math.nan, math.nan)
 
 
@@ -100,7 +99,7 @@ def compare(
     mean = float(by_seed.sum() / (n_seeds * n_images))
     ci95 = not_worse_p = (math.nan, math.nan)
     p_value = equivalence_p = math.nan
-    seeds_needed = images_needed = None
+    detectable: dict[int, float] = {}
     if n_seeds > 1:
         layout = TwoWayLayout.of(difference)
         half_width = layout.half_width()
@@ -108,8 +107,7 @@ def compare(
         not_worse_p = (layout.p_value_worse(margin), replace(layout, mean=-layout.mean).p_value_worse(margin))
         p_value = layout.p_value()
         equivalence_p = layout.p_value_beyond(margin)
-        seeds_needed = _seeds_needed(layout)
-        images_needed = _images_needed(layout) if seeds_needed is None else None
+        detectable = {n: detectable_difference(layout, n) for n in sorted({*USUAL_SEEDS, n_seeds})}
     errors = 1 - min(float(correct.mean()) for correct in (correct_a, correct_b))
     call, reason = _decide(n_seeds, mean, ci95, prob_better, margin, equivalence_p, errors)
     winner: Literal["a", "b"] | None = None
@@ -125,8 +123,7 @@ def compare(
         prob_better=prob_better,
         margin=margin,
         reason=reason,
-        seeds_needed=seeds_needed,
-        images_needed=images_needed,
+        detectable=detectable,
         not_worse_p=not_worse_p,
     )
 
@@ -140,6 +137,27 @@ def holm(p_values: list[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def call_of_interval(
+    mean: float, ci95: tuple[float, float], margin: float, *, is_inside: bool | None = None
+) -> tuple[Call, Reason]:
+    """Return the call of a difference, its interval and the margin; if nothing is shown, the reason.
+
+    Args:
+        mean: the difference.
+        ci95: its interval.
+        margin: the difference that matters.
+        is_inside: whether the difference is shown to lie inside the margin; None asks the interval.
+    """
+    low, high = ci95
+    if -margin < low and high < margin if is_inside is None else is_inside:
+        return "equivalent", ""
+    if low <= 0 <= high:
+        return "not shown", "interval includes 0"
+    if abs(mean) < margin:
+        return "not shown", "below the margin"
+    return "better", ""
 
 
 def _decide(
@@ -157,43 +175,18 @@ def _decide(
     is_inside = equivalence_p < 1 - CONFIDENCE
     if is_inside and max(low, -high) > SHARE_OF_ERRORS * errors:
         return "not shown", "many of the errors"
-    if is_inside:
-        return "equivalent", ""
-    if low <= 0 <= high:
-        return "not shown", "interval includes 0"
-    if abs(mean) < margin:
-        return "not shown", "below the margin"
-    if (prob_better if mean > 0 else 1 - prob_better) < LEAST_PROBABILITY:
+    call, reason = call_of_interval(mean, ci95, margin, is_inside=is_inside)
+    if call == "better" and (prob_better if mean > 0 else 1 - prob_better) < LEAST_PROBABILITY:
         return "not shown", "wins too few runs"
-    return "better", ""
+    return call, reason
 
 
-def _seeds_needed(layout: TwoWayLayout) -> int | None:
-    """Return the smallest number of seeds, at least LEAST_SEEDS, whose expected half-width is below the mean.
+def detectable_difference(layout: TwoWayLayout, n_seeds: int) -> float:
+    """Return the smallest true difference whose interval excludes 0 with POWER, with this many seeds.
 
-    Return None if MOST_SEEDS seeds are not enough.
+    It is (t(0.975) + t(POWER)) standard errors of the mean (Bloom, Evaluation Review 19, 1995). It depends on the
+    variances alone, not on the difference that was measured.
     """
-
-    def suffices(n_seeds: int) -> bool:
-        return layout.with_seeds(n_seeds).half_width() < abs(layout.mean)
-
-    if not suffices(MOST_SEEDS):
-        return None
-    # If these seeds do not show the difference, more of them are needed.
-    too_few = 0 if layout.half_width() < abs(layout.mean) else layout.n_seeds
-    low, high = max(LEAST_SEEDS - 1, too_few), MOST_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if suffices(middle) else (middle, high)
-    return high
-
-
-def _images_needed(layout: TwoWayLayout) -> int | None:
-    """Return the number of test images on which MOST_SEEDS seeds would show the mean; None if the mean is 0.
-
-    With that many seeds almost only the images vary, and the width shrinks with the root of their number. If few images
-    differ, the width shrinks faster, so the number is too large.
-    """
-    if layout.mean == 0:
-        return None
-    return math.ceil(layout.n_images * (layout.with_seeds(MOST_SEEDS).half_width() / abs(layout.mean)) ** 2)
+    planned = layout.with_seeds(n_seeds)
+    # The half-width of this confidence is t(POWER) standard errors.
+    return planned.half_width() + planned.half_width(2 * POWER - 1)

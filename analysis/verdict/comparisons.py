@@ -90,7 +90,7 @@ def judge(pairs: Sequence[tuple[Group, Group]], margins: Sequence[float]) -> lis
             comparison = _corrected(comparison, holm_p[index], equivalence_p[index])
         if comparison.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
             comparison = replace(comparison, call="not shown", reason="nothing learned")
-        sound = compare_without_failures(a, b, seeds[index], margin / 100)
+        sound = compare_without_failures(a, b, seeds[index], margins[index])
         comparison = hold_without_failures(comparison, sound)
         judged.append(Judged(a, b, seeds[index], comparison, holm_p[index], equivalence_p[index], sound))
     return judged
@@ -182,6 +182,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         seeds=seeds,
         seeds_left_out=sorted(set(a.seeds) ^ set(b.seeds)),
         seed_correlation=_correlation(correct_a.mean(axis=1), correct_b.mean(axis=1)),
+        detectable=comparison.detectable,
         headline=description.headline,
         difference_text=description.difference + failures,
         text=description.text + failures,

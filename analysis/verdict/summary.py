@@ -13,6 +13,7 @@ from analysis.verdict.comparisons import make_comparisons, make_verdict
 from analysis.verdict.conclusion import conclude
 from analysis.verdict.cost.inference_time import measured_times
 from analysis.verdict.failed_runs import failed_seeds, share_that_learns
+from analysis.verdict.shipping.files_verdict import judge_files
 from analysis.verdict.summary_json import Budget, GroupSummary, Latency, Spread, Summary
 
 # Back-propagation multiplies twice as often as prediction: once for the weights, once for the activations.
@@ -32,6 +33,7 @@ def summarise(results: StudyResults) -> Summary:
         **dict(conclude(results, groups, comparisons, verdict)),
         groups=groups,
         verdict=verdict,
+        files=judge_files(results, verdict),
         comparisons=comparisons,
         budget={arch: _budget(arch, results) for arch in results.architectures} if len(results.trials) else {},
     )

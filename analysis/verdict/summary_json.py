@@ -110,6 +110,7 @@ class ComparisonRow(_Part):
     `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `not_worse_p` are the p
     values of A being worse than B by the margin, and of B being worse than A, not adjusted. `headline` and
     `difference_text` are parts of `text`. `without_failed_runs` is set if runs failed.
+    `detectable` is the smallest true difference that a number of seeds shows with 80 % power, by that number.
     """
 
     family: str
@@ -129,6 +130,7 @@ class ComparisonRow(_Part):
     seeds: list[int]
     seeds_left_out: list[int]
     seed_correlation: Known
+    detectable: dict[int, float] = {}
     headline: str = ""
     difference_text: str = ""
     text: str
@@ -147,6 +149,25 @@ class Verdict(_Part):
     margin: float
     seeds: list[int]
     planned_seeds: int
+    text: str
+
+
+class FilesVerdict(_Part):
+    """Compares two files of weights, A and B: the tuned run of each network with the lowest validation loss.
+
+    `a`, `b` and `winner` are names of final runs, such as "alexnet-tuned/seed-3". Test images alone are random: no seed
+    is. `only_a` and `only_b` count the images that only one of the two classifies correctly.
+    """
+
+    a: str
+    b: str
+    winner: str | None
+    call: Call
+    reason: str | None
+    difference: Difference
+    only_a: int
+    only_b: int
+    margin: float
     text: str
 
 
@@ -225,6 +246,7 @@ class Summary(Conclusion):
 
     groups: dict[str, GroupSummary]
     verdict: Verdict | None
+    files: FilesVerdict | None = None
     comparisons: list[ComparisonRow]
     budget: dict[str, Budget]
 

@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from analysis.numbers import number, percent
+from analysis.numbers import listed, number, percent
 from analysis.results.load import StudyResults
 from analysis.statistics.calls import CONFIDENCE
-from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, Comparison
+from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, POWER, Comparison
+from analysis.statistics.predictions.two_files import FilesCompared
 from analysis.statistics.search_progress import best_score
 from analysis.verdict.summary_json import Interval
 
 # At most 6 decimals, because a smaller distance from a landmark is rounding of the computer.
 MOST_DECIMALS = 6
+# At least this share of a difference is hardly less than it.
+HARDLY_LESS = 0.9
+# Below a third of the mean, the nearer end of an interval shows a difference barely: the power was below about 85 %.
+BARELY = 3
 
 
 @dataclass(frozen=True)
@@ -44,19 +49,19 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
     margin = f"the margin of {100 * comparison.margin:.3g} percentage points"
-    lead = _lead(comparison, ahead)
+    lead = difference_in_words(comparison, ahead)
     nothing = f"No difference in accuracy is shown between {a} and {b}{own}"
     several = "But the study makes several comparisons, and one of them looks like this by chance too easily (Holm)."
     match comparison.call, comparison.reason:
         case "better", _:
-            won = f"It wins {_of_runs(wins, n_seeds)}."
+            won = " ".join(filter(None, (f"It wins {_of_runs(wins, n_seeds)}.", winners_curse(comparison))))
             return Description(f"{ahead} is more accurate than {behind}{own}.", f"{lead}.", won)
         case "equivalent", _:
             within = f"{lead}. {_within(comparison, margin)}"
             return Description(f"{a} and {b} are equivalent in accuracy{own}.", within)
         case _, "few seeds":
             seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
-            needed = f"At least {LEAST_SEEDS} seeds are needed."
+            needed = f"At least {LEAST_SEEDS} seeds are needed. {what_seeds_show(comparison, LEAST_SEEDS)}".rstrip()
             return Description(f"{nothing}: {seeds} cannot show one.", f"{lead}.", needed)
         case _, "below the margin":
             return Description(
@@ -86,7 +91,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
         case _, "nothing learned":
             return Description(f"{nothing}: neither is shown to beat the same answer for every image.", f"{lead}.")
     included = f"{lead}, and the interval includes 0."
-    return Description(f"{nothing}.", included, seeds_needed(comparison, ahead, wins, n_seeds))
+    return Description(f"{nothing}.", included, what_seeds_show(comparison, n_seeds))
 
 
 def _of_runs(wins: float, n_seeds: int) -> str:
@@ -105,7 +110,7 @@ def _within(comparison: Comparison, margin: str) -> str:
     return f"By two one-sided tests at 5 % the difference is within {margin}."
 
 
-def _lead(comparison: Comparison, ahead: str) -> str:
+def difference_in_words(comparison: Comparison | FilesCompared, ahead: str) -> str:
     """Write how far the leader is ahead, with the interval in brackets; no interval with one seed."""
     digits = decimals_of_difference(comparison.mean, comparison.ci95, comparison.margin)
     sign = 1 if comparison.mean >= 0 else -1
@@ -147,33 +152,38 @@ def known(limits: Interval) -> list[float]:
     return [limit for limit in limits if limit is not None and not math.isnan(limit)]
 
 
-def seeds_needed(comparison: Comparison, ahead: str, wins: float, n_seeds: int) -> str:
-    """Say how many seeds or images would show the difference.
-
-    Args:
-        comparison: one whose interval includes 0.
-        ahead: title of the side that is ahead.
-        wins: share of the paired runs that it wins.
-        n_seeds: number of paired runs.
-    """
-    if comparison.mean == 0:
+def what_seeds_show(comparison: Comparison, n_seeds: int) -> str:
+    """Say which true difference this many seeds show, and more of them; nothing if the variances are not known."""
+    shown = {n: value for n, value in comparison.detectable.items() if n >= n_seeds}
+    if not shown:
         return ""
-    if comparison.seeds_needed is None:
-        images = f"{float(f'{comparison.images_needed:.2g}'):,.0f}"
-        return (
-            "If the true difference is this large, no number of seeds shows it on this test set. About"
-            f" {images} test images and very many seeds are needed."
-        )
-    # If the expected half-width is the difference, the interval excludes 0 in every other study.
-    chance = f"{comparison.seeds_needed} seeds give an even chance that the interval excludes 0"
-    if abs(comparison.mean) < comparison.margin:
-        return f"If the true difference is this small, {chance}. But a difference this small does not matter."
-    if wins < LEAST_PROBABILITY:
-        return (
-            f"If the true difference is this large, {chance}. But {ahead} wins only {_of_runs(wins, n_seeds)}, and it"
-            f" is not called better below {percent(LEAST_PROBABILITY, 0)} % of them."
-        )
-    return f"If the true difference is this large, {chance}."
+    points = {n: number(100 * value, ".2g") for n, value in shown.items()}
+    (least, first), *others = points.items()
+    said = (
+        f"If the true difference is about {first} percentage points, {least} seeds show it in 4 of 5 studies"
+        f" ({percent(POWER, 0)} % power)."
+    )
+    if others:
+        said += f" {listed([f'{n} seeds show {value} points' for n, value in others])}."
+    if others and min(shown.values()) > HARDLY_LESS * shown[least]:
+        said += " More seeds hardly help: this test set is too small."
+    return said
+
+
+def winners_curse(comparison: Comparison) -> str:
+    """Say that a difference is probably smaller than measured, if its interval nearly reaches 0 (Ioannidis, 2008).
+
+    This holds if small true differences are more frequent than large ones, and both signs are as frequent.
+    """
+    nearer = min(map(abs, known(comparison.ci95)), default=math.inf)
+    if nearer >= abs(comparison.mean) / BARELY:
+        return ""
+    digits = decimals_of_difference(comparison.mean, comparison.ci95, comparison.margin)
+    least, measured = percent(nearer, digits), percent(abs(comparison.mean), digits)
+    return (
+        f"The true difference is at least {least} points and probably smaller than {measured}, because a difference"
+        " that is barely shown tends to be overstated."
+    )
 
 
 def order_at_equal_epochs(results: StudyResults) -> str:

@@ -10,7 +10,7 @@ from analysis.report.exports.methods import methods
 from analysis.results.files import write_text
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
-from analysis.verdict.best_weights import BestWeights, weights_to_ship
+from analysis.verdict.best_weights import BestWeights, weights_to_ship, what_to_expect
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Latency, Summary
 from study import __version__
@@ -111,19 +111,20 @@ def _accuracy(results: StudyResults, summary: Summary, predictor: Predictor, bes
     group = summary.groups[predictor.made.group]
     weights = f"final/{predictor.made.group}/seed-{predictor.made.seed}/model.safetensors"
     is_best = best is not None and best.weights == weights
-    expected = best.expected_accuracy if best and is_best else group.accuracy
-    low, high = expected.ci95
-    interval = f" (95 % interval {percent(low, 2)} to {percent(high, 2)} %)" if low is not None else ""
-    own = float((predictor.made.logits.argmax(axis=1) == predictor.made.labels).mean())
-    seeds = len(group.seeds)
-    lines = [
-        f"Expect {percent(expected.mean, 2)} % accuracy{interval} on new images like the test images. This is the mean",
-        f"of {'1 final run' if seeds == 1 else f'the {seeds} final runs'} of this configuration on"
-        f" {results.study.data.n_test:,} test images. The run in this file has",
-        f"{percent(own, 2)} %. That is one draw: expect the mean.",
-        "",
-        " ".join(filter(None, (summary.headline, summary.accuracies, summary.price))),
-    ]
+    if best and is_best:
+        expected = what_to_expect(best, 2)
+    else:
+        low, high = group.accuracy.ci95
+        interval = f" (95 % interval {percent(low, 2)} to {percent(high, 2)} %)" if low is not None else ""
+        own = float((predictor.made.logits.argmax(axis=1) == predictor.made.labels).mean())
+        seeds = len(group.seeds)
+        expected = (
+            f"Expect {percent(group.accuracy.mean, 2)} % accuracy{interval} on new images like the test images. This is"
+            f" the mean of {'1 final run' if seeds == 1 else f'the {seeds} final runs'} of this configuration on"
+            f" {results.study.data.n_test:,} test images. The run in this file has {percent(own, 2)} %. If you chose it"
+            " for its test accuracy, expect the mean."
+        )
+    lines = [expected, "", " ".join(filter(None, (summary.headline, summary.accuracies, summary.price)))]
     if not is_best:
         lines += ["", "These are not the weights that the study recommends." if best else "The study has no winner."]
     return lines

@@ -6,6 +6,8 @@ from markupsafe import Markup, escape
 
 TERMS = {
     "baseline": "The documented configuration of a network. It is the first trial, and has final runs of its own.",
+    "Brier score": "The sum of squared errors of an image's class probabilities, from 0 to 2 (Brier, 1950).",
+    "calibration error": "The mean distance between the probability of an answer and its accuracy (ECE).",
     "cap": "The largest number of epochs that a run may be trained.",
     "equivalent": "The difference lies within the margin, by two one-sided tests at 5 %: too little to matter.",
     "F1": "The harmonic mean of precision and recall. Macro F1 is its mean over classes.",
@@ -13,6 +15,8 @@ TERMS = {
     "Holm p": "A p value corrected for the several comparisons of a kind (Holm, 1979).",
     "importance": "The share of the variance of the scores that a hyperparameter explains (fANOVA).",
     "interval": "The 95 % interval, for fresh seeds and fresh test images.",
+    "kappa": "Agreement beyond chance (Cohen, 1960).",
+    "log loss": "The cross-entropy of the class probabilities on the test images.",
     "macro average": "A mean over classes that gives each class the same weight, however many images it has.",
     "margin": "A smaller difference in test accuracy does not matter. It was settled before the search.",
     "multiply-accumulates": "Multiplications with an addition that a network computes: a measure of its work.",
@@ -21,7 +25,7 @@ TERMS = {
     "p50": "Half of the predictions take at most this long.",
     "p90": "90 % of the predictions take at most this long.",
     "p99": "99 % of the predictions take at most this long.",
-    "Pareto front": "The groups that no other group beats in both accuracy and cost.",
+    "Pareto front": "The groups that no other group beats: none that costs no more is shown to be more accurate.",
     "patience": "A run stops after this many epochs without a lower validation loss.",
     "precision": "The share of the images with a class as the answer that belong to it. Macro: the mean over classes.",
     "recall": "The share of a class's images that get the class as the answer. Macro: the mean over classes.",

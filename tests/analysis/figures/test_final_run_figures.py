@@ -7,7 +7,7 @@ import pytest
 
 from analysis.figures.drawing.files import render
 from analysis.figures.drawing.style import COLOURS, PAPER
-from analysis.figures.final_runs import Paired, accuracy_by_group, paired_differences, pareto_front, trade_offs
+from analysis.figures.final_runs import Paired, accuracy_by_group, paired_differences, trade_offs
 from analysis.verdict.summary_json import GroupSummary, Latency, Spread
 from tests.analysis.drawn import ODD, curves, overlaps, texts, visible
 
@@ -66,22 +66,16 @@ def test_titles_and_ticks_of_paired_differences_have_room(columns: int) -> None:
         assert ax.title.get_window_extent().x1 <= (figure.bbox.x1 if columns == 1 else figure.axes[1].bbox.x0)
 
 
-def test_the_pareto_front_is_what_no_other_point_beats() -> None:
-    points = [(1.0, 0.5), (2.0, 0.4), (2.0, 0.8), (3.0, 0.8), (4.0, 0.9), (1.0, 0.5)]
-    assert pareto_front(points) == [0, 2, 4]
-    assert pareto_front([]) == []
-
-
 def test_trade_offs_mark_the_front_and_say_what_was_not_measured() -> None:
     one_seed = Spread(mean=0.7, sd=None, ci95=(None, None), values=[0.7])
     cheap = group(None, title="$B$", arch="b", variant="baseline", parameters=10, accuracy=one_seed)
-    figure = trade_offs({"a-tuned": group(None), "b-baseline": cheap}, ["a", "b"])
+    figure = trade_offs({"a-tuned": group(None), "b-baseline": cheap}, ["a", "b"], {("a-tuned", "b-baseline")})
     latency, parameters, macs = figure.axes
-    assert curves(parameters)[-1] == ([10, 1000], [70, 90])
+    assert curves(parameters)[-1] == ([1000, 10], [90, 70])
     assert curves(macs)[-1] == ([5_000_000], [90]), "as cheap and worse is not on the front"
     assert curves(latency) == [([], [])]
     assert {"not measured", "parameters", "multiply-accumulates an image", "$B$", "Pareto front"} <= set(texts(figure))
-    render(trade_offs({}, [], columns=1), "png")
+    render(trade_offs({}, [], set(), columns=1), "png")
 
 
 @pytest.mark.parametrize("latencies", [(0.41, 0.36), (1.0, 0.9), (0.2, 0.2), (4.91, 0.54), (0.05, 80.0)])
@@ -90,7 +84,7 @@ def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) 
         f"{arch}-tuned": group(latency, title=arch, arch=arch) for arch, latency in zip("ab", latencies, strict=True)
     }
     for columns in (1, 2):
-        figure = trade_offs(groups, ["a", "b"], columns)
+        figure = trade_offs(groups, ["a", "b"], set(), columns)
         figure.draw_without_rendering()
         shown = visible(figure.axes[0].xaxis)
         assert len(shown) >= 2
@@ -99,7 +93,7 @@ def test_a_cost_axis_has_ticks_that_can_be_read(latencies: tuple[float, float]) 
 
 def test_a_colour_is_a_network_and_an_open_marker_a_baseline() -> None:
     groups = {"b-baseline": group(arch="b", variant="baseline"), "b-tuned": group(arch="b")}
-    for figure in (accuracy_by_group(groups, ["a", "b"]), trade_offs(groups, ["a", "b"])):
+    for figure in (accuracy_by_group(groups, ["a", "b"]), trade_offs(groups, ["a", "b"], set())):
         points = [line for line in figure.axes[0].lines if line.get_markersize() in (7, 7.5)]
         means = [line for line in points if line.get_marker() == "s"]
         assert [(line.get_color(), line.get_markerfacecolor()) for line in means] == [

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
-from analysis.verdict.best_weights import ExpectedAccuracy, weights_to_ship
+from analysis.statistics.predictions.chosen_run import accuracy_interval
+from analysis.verdict.best_weights import ExpectedAccuracy, FileAccuracy, weights_to_ship, what_to_expect
 from analysis.verdict.comparisons import TUNED_FAMILY
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import ComparisonRow, Summary
@@ -59,6 +60,12 @@ def test_the_lowest_validation_loss_is_shipped(folder: StudyFolder) -> None:
         "weights": "final/alexnet-tuned/seed-1/model.safetensors",
         "val_loss": 0.2,
         "expected_accuracy": {name: getattr(accuracy, name) for name in ("mean", "sd", "ci95")},
+        "file_accuracy": {
+            "own": accuracy.values[1],
+            "ci95": accuracy_interval(results.groups["alexnet-tuned"].correct()[1]),
+            "chosen_among": 1,
+            "if_trained_again": pytest.approx(accuracy.mean),
+        },
         "arch": "alexnet",
         "config": results.groups["alexnet-tuned"].config,
         "classes": results.classes,
@@ -87,6 +94,25 @@ def test_a_diverged_run_is_shipped_only_if_every_run_diverged(folder: StudyFolde
     assert best is not None and best.seed == 0
     nothing = with_runs(results, "alexnet-tuned", *[{"val_loss": None}] * 2)
     assert weights_to_ship(nothing, summary, folder) is None
+
+
+def test_what_to_expect_of_the_file_and_of_a_file_that_is_trained_again(folder: StudyFolder) -> None:
+    results = load_results(folder)
+    best = weights_to_ship(results, won_by("alexnet", results), folder)
+    assert best is not None
+    file, runs = FileAccuracy(0.641, (0.632, 0.65), 3, 0.6321), ExpectedAccuracy(0.6254, 0.009, (0.61, 0.64))
+    own = (
+        "Expect 64.1 % accuracy on new images like the test images (95 % interval 63.2 to 65.0). This is the file's own"
+        " test accuracy; the test images took no part in choosing the file."
+    )
+    assert what_to_expect(replace(best, file_accuracy=file, expected_accuracy=runs)) == (
+        f"{own} If you train 3 runs again and choose by validation loss, expect 63.2 %. One run alone has 62.5 %"
+        " (standard deviation 0.9 points)."
+    )
+    of_two = replace(best, file_accuracy=replace(file, chosen_among=1), expected_accuracy=runs)
+    assert what_to_expect(of_two) == (f"{own} If you train a run again, expect 62.5 % (standard deviation 0.9 points).")
+    alone = replace(best, file_accuracy=file, expected_accuracy=ExpectedAccuracy(0.641, None, (None, None)))
+    assert what_to_expect(alone) == own
 
 
 def test_the_docs_say_how_to_predict(

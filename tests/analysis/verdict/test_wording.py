@@ -27,20 +27,55 @@ def test_every_call_has_its_sentence() -> None:
     assert "3 seeds cannot show one" in describe(compare(high[:3], low[:3]), "A", "B", 3).text
     close = compare(correct([0.8] * 6, seed=2), correct([0.803] * 6, seed=3))
     assert "the interval includes 0" in describe(close, "A", "B", 6).text
-    none = replace(close, seeds_needed=None, images_needed=1234)
-    assert describe(none, "A", "B", 6).text.endswith(
-        "on this test set. About 1,200 test images and very many seeds are needed."
+    three = describe(compare(high[:3], low[:3]), "A", "B", 3).rest
+    assert three.startswith("At least 5 seeds are needed. If the true difference is about ")
+    assert "points, 5 seeds show it in 4 of 5 studies" in three
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "detectable", "said"),
+    [
+        (
+            7,
+            {5: 0.031, 7: 0.0263, 10: 0.018, 20: 0.013},
+            "If the true difference is about 2.6 percentage points, 7 seeds show it in 4 of 5 studies (80 % power)."
+            " 10 seeds show 1.8 points and 20 seeds show 1.3 points.",
+        ),
+        (
+            10,
+            {5: 0.012, 10: 0.011, 20: 0.0105},
+            "If the true difference is about 1.1 percentage points, 10 seeds show it in 4 of 5 studies (80 % power)."
+            " 20 seeds show 1.1 points. More seeds hardly help: this test set is too small.",
+        ),
+        (
+            25,
+            {5: 0.031, 10: 0.02, 20: 0.013, 25: 0.0119},
+            "If the true difference is about 1.2 percentage points, 25 seeds show it in 4 of 5 studies (80 % power).",
+        ),
+    ],
+)
+def test_an_interval_that_includes_0_says_what_seeds_show(
+    n_seeds: int, detectable: dict[int, float], said: str
+) -> None:
+    right = correct([0.9] * 6)
+    open_still = replace(compare(right, right), call="not shown", reason="interval includes 0", detectable=detectable)
+    assert describe(open_still, "A", "B", n_seeds).rest == said
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_difference_that_is_barely_shown_is_probably_smaller(sign: int) -> None:
+    high = correct([0.9] * 6)
+    shown = replace(compare(high, correct([0.8] * 6, seed=1)), mean=sign * 0.03, prob_better=float(sign == 1))
+
+    def rest(low: float, high: float) -> str:
+        ends = sorted((sign * low, sign * high))
+        return describe(replace(shown, ci95=(ends[0], ends[1])), "A", "B", 6).rest
+
+    assert rest(0.005, 0.055) == (
+        "It wins 6 of 6 paired runs. The true difference is at least 0.5 points and probably smaller than 3.0, because"
+        " a difference that is barely shown tends to be overstated."
     )
-    within = replace(close, mean=0.004, seeds_needed=99)
-    chance = "99 seeds give an even chance that the interval excludes 0"
-    assert describe(within, "A", "B", 6).text.endswith(f" {chance}. But a difference this small does not matter.")
-    beyond = replace(close, mean=0.006, seeds_needed=99, prob_better=0.75)
-    assert describe(beyond, "A", "B", 6).text.endswith(f"If the true difference is this large, {chance}.")
-    for mean, prob_better, leader in ((0.006, 0.7, "A"), (-0.006, 0.3, "B")):
-        rarely = replace(beyond, mean=mean, prob_better=prob_better)
-        assert describe(rarely, "A", "B", 10).text.endswith(
-            f"{chance}. But {leader} wins only 7 of 10 paired runs, and it is not called better below 75 % of them."
-        )
+    assert rest(0.01, 0.05) == "It wins 6 of 6 paired runs."
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from analysis.report.parts.classes import class_scores, class_table, confusion_counts
+from analysis.report.parts.classes import class_differences, class_scores, class_table, confusion_counts
 from analysis.results.load import StudyResults, load_results
+from analysis.statistics.comparison import compare
 from tests.analysis.example_study import write_example
 
 
@@ -48,3 +49,31 @@ def test_few_classes_keep_their_order(tmp_path: Path) -> None:
     results = load_results(write_example(tmp_path / "s", seeds=2, search=False))
     assert [row[0] for row in class_table(results).rows] == results.classes
     assert class_table(results).spans()[1] == ("AlexNet (baseline)", 3)
+
+
+def test_two_networks_have_the_difference_of_their_recalls(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "s", seeds=6, n_test=2000, search=False, titles={"a": "A", "b": "B"})
+    results = load_results(folder)
+    table = class_table(results)
+    assert table.spans()[-1] == ("A \N{MINUS SIGN} B", 3)
+    a, b = (group.correct() for group in results.groups.values())
+    is_third = next(iter(results.groups.values())).labels == 3
+    expected = compare(a[:, is_third], b[:, is_third])
+    assert table.rows[3][-3:-1] == (pytest.approx(expected.mean), pytest.approx(expected.ci95))
+    shown = [row for row in table.rows if row[-1] < 0.05]
+    said = class_differences(results)
+    if shown:
+        first = max(shown, key=lambda row: abs(row[-3]))
+        assert f"for {len(shown)} of 10 classes (Holm's correction): {first[0]} ({100 * first[-3]:+.2f} points)" in said
+    else:
+        assert said.startswith("No difference in recall is shown between A and B for any class")
+
+
+def test_few_seeds_or_another_number_of_networks_have_no_differences(tmp_path: Path) -> None:
+    few = load_results(write_example(tmp_path / "few", seeds=4, search=False))
+    titles = {"a": "A", "b": "B", "c": "C"}
+    three = load_results(write_example(tmp_path / "three", seeds=5, search=False, titles=titles))
+    for results in (few, three):
+        assert class_differences(results) == ""
+        assert class_table(results).spans()[-1][1] == 3
+        assert len(class_table(results).rows[0]) == 2 + 3 * len(results.architectures)

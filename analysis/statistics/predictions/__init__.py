@@ -1,0 +1,1 @@
+"""Statistics of predictions and of single runs, as pure functions of arrays."""

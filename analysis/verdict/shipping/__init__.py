@@ -1,0 +1,1 @@
+"""The files of weights to ship: how they are chosen, and how two of them compare."""
