@@ -79,13 +79,17 @@ class TwoWayLayout:
         # If nothing varies, rounding leaves a number this small.
         return (variance if variance > 1e-24 else 0.0), df
 
-    def half_width(self, confidence: float = CONFIDENCE) -> float:
-        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three).
+    def variance_of_difference(self) -> tuple[float, float]:
+        """Return the variance of the mean and its degrees of freedom if the values are differences of two networks.
 
         If a difference rests on few images, their number is known badly. So the images' degrees of freedom are at most
         2 images / kurtosis, which is below images - 1 if the excess kurtosis is above 2.
         """
-        variance, df = self._variance_of_difference()
+        return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
+
+    def half_width(self, confidence: float = CONFIDENCE) -> float:
+        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three)."""
+        variance, df = self.variance_of_difference()
         return max(self._least_half_width, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)))
 
     def p_value(self) -> float:
@@ -102,7 +106,7 @@ class TwoWayLayout:
 
     def _p_value_at(self, distance: float) -> float:
         """Return the p for which the half-width of the interval with confidence 1 - p is this distance."""
-        variance, df = self._variance_of_difference()
+        variance, df = self.variance_of_difference()
         by_rule_of_three = float((1 - CONFIDENCE) ** (distance / self._least_half_width))
         if variance <= 0:
             return by_rule_of_three
@@ -111,9 +115,6 @@ class TwoWayLayout:
     @property
     def _least_half_width(self) -> float:
         return 3 / self.n_images
-
-    def _variance_of_difference(self) -> tuple[float, float]:
-        return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
 
 
 def proportion_interval(values: np.ndarray) -> tuple[float, float]:

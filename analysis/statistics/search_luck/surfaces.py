@@ -1,0 +1,123 @@
+"""Surfaces of the true score over a search space, drawn from a Gaussian process that is fitted to a search.
+
+The process has a Matern 5/2 kernel with one length scale for each hyperparameter, and noise (Rasmussen and Williams,
+Gaussian Processes for Machine Learning, 2006, chapters 2, 4 and 5). Its parameters have weak priors. Each surface is
+drawn with parameters that are drawn from their posterior, so a fit to few scores gives surfaces that differ much.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from scipy.stats import qmc
+
+from analysis.statistics.search_luck.places import Distances
+
+# Medians and deviations of the logarithms of the parameters, for scores of deviation 1 on places in a unit cube. The
+# distance between two places grows with the root of the number of hyperparameters, and the length scale with it.
+LENGTH, SIGNAL, NOISE = (np.log(0.4), 1.0), (0.0, 0.5), (np.log(0.4), 1.0)
+# A power of 2, because Sobol points are balanced then.
+PARAMETERS = 512
+# Added to the variance of each score, so that equal places have a covariance matrix that can be inverted.
+JITTER = 1e-5
+# A score counts as at most this many times as far below the median as the best score lies above it. Configurations
+# that fail altogether would else decide the shape of the surface near the best ones.
+DEEPEST = 2.0
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Holds sets of parameters of a Gaussian process.
+
+    Attributes:
+        lengths: the length scale of each hyperparameter, float64 [sets, hyperparameters].
+        signal: deviation of the surface, float64 [sets].
+        noise: deviation of one run's score around the surface, float64 [sets].
+    """
+
+    lengths: np.ndarray
+    signal: np.ndarray
+    noise: np.ndarray
+
+    @classmethod
+    def drawn(cls, count: int, dimensions: int, rng: np.random.Generator) -> "Parameters":
+        """Draw sets of parameters from the prior; a count that is a power of 2."""
+        normal = stats.norm.ppf(qmc.Sobol(dimensions + 2, rng=rng).random(count))
+        length, signal, noise = (
+            np.exp(median + deviation * part)
+            for (median, deviation), part in zip(
+                (LENGTH, SIGNAL, NOISE), np.split(normal, [dimensions, dimensions + 1], axis=1), strict=True
+            )
+        )
+        return cls(length * np.sqrt(dimensions), signal[:, 0], noise[:, 0])
+
+    def __getitem__(self, chosen: np.ndarray | list[int]) -> "Parameters":
+        return Parameters(self.lengths[chosen], self.signal[chosen], self.noise[chosen])
+
+    def covariance(self, distances: Distances) -> np.ndarray:
+        """Return the covariance of the surface between places, float64 [sets, a, b]."""
+        scaled = np.sqrt(5 * np.tensordot(self.lengths**-2, distances, 1))
+        return np.asarray(self.signal[:, None, None] ** 2 * (1 + scaled + scaled**2 / 3) * np.exp(-scaled))
+
+    def variance(self) -> np.ndarray:
+        """Return what the noise of one run adds to the diagonal of a covariance matrix, float64 [sets, 1]."""
+        return self.noise[:, None] ** 2 + JITTER
+
+
+def log_likelihood(covariance: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the likelihood of scores, up to a constant.
+
+    Args:
+        covariance: of the scores with their noise, float64 [..., scores, scores].
+        scores: with mean 0, float64 [..., scores].
+    """
+    root = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(root, scores[..., None])[..., 0]
+    return np.asarray(-0.5 * np.sum(white**2, axis=-1) - np.sum(np.log(np.diagonal(root, axis1=-2, axis2=-1)), axis=-1))
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """Holds surfaces on a set of points.
+
+    Attributes:
+        scores: the true score at each point, in [0, 1] or outside, float64 [surfaces, points].
+        noise: deviation of one run's score around it, float64 [surfaces, points] or [surfaces, 1].
+    """
+
+    scores: np.ndarray
+    noise: np.ndarray
+
+
+def draw_surfaces(
+    scores: np.ndarray, among: Distances, across: Distances, between: Distances, count: int, rng: np.random.Generator
+) -> Surfaces:
+    """Fit the Gaussian process to runs, and draw surfaces from its posterior.
+
+    Args:
+        scores: the score of each run of a trial and of its confirmation, in [0, 1], float64 [runs].
+        among: squared distances between the runs, [hyperparameters, runs, runs].
+        across: squared distances from the points to the runs, [hyperparameters, points, runs].
+        between: squared distances between the points, [hyperparameters, points, points].
+        count: number of surfaces.
+        rng: the source of chance.
+    """
+    scores = np.maximum(scores, np.median(scores) - DEEPEST * (scores.max() - np.median(scores)))
+    centre, scale = scores.mean(), max(scores.std(), 1e-9)
+    told = (scores - centre) / scale
+    prior = Parameters.drawn(PARAMETERS, len(among), rng)
+    noisy = prior.covariance(among) + prior.variance()[:, :, None] * np.eye(len(told))
+    fit = log_likelihood(noisy, told)
+    weights = np.exp(fit - fit.max())
+    # Systematic resampling: evenly spaced quantiles of the posterior of the parameters.
+    quantiles = (np.arange(count) + rng.random()) / count * weights.sum()
+    chosen = np.searchsorted(np.cumsum(weights)[:-1], quantiles)
+    drawn = []
+    for index in chosen:
+        one = prior[[index]]
+        towards = one.covariance(across)[0]
+        gain = np.linalg.solve(noisy[index], towards.T)
+        covariance = one.covariance(between)[0] - towards @ gain
+        root = np.linalg.cholesky(covariance + JITTER * np.eye(len(covariance)))
+        drawn.append(told @ gain + root @ rng.standard_normal(len(covariance)))
+    return Surfaces(centre + scale * np.array(drawn), scale * prior.noise[chosen][:, None])
