@@ -1,6 +1,6 @@
 """Estimates the luck of a network's search from that search alone, by searches on an emulator of the network.
 
-A Gaussian process is fitted to the scores. On each of several surfaces that its posterior may be, a replica of the whole
+A Gaussian process is fitted to the scores. On each of several surfaces drawn from its posterior, a replica of the whole
 search is played twice, with fresh noise. If x1 and x2 are the two chosen configurations and f is the surface, then
 
     tau^2 = mean of (f(x1) - f(x2))^2 / 2

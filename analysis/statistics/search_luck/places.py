@@ -8,6 +8,8 @@ from scipy.stats import qmc
 
 from analysis.results.study_json import Choices, Dimension, Range
 
+# The cube that points are spread over is this many times as wide as the space, so a twelfth of the points is at each edge.
+EDGES = 1.2
 # The distances of a set of places, one array for each hyperparameter that varies.
 Distances = np.ndarray
 
@@ -41,8 +43,10 @@ class Places:
         """Return places spread evenly over the space, float64 [count, coordinates]; a count that is a power of 2.
 
         They are points of a scrambled Sobol sequence (Owen, 1998), moved to the nearest values that the space allows.
+        The sequence covers a larger cube, and points outside the space are moved to its edges, where the expected
+        improvement is often largest.
         """
-        shares = qmc.Sobol(len(self), rng=rng).random(count)
+        shares = np.clip(0.5 + EDGES * (qmc.Sobol(len(self), rng=rng).random(count) - 0.5), 0, 1)
         columns = [_snapped(one, share) for one, share in zip(self._space.values(), shares.T, strict=True)]
         return np.concatenate(columns, axis=1)
 
@@ -78,7 +82,7 @@ def _place(one: Dimension, values: Sequence[Any]) -> np.ndarray:
 def _snapped(one: Dimension, shares: np.ndarray) -> np.ndarray:
     """Return the places of the values at these shares of a hyperparameter's range, [shares, coordinates]."""
     if isinstance(one, Choices):
-        return np.sqrt(0.5) * np.eye(len(one.choices))[(shares * len(one.choices)).astype(int)]
+        return np.sqrt(0.5) * np.eye(len(one.choices))[np.minimum(shares * len(one.choices), len(one.choices) - 1).astype(int)]
     low, high = _ends(one)
     step = _step(one)
     if step == 0:

@@ -103,7 +103,9 @@ class Replica:
         n_searches, n_trials = tried.shape
         noisy = self._covariance[:, tried[:, :, None], tried[:, None, :]]
         noisy = noisy + self._parameters.variance()[:, None, :, None] * np.eye(n_trials)
-        best = log_likelihood(noisy, told[None]).argmax(axis=0)
+        fit = log_likelihood(noisy, told[None])
+        # Adding Gumbel noise draws a set of parameters by its posterior probability.
+        best = (fit + self._rng.gumbel(size=fit.shape)).argmax(axis=0)
         searches = np.arange(n_searches)
         towards = self._covariance[best[:, None, None], tried[:, :, None], np.arange(self._distances.shape[0])]
         gain = np.linalg.solve(noisy[best, searches], np.concatenate([towards, told[:, :, None]], axis=2))

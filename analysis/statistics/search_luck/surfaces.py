@@ -13,9 +13,10 @@ from scipy.stats import qmc
 
 from analysis.statistics.search_luck.places import Distances
 
-# Medians and deviations of the logarithms of the parameters, for scores of deviation 1 on places in a unit cube. The
-# distance between two places grows with the root of the number of hyperparameters, and the length scale with it.
-LENGTH, SIGNAL, NOISE = (np.log(0.4), 1.0), (0.0, 0.5), (np.log(0.4), 1.0)
+# Logarithms of the medians of the parameters, and their deviations, for scores of deviation 1 on places in a unit cube.
+# A length scale above 1 is a hyperparameter that hardly matters. The distance between two places grows with the root of
+# the number of hyperparameters, and the length scale with it.
+LENGTH, SIGNAL, NOISE = (np.log(0.7), 1.2), (np.log(1.2), 0.5), (np.log(0.3), 1.0)
 # A power of 2, because Sobol points are balanced then.
 PARAMETERS = 512
 # Added to the variance of each score, so that equal places have a covariance matrix that can be inverted.
