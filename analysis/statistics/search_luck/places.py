@@ -8,7 +8,7 @@ from scipy.stats import qmc
 
 from analysis.results.study_json import Choices, Dimension, Range
 
-# The cube that points are spread over is this many times as wide as the space, so a twelfth of the points is at each edge.
+# Points are spread over a cube this many times as wide as the space, so a twelfth of them is at each edge.
 EDGES = 1.2
 # The distances of a set of places, one array for each hyperparameter that varies.
 Distances = np.ndarray
@@ -82,7 +82,10 @@ def _place(one: Dimension, values: Sequence[Any]) -> np.ndarray:
 def _snapped(one: Dimension, shares: np.ndarray) -> np.ndarray:
     """Return the places of the values at these shares of a hyperparameter's range, [shares, coordinates]."""
     if isinstance(one, Choices):
-        return np.sqrt(0.5) * np.eye(len(one.choices))[np.minimum(shares * len(one.choices), len(one.choices) - 1).astype(int)]
+        return (
+            np.sqrt(0.5)
+            * np.eye(len(one.choices))[np.minimum(shares * len(one.choices), len(one.choices) - 1).astype(int)]
+        )
     low, high = _ends(one)
     step = _step(one)
     if step == 0:

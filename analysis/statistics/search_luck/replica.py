@@ -11,10 +11,12 @@ import numpy as np
 from scipy import special
 
 from analysis.statistics.search_luck.places import Distances
-from analysis.statistics.search_luck.surfaces import Parameters, Surfaces, log_likelihood
+from analysis.statistics.search_luck.surfaces import Parameters, Prior, Surfaces, log_likelihood
 
 # Sets of parameters that the replica chooses from before each proposal; a power of 2.
 PARAMETERS = 16
+# The prior of Optuna's GPSampler, which proposes in the search, in the form of ours.
+SAMPLER = Prior((0.37, 0.57), (1.3, 0.39), (0.16, 0.57))
 # A proposal lies at least this far from every trial, as a share of the distance between as many evenly spread trials,
 # and each confirmed trial has this many runs: as in the search that is replicated.
 NEAREST = 0.25
@@ -70,7 +72,7 @@ class Replica:
         self._plan = plan
         self._rng = rng
         self._distances = np.sqrt(between.sum(axis=0))
-        self._parameters = Parameters.drawn(PARAMETERS, len(between), rng)
+        self._parameters = Parameters.drawn(SAMPLER, PARAMETERS, len(between), rng)
         self._covariance = self._parameters.covariance(between)
 
     def play(self, surfaces: Surfaces) -> "Played":

@@ -13,10 +13,6 @@ from scipy.stats import qmc
 
 from analysis.statistics.search_luck.places import Distances
 
-# Logarithms of the medians of the parameters, and their deviations, for scores of deviation 1 on places in a unit cube.
-# A length scale above 1 is a hyperparameter that hardly matters. The distance between two places grows with the root of
-# the number of hyperparameters, and the length scale with it.
-LENGTH, SIGNAL, NOISE = (np.log(0.7), 1.2), (np.log(1.2), 0.5), (np.log(0.3), 1.0)
 # A power of 2, because Sobol points are balanced then.
 PARAMETERS = 512
 # Added to the variance of each score, so that equal places have a covariance matrix that can be inverted.
@@ -24,6 +20,30 @@ JITTER = 1e-5
 # A score counts as at most this many times as far below the median as the best score lies above it. Configurations
 # that fail altogether would else decide the shape of the surface near the best ones.
 DEEPEST = 2.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Describes a weak prior of the parameters, for scores of deviation 1 on places in a unit cube.
+
+    Attributes:
+        length: median of a length scale, and the deviation of its logarithm.
+        signal: the same of the deviation of the surface.
+        noise: the same of the deviation of a run's score around the surface.
+    """
+
+    length: tuple[float, float]
+    signal: tuple[float, float]
+    noise: tuple[float, float]
+
+    @classmethod
+    def of_surfaces(cls, dimensions: int) -> "Prior":
+        """Return the prior of the surfaces of networks.
+
+        A length scale above 1 is a hyperparameter that hardly matters. The distance between two places grows with the
+        root of the number of hyperparameters, and the length scale with it (Hvarfner et al., 2024).
+        """
+        return cls((0.7 * np.sqrt(dimensions), 1.2), (1.2, 0.5), (0.3, 1.0))
 
 
 @dataclass(frozen=True)
@@ -41,16 +61,12 @@ class Parameters:
     noise: np.ndarray
 
     @classmethod
-    def drawn(cls, count: int, dimensions: int, rng: np.random.Generator) -> "Parameters":
-        """Draw sets of parameters from the prior; a count that is a power of 2."""
+    def drawn(cls, prior: Prior, count: int, dimensions: int, rng: np.random.Generator) -> "Parameters":
+        """Draw sets of parameters from a prior; a count that is a power of 2."""
         normal = stats.norm.ppf(qmc.Sobol(dimensions + 2, rng=rng).random(count))
-        length, signal, noise = (
-            np.exp(median + deviation * part)
-            for (median, deviation), part in zip(
-                (LENGTH, SIGNAL, NOISE), np.split(normal, [dimensions, dimensions + 1], axis=1), strict=True
-            )
-        )
-        return cls(length * np.sqrt(dimensions), signal[:, 0], noise[:, 0])
+        lengths, (signal, noise) = normal[:, :-2], normal[:, -2:].T
+        parts = (prior.length, lengths), (prior.signal, signal), (prior.noise, noise)
+        return cls(*(median * np.exp(deviation * part) for (median, deviation), part in parts))
 
     def __getitem__(self, chosen: np.ndarray | list[int]) -> "Parameters":
         return Parameters(self.lengths[chosen], self.signal[chosen], self.noise[chosen])
@@ -106,7 +122,7 @@ def draw_surfaces(
     scores = np.maximum(scores, np.median(scores) - DEEPEST * (scores.max() - np.median(scores)))
     centre, scale = scores.mean(), max(scores.std(), 1e-9)
     told = (scores - centre) / scale
-    prior = Parameters.drawn(PARAMETERS, len(among), rng)
+    prior = Parameters.drawn(Prior.of_surfaces(len(among)), PARAMETERS, len(among), rng)
     noisy = prior.covariance(among) + prior.variance()[:, :, None] * np.eye(len(told))
     fit = log_likelihood(noisy, told)
     weights = np.exp(fit - fit.max())
