@@ -4,6 +4,7 @@
 # make test-slow: the tests marked slow, which are whole studies for the most part.
 # make test-onnx: install the extra onnx and test the export; a study then takes some seconds longer.
 # make test-all: make test, make test-slow and make test-onnx.
+# make docs: build the site of the documentation into site/; every broken link is an error.
 # make soak: kill one study twenty times; minutes.
 # make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3 and Ray.
 
@@ -14,7 +15,7 @@ INSTALLED := .venv/installed
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-onnx test-all lint soak test-cluster
+.PHONY: setup demo test test-slow test-onnx test-all lint docs soak test-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -37,6 +38,10 @@ test-onnx: setup
 	@$(PYTEST) -m onnx
 
 test-all: test test-slow test-onnx
+
+docs: setup
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group docs
+	@$(BIN)/python -m mkdocs build --strict --quiet
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak

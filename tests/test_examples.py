@@ -13,7 +13,7 @@ from tests.processes import DOCUMENTED_NETWORKS, Programs
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.toml"))
-TINY = ["--trials", "1", "--max-epochs", "1", "--seeds", "1", "--confirm", "0"]
+TINY = ["--trials", "1", "--max-epochs", "1", "--seeds", "1", "--confirm", "0", "--concurrency", "1"]
 DIGITS = ["--dataset", "digits", "--train-size", "100"]
 
 

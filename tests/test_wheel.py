@@ -64,6 +64,7 @@ def test_a_study_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: P
     assert _run([command, "--version"], folder) == "fairverdict 0.1.0\n"
 
     arguments = ["--preset", "quick", "--trials", "1", "--max-epochs", "1", "--seeds", "1", "--name", "first"]
+    arguments += ["--train-size", "100", "--concurrency", "1"]
     said = _run([command, "run", *arguments], folder)
     report = folder / "results" / "first" / "report" / "report.html"
     assert said.splitlines()[-1] == f"Report: {report}"

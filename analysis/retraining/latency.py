@@ -1,28 +1,22 @@
 """Inference time of networks."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import is_resized
+from analysis.retraining.turns import THROUGHPUT_BATCH_SIZE, Timed, take_turns
 from models.data import IMAGE_SIZE
 from models.networks.inspection.cost import count_macs, count_parameters
 from models.networks.registry import Architecture
 from models.onnx_network import INPUT, NotExportable, missing_packages, open_session, to_onnx
 from models.precision import training_device
-
-LATENCY_CALLS = 1000
-THROUGHPUT_BATCH_SIZE = 128
-_ROUNDS = 10
-_WARM_UP_CALLS = 10
 
 
 def networks_to_measure(architectures: Mapping[str, Architecture], folder: StudyFolder) -> dict[str, Architecture]:
@@ -58,8 +52,9 @@ def measure_latency(
 ) -> dict[str, Any]:
     """Time predictions of freshly built networks in eval mode, in float32, channels last.
 
-    The networks take turns, so that a disturbance of the machine slows both. A call predicts one batch that is on the
-    device already, and ends when its logits are there. On a GPU it is synchronised.
+    The networks take turns, so that a disturbance of the machine slows both, until the ratio of their times is known. A
+    call predicts one batch that is on the device already, and ends when its logits are there. On a GPU it is
+    synchronised.
 
     Args:
         architectures: the networks as `networks_to_measure` returns them.
@@ -69,8 +64,9 @@ def measure_latency(
 
     Returns:
         By the names of the networks: their `config`, `parameters` and `macs`, `latency_ms` with the quantiles p50, p90
-        and p99 over `calls` calls of batch size 1, `images_per_s` at `batch_size`, `device`, `dtype` and `threads`. If
-        the extra `onnx` is installed, also `onnx`: the same numbers in ONNX Runtime on the CPU.
+        and p99 over `calls` calls of batch size 1, `rounds` with `median_ms`, `mean_ms` and `cpu_ms` of each round (the
+        last is processor time of the calling thread), `images_per_s` at `batch_size`, `device`, `dtype` and `threads`.
+        If the extra `onnx` is installed, also `onnx`: the same numbers in ONNX Runtime on the CPU.
     """
     device = training_device()
     torch.set_num_threads(threads)
@@ -87,10 +83,10 @@ def measure_latency(
         for n in (1, THROUGHPUT_BATCH_SIZE)
     )
     timed = {
-        name: _Timed(partial(_predict, model, one), partial(_predict, model, many)) for name, model in models.items()
+        name: Timed(partial(_predict, model, one), partial(_predict, model, many)) for name, model in models.items()
     }
     with torch.inference_mode():
-        _take_turns(list(timed.values()))
+        take_turns(list(timed.values()))
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     in_onnx = _measure_onnx(models, one.cpu(), many.cpu(), threads)
     return {
@@ -98,8 +94,6 @@ def measure_latency(
             "config": dict(architectures[name].baseline),
             **sizes[name],
             **timed[name].numbers(),
-            "calls": LATENCY_CALLS,
-            "batch_size": THROUGHPUT_BATCH_SIZE,
             "device": device_name,
             "dtype": "float32",
             "threads": threads,
@@ -107,31 +101,6 @@ def measure_latency(
         }
         for name in models
     }
-
-
-@dataclass
-class _Timed:
-    """Holds a network's calls for one image and for a batch, and the seconds that they took."""
-
-    one: Callable[[], object]
-    many: Callable[[], object]
-    latencies: list[float] = field(default_factory=list)
-    batch_times: list[float] = field(default_factory=list)
-
-    def numbers(self) -> dict[str, Any]:
-        """Return `latency_ms` and `images_per_s`."""
-        return {
-            "latency_ms": {f"p{q}": float(np.percentile(self.latencies, q)) * 1e3 for q in (50, 90, 99)},
-            "images_per_s": THROUGHPUT_BATCH_SIZE / float(np.median(self.batch_times)),
-        }
-
-
-def _take_turns(networks: Sequence[_Timed]) -> None:
-    for _ in range(_ROUNDS):
-        for timed in networks:
-            _time_calls(timed.one, _WARM_UP_CALLS)
-            timed.latencies += _time_calls(timed.one, LATENCY_CALLS // _ROUNDS)
-            timed.batch_times += _time_calls(timed.many, 1)
 
 
 def _measure_onnx(
@@ -145,7 +114,7 @@ def _measure_onnx(
     """
     if missing_packages():
         return {name: {} for name in models}
-    timed: dict[str, _Timed] = {}
+    timed: dict[str, Timed] = {}
     measured: dict[str, dict[str, Any]] = {}
     for name, model in models.items():
         try:
@@ -154,8 +123,8 @@ def _measure_onnx(
             measured[name] = {"onnx": {"failed": str(error)}}
             continue
         inputs = [{INPUT: batch.contiguous().numpy()} for batch in (one, many)]
-        timed[name] = _Timed(partial(session.run, None, inputs[0]), partial(session.run, None, inputs[1]))
-    _take_turns(list(timed.values()))
+        timed[name] = Timed(partial(session.run, None, inputs[0]), partial(session.run, None, inputs[1]))
+    take_turns(list(timed.values()))
     runtime = version("onnxruntime")
     return measured | {name: {"onnx": {**network.numbers(), "version": runtime}} for name, network in timed.items()}
 
@@ -164,13 +133,3 @@ def _predict(model: nn.Module, batch: torch.Tensor) -> None:
     model(batch)
     if batch.device.type == "cuda":
         torch.cuda.synchronize(batch.device)
-
-
-def _time_calls(call: Callable[[], object], calls: int) -> list[float]:
-    """Return the seconds of each call."""
-    seconds = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return seconds

@@ -1,5 +1,7 @@
-"""The calls that a comparison can end in, without SciPy, which the first step of a study does not need."""
+"""The calls of a comparison and their confidence, without SciPy, which a study's first step does not need."""
 
 from typing import Literal
 
 Call = Literal["better", "equivalent", "not shown"]
+
+CONFIDENCE = 0.95

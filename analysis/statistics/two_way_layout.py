@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special, stats
 
-CONFIDENCE = 0.95
+from analysis.statistics.calls import CONFIDENCE
 
 
 @dataclass(frozen=True)

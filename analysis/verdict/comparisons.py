@@ -8,8 +8,8 @@ import numpy as np
 
 from analysis.results.errors import UnusableStudy
 from analysis.results.load import Group, StudyResults
+from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import Comparison, compare, holm
-from analysis.statistics.two_way_layout import CONFIDENCE
 from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.caveats.own_settings import with_own_settings
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict

@@ -11,7 +11,8 @@ from analysis.verdict.caveats.counts import deciding_groups
 from analysis.verdict.caveats.own_settings import with_own_settings
 from analysis.verdict.caveats.sentences import caveats
 from analysis.verdict.comparisons import TUNED_FAMILY, overall_winner
-from analysis.verdict.price import price
+from analysis.verdict.cost.inference_time import compare_times
+from analysis.verdict.cost.price import price
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Conclusion, Grade, GroupSummary, Verdict
 from analysis.verdict.wording import decimals, decimals_of_difference, known
 
@@ -43,7 +44,8 @@ def conclude(
     leaders = deciding[:2]
     sides = {group_name(group.arch, group.variant) for group in leaders}
     row = next((row for row in pairs if {row.a, row.b} == sides), None)
-    limits = caveats(results, winner, row)
+    times = compare_times(results, *leaders) if len(leaders) == 2 else {}
+    limits = caveats(results, winner, row, times)
     doubts = [limit for limit in limits if limit.grade == Grade.COULD_OVERTURN][:MOST_DOUBTS]
     titles = [results.architectures[group.arch] for group in deciding]
     return Conclusion(
@@ -51,7 +53,8 @@ def conclude(
         label=_label(call, doubts),
         headline=pairs[0].headline if verdict else _headline(results, pairs, call, winner),
         accuracies=_accuracies(deciding, titles, row),
-        price=price(leaders, titles, _device(results)) if len(leaders) == 2 else None,
+        price=price(leaders, titles, _device(results), times) if len(leaders) == 2 else None,
+        times=times,
         doubt=[limit.text for limit in doubts],
         caveats=limits,
     )

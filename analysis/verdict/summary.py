@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.load import Group, StudyResults
-from analysis.results.study_json import is_of_network, is_resized
+from analysis.results.study_json import is_of_network
 from analysis.statistics.metrics import image_values
 from analysis.statistics.two_way_layout import proportion_interval
 from analysis.verdict.comparisons import make_comparisons, make_verdict
 from analysis.verdict.conclusion import conclude
+from analysis.verdict.cost.inference_time import measured_times
 from analysis.verdict.summary_json import Budget, GroupSummary, Latency, Spread, Summary
 
 # Back-propagation multiplies twice as often as prediction: once for the weights, once for the activations.
@@ -90,10 +91,7 @@ def spread(values: np.ndarray) -> Spread:
 
 def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
     network = results.study.architectures[group.arch]
-    if is_resized(group.config, network.baseline):
-        measured = results.latency.get(group.name, {"parameters": None, "macs": None})
-    else:
-        measured = results.latency.get(group.arch, {})
+    measured = measured_times(results, group, group.name)
     values = image_values(group.predictions(), group.labels, len(results.classes))
     # A key that is not set is not written.
     further: dict[str, Any] = {"same_as": group.same_as} if group.same_as else {}

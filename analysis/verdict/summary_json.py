@@ -38,6 +38,23 @@ class Latency(_Part):
     p99: Known
 
 
+class TimesCompared(_Part):
+    """Compares the times of two groups' networks for one image: the ratio, A over B, with its 95 % interval.
+
+    `is_processor_time` is true if the machine was busy, so that times on the processor are compared, not wall times.
+    `wall_per_processor_time` is the larger one of the two networks. `is_steady` is false if the interval stayed wide.
+    """
+
+    a: str
+    b: str
+    ratio: float
+    ci95: Interval
+    is_processor_time: bool
+    wall_per_processor_time: Known
+    is_steady: bool
+    rounds: int
+
+
 class GroupSummary(_Part):
     """Describes the final runs of one network with one configuration.
 
@@ -166,6 +183,7 @@ class Conclusion(_Part):
         headline: the winner, or that none is shown.
         accuracies: the test accuracies, and the difference with its interval.
         price: how much more time and how many more parameters one network needs than the other.
+        times: the inference times of the two networks of `price`, by runtime: `pytorch`, and `onnx` if it was measured.
         doubt: the gravest limits that could overturn the result, two at most.
         caveats: every limit, the gravest first.
     """
@@ -175,6 +193,7 @@ class Conclusion(_Part):
     headline: str | None = None
     accuracies: str | None = None
     price: str | None = None
+    times: dict[str, TimesCompared] = {}
     doubt: list[str] = []
     caveats: list[Caveat] = []
 

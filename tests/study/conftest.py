@@ -62,5 +62,10 @@ def documented(shared: Callable[[str, Maker], Finished]) -> Finished:
 
 @pytest.fixture(scope="session")
 def undisturbed(shared: Callable[[str, Maker], Finished]) -> Finished:
-    """Return a study of two tiny networks that was left alone."""
-    return shared("undisturbed", lambda programs, cwd: programs.run_study([*SMALL, "--name", "undisturbed"], cwd))
+    """Return a study of two tiny networks that was left alone. Its study file is empty, which must change nothing."""
+
+    def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
+        (cwd / "empty.toml").touch()
+        return programs.run_study(["--config", "empty.toml", *SMALL, "--name", "undisturbed"], cwd)
+
+    return shared("undisturbed", make)

@@ -61,7 +61,7 @@ def interrupt(study: Program) -> tuple[str, str]:
     return done.stdout + done.stderr, done.stderr.strip().splitlines()[-1].partition("go on with: ")[2]
 
 
-def test_five_kills_and_an_interruption_of_one_study_change_nothing(
+def test_kills_and_an_interruption_of_one_study_change_nothing(
     undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "results" / "killed"
@@ -69,30 +69,22 @@ def test_five_kills_and_an_interruption_of_one_study_change_nothing(
     final = folder / "final"
 
     study = programs.study([*SMALL, "--name", "killed"], tmp_path)
-    study.wait_for(lambda: events(folder, "ask") >= 1)  # before the first checkpoint
+    gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)  # in the search
     sessions = study.session_directories()
     assert sessions
     kill(study)
-
-    study = programs.study(resume, tmp_path)
-    gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)  # in the search
-    kill(study)
-    assert not any(path.exists() for path in sessions), "the next command clears what a killed run left"
     checkpoint = unfinished_checkpoint(folder)
     flip(checkpoint)
 
     study = programs.study(resume, tmp_path)
     gate.let_train_until(study, lambda: events(folder, "end") >= 2)
+    assert not any(path.exists() for path in sessions), "the next command clears what a killed run left"
     out, go_on = interrupt(study)
     assert f"the checkpoint {checkpoint} is damaged; {checkpoint.stem} begins anew" in out
     assert go_on == "python -m study.run --resume --results-dir results --name killed"
     assert (folder / "trials.csv").exists()
 
     study = programs.study(shlex.split(go_on)[3:], tmp_path)
-    gate.let_train_until(study, lambda: events(folder, "end") >= 4)  # between the search and the final runs
-    kill(study)
-
-    study = programs.study(resume, tmp_path)
     gate.let_train_until(study, lambda: list(final.glob("*/seed-0/predictions.npz")))  # in the final runs
     kill(study)
     finished = {path: path.stat().st_mtime_ns for path in final.glob("*/seed-*/*")}

@@ -49,7 +49,7 @@ from torch import nn
 def hidden(inputs, outputs):
     return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
 """
-NETWORKS = ("mynets:Net", "torchvision.models:squeezenet1_1", "torchvision.models:shufflenet_v2_x0_5")
+NETWORKS = ("mynets:Net", "torchvision.models:squeezenet1_1")
 
 
 def write_modules(folder: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_fault_is_named_within_10_seconds(programs: Programs, tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def study(shared: Callable[..., Finished]) -> Finished:
-    """Return a study of a network of a user's module and two of torchvision's."""
+    """Return a study of a network of a user's module and one of torchvision's."""
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
         write_modules(cwd)
@@ -107,11 +107,11 @@ def study(shared: Callable[..., Finished]) -> Finished:
 @pytest.mark.slow
 def test_a_study_tells_where_its_networks_come_from(study: Finished) -> None:
     trials = pd.read_csv(study.folder / "trials.csv").set_index("arch")
-    assert list(trials.index) == ["net", "squeezenet1_1", "shufflenet_v2_x0_5"]
+    assert list(trials.index) == ["net", "squeezenet1_1"]
     assert (trials["status"] == "COMPLETE").all()
     networks = json.loads((study.folder / "study.json").read_text())["architectures"]
     assert [network["factory"] for network in networks.values()] == list(NETWORKS)
-    own, squeezenet, _ = networks.values()
+    own, squeezenet = networks.values()
     assert own["notes"] == ["ignores its dropout, so dropout is not searched"]
     assert (own["arguments"], own["hyperparameters"], own["baseline"]) == ({}, [], {"lr": 0.001})
     assert list(own["fingerprint"]["definitions"]) == ["my_blocks.hidden", "mynets.Net"]

@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.results.load import Group
 from analysis.results.study_json import Dimension, Range, Session, Study
-from analysis.statistics.two_way_layout import CONFIDENCE, proportion_interval
+from analysis.statistics.calls import CONFIDENCE
+from analysis.statistics.two_way_layout import proportion_interval
 
 # At most this share of a search range, on the range's own scale, counts as its edge.
 EDGE = 0.05

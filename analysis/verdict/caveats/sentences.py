@@ -5,9 +5,9 @@ result if it makes a number less sure. Everything else is for information.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from analysis.numbers import listed, percent, share
+from analysis.numbers import listed, number, percent, share
 from analysis.results.load import Group, StudyResults
 from analysis.statistics.comparison import LEAST_SEEDS
 from analysis.verdict.caveats.counts import (
@@ -24,7 +24,7 @@ from analysis.verdict.caveats.counts import (
     unseen_mishaps,
 )
 from analysis.verdict.caveats.search_sentences import of_search, of_trials, of_weights
-from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade
+from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
 from analysis.verdict.wording import known
 
 # At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
@@ -33,13 +33,19 @@ MOST_NAMED = 5
 CUT_SHORT = 0.5
 
 
-def caveats(results: StudyResults, winner: str | None, leaders: ComparisonRow | None = None) -> list[Caveat]:
+def caveats(
+    results: StudyResults,
+    winner: str | None,
+    leaders: ComparisonRow | None = None,
+    times: Mapping[str, TimesCompared] | None = None,
+) -> list[Caveat]:
     """List the limits of the verdict, the gravest first.
 
     Args:
         results: the study.
         winner: the name of the network that the verdict calls better, if there is one.
         leaders: the comparison of the two most accurate networks, if there is one.
+        times: the comparison of their inference times by runtime, if they were measured.
     """
     found = [
         *_few_seeds(results),
@@ -51,7 +57,7 @@ def caveats(results: StudyResults, winner: str | None, leaders: ComparisonRow | 
         *of_trials(results),
         *_divergence(results),
         *_test_images(results, winner),
-        *_latency(results),
+        *_latency(results, times or {}),
         *_notes(results),
         *_seeds(results),
     ]
@@ -170,12 +176,27 @@ def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
         yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
 
 
-def _latency(results: StudyResults) -> Iterator[Caveat]:
+def _latency(results: StudyResults, times: Mapping[str, TimesCompared]) -> Iterator[Caveat]:
+    compared = times.get("pytorch")
+    if compared is not None and compared.is_processor_time:
+        text = (
+            "The machine was busy while inference was timed: a prediction took up to"
+            f" {number(compared.wall_per_processor_time, '.1f')} times its processor time. So the networks are compared"
+            " by processor time."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+    if compared is not None and not compared.is_steady:
+        limits = " to ".join(number(limit, ".2g") for limit in compared.ci95)
+        text = (
+            f"The ratio of the inference times did not become steady in {compared.rounds} rounds. Its 95 % interval is"
+            f" {limits}."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
     if held_up := slow_calls(results.latency):
         titles = {name: group.title for name, group in results.groups.items()} | results.architectures
-        times = [f"{ratio:.1f} times p50 for {titles.get(name, name)}" for name, ratio in held_up.items()]
+        slow = [f"{ratio:.1f} times p50 for {titles.get(name, name)}" for name, ratio in held_up.items()]
         text = (
-            f"The inference time was not steady. Its p99 is {listed(times)}. Another process may have used the machine."
+            f"The inference time was not steady. Its p99 is {listed(slow)}. Another process may have used the machine."
         )
         yield Caveat(grade=Grade.WEAKENS, text=text)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.verdict.price import price
+from analysis.verdict.cost.price import price
 from analysis.verdict.summary_json import GroupSummary, Latency
 
 

@@ -1,0 +1,1 @@
+"""Says what the networks cost: the time of a prediction, and the parameters."""
