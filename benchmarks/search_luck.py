@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.paths import user_path
-from analysis.statistics.over_searches import OverSearches
-from analysis.statistics.search_luck.luck import Run, SearchRecord, search_variance
+from analysis.statistics.search_luck.interval import OverSearches
+from analysis.statistics.search_luck.luck import Run, SearchRecord, search_luck
 from analysis.statistics.search_luck.replica import CONFIRMATIONS, Plan, Played, Replica
 from analysis.statistics.search_luck.surfaces import Surfaces
 from analysis.statistics.two_way_layout import TwoWayLayout
@@ -100,7 +100,7 @@ def searches(truth: Truth, trials: int, confirm: int, count: int, of_truth: int,
         noise.append(surfaces.noise[0, np.abs(surfaces.scores[0] - own[:, None]).argmin(axis=1)])
         chosen.append(own)
         every.append(played.chosen)
-    estimated = np.sqrt([search_variance(record, number) for number, record in enumerate(records)])
+    estimated = np.array([search_luck(record) for record in records])
     return Searched(np.concatenate(every), np.concatenate(chosen), np.concatenate(noise), estimated)
 
 
@@ -249,6 +249,7 @@ def _real(sizes: Sequence[int], budgets: Sequence[tuple[int, int]], count: int, 
                     real_luck(truth, trials, confirm, count, rng),
                     searches(truth, trials, confirm, 0, of_truth, rng),
                 )
+                error = real.std(ddof=1) / np.sqrt(2 * count - 2)
                 found = {"real": real.std(ddof=1), "replica": ours.luck, "mean": real.mean(), "replica_mean": ours.mean}
                 rows.append({"arch": arch, "images": images, "trials": trials, "searches": count, **found})
                 print(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import Comparison, compare, holm
 from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.caveats.own_settings import with_own_settings
+from analysis.verdict.searches.sentences import luck_sentence, scope
+from analysis.verdict.searches.wider import Pair, Widened, widen
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
 from analysis.verdict.wording import describe, diverged, order_at_equal_epochs, side_title
 
@@ -50,7 +53,9 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
         paired = [pair for pair in pairs if _common(*pair)]
-        made += [_row(family, one, results) for one in judge(paired, results.study.config.margin)]
+        judged = judge(paired, results.study.config.margin)
+        widened = _widen(judged, results) if family == TUNED_FAMILY else [None] * len(judged)
+        made += [_row(family, one, results, wider) for one, wider in zip(judged, widened, strict=True)]
     return made
 
 
@@ -87,8 +92,12 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
     if len(results.architectures) != 2 or len(primary) != 1:
         return None
     (row,) = primary
-    scope = f"This holds for these two configurations and these {results.study.data.n_train:,} training images"
-    scope += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."
+    held = row.over_searches is not None and row.over_searches.call == row.call
+    whom = "networks tuned by such a search" if held else "these two configurations"
+    holds = f"This holds for {whom} and these {results.study.data.n_train:,} training images"
+    holds += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."
+    # A key that is not set is not written.
+    further = {key: getattr(row, key) for key in ("over_searches", "luck_to_overturn") if key in row.model_fields_set}
     planned = results.study.config.seeds
     so_far = f"So far {len(row.seeds)} of the {planned} planned seeds are there." if len(row.seeds) < planned else ""
     return Verdict(
@@ -102,7 +111,11 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
         margin=row.margin,
         seeds=row.seeds,
         planned_seeds=planned,
-        text=" ".join(filter(None, (row.text, so_far, order_at_equal_epochs(results), scope))),
+        text=" ".join(
+            filter(None, (row.text, so_far, luck_sentence(row, results), order_at_equal_epochs(results), holds))
+        ),
+        for_these_configurations=not held,
+        **further,
     )
 
 
@@ -138,7 +151,12 @@ def _corrected(comparison: Comparison, holm_p: float, equivalence_holm_p: float)
     return replace(comparison, call="not shown", winner=None, reason="several comparisons")
 
 
-def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
+def _widen(judged: Sequence[Judged], results: StudyResults) -> list[Widened]:
+    pairs = [Pair((one.a.arch, one.b.arch), *_correct(one.a, one.b, one.seeds), one.comparison) for one in judged]
+    return widen(results, pairs)
+
+
+def _row(family: str, judged: Judged, results: StudyResults, wider: Widened | None) -> ComparisonRow:
     a, b, seeds, comparison = judged.a, judged.b, judged.seeds, judged.comparison
     correct_a, correct_b = _correct(a, b, seeds)
     title_a, title_b = (side_title(results, group.name) for group in (a, b))
@@ -147,7 +165,13 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         (results.architectures[a.arch], results.architectures[b.arch]) if a.variant == b.variant else (title_a, title_b)
     )
     own = with_own_settings(results.study) if a.arch != b.arch else ""
-    description = describe(comparison, *sides, len(seeds), own)
+    description = describe(comparison, *sides, len(seeds), own, scope(comparison.call, wider) if wider else "")
+    # A key that is not set is not written.
+    further: dict[str, Any] = {}
+    if wider and wider.over is not None:
+        further["over_searches"] = wider.over
+    if wider and wider.luck_to_overturn is not None:
+        further["luck_to_overturn"] = wider.luck_to_overturn
     return ComparisonRow(
         family=family,
         a=a.name,
@@ -167,6 +191,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         headline=description.headline,
         difference_text=description.difference,
         text=description.text + diverged({title_a: a, title_b: b}, seeds),
+        **further,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from analysis.results.study_json import Dimension
 from analysis.statistics.search_luck.places import Places
@@ -69,27 +70,36 @@ class SearchRecord:
         return len(self.trials) >= LEAST_TRIALS and self.confirm > 0
 
 
-def search_variance(record: SearchRecord, seed: int = 0) -> float:
-    """Estimate the variance of the true score of the chosen configuration between searches, in fractions squared.
+def search_luck(record: SearchRecord) -> float:
+    """Estimate the standard deviation of the true score of the chosen configuration between searches.
 
-    It has about SURFACES degrees of freedom. Equal records and seeds give equal numbers.
+    Its square has about FREEDOM degrees of freedom. Equal records give equal numbers, because the scores are the seed.
 
     Args:
-        record: a search that suffices.
-        seed: of the source of chance.
+        record: a search with at least one scored trial. The estimate is of use if the record suffices.
+
+    Returns:
+        The deviation in fractions, such as 0.01 for 1 percentage point.
     """
     places = Places(record.space)
     if not len(places):
         return 0.0
-    rng = np.random.default_rng(seed)
+    # The matrices are small, so further threads of BLAS would only wait for each other.
+    with threadpool_limits(1):
+        return _luck(record, places)
+
+
+def _luck(record: SearchRecord, places: Places) -> float:
     kept = np.unique(np.linspace(0, len(record.trials) - 1, MOST_TRIALS).astype(int))
     runs = [*(record.trials[index] for index in kept), *record.confirmations]
+    scores = np.array([run.score for run in runs], float)
+    rng = np.random.default_rng(np.frombuffer(scores.tobytes(), np.uint32))
     told = places.of([run.config for run in runs])
     starts = min(record.starts, len(kept))
     points = np.concatenate([told[:starts], places.spread(POINTS, rng)])
     between = places.distances(points, points)
     surfaces = draw_surfaces(
-        np.array([run.score for run in runs]),
+        scores,
         places.distances(told, told),
         places.distances(points, told),
         between,
@@ -99,4 +109,4 @@ def search_variance(record: SearchRecord, seed: int = 0) -> float:
     plan = Plan(min(record.planned, MOST_TRIALS), record.confirm, tuple(range(starts)), places.numeric)
     twice = Surfaces(np.tile(surfaces.scores, (2, 1)), np.tile(surfaces.noise, (2, 1)))
     first, second = np.split(Replica(plan, between, rng).play(twice).chosen, 2)
-    return float(np.mean((first - second) ** 2) / 2)
+    return float(np.sqrt(np.mean((first - second) ** 2) / 2))

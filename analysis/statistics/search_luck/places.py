@@ -74,7 +74,8 @@ def _ends(one: Range) -> tuple[float, float]:
 def _place(one: Dimension, values: Sequence[Any]) -> np.ndarray:
     if isinstance(one, Choices):
         return np.sqrt(0.5) * np.array([[value == choice for choice in one.choices] for value in values], float)
-    numbers, (low, high) = np.asarray(values, float)[:, None], _ends(one)
+    # A baseline may lie outside the range that is searched.
+    numbers, (low, high) = np.clip(np.asarray(values, float), one.low, one.high)[:, None], _ends(one)
     shares: np.ndarray = np.log(numbers / low) / np.log(high / low) if one.log else (numbers - low) / (high - low)
     return shares
 

@@ -24,6 +24,7 @@ from analysis.verdict.caveats.counts import (
     unseen_mishaps,
 )
 from analysis.verdict.caveats.search_sentences import of_search, of_trials, of_weights
+from analysis.verdict.searches.sentences import of_luck
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
 from analysis.verdict.wording import known
 
@@ -52,6 +53,7 @@ def caveats(
         *_learning(results),
         *_cap(results, winner),
         *_small_difference(leaders),
+        *of_luck(leaders),
         *of_search(results, winner),
         *of_weights(results),
         *of_trials(results),

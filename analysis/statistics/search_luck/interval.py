@@ -40,9 +40,15 @@ class OverSearches:
 
     def p_value(self, luck: tuple[float, float]) -> float:
         """Return the two-sided p value of the mean being 0, below 5 % exactly if the interval excludes 0."""
-        variance, df = self._variance(luck)
-        alone = self.layout.p_value()
-        return max(alone, float(2 * stats.t.sf(abs(self.layout.mean) / np.sqrt(variance), df))) if variance else alone
+        return max(self.layout.p_value(), self._p_value_at(abs(self.layout.mean), luck))
+
+    def p_value_beyond(self, margin: float, luck: tuple[float, float]) -> float:
+        """Return the p value of the mean being at least the margin away from 0.
+
+        It is below 5 % exactly if the interval lies inside the margin.
+        """
+        distance = max(0.0, margin - abs(self.layout.mean))
+        return max(self.layout.p_value_beyond(margin), self._p_value_at(distance, luck))
 
     def luck_to_overturn(self) -> float | None:
         """Return how large the luck of both searches would have to be for the interval to include 0.
@@ -55,6 +61,10 @@ class OverSearches:
             return None
         # With a luck of this size the interval reaches further than the mean, because a t quantile is above 1.
         return float(optimize.brentq(lambda luck: self.half_width((luck, luck)) - distance, 0.0, distance))
+
+    def _p_value_at(self, distance: float, luck: tuple[float, float]) -> float:
+        variance, df = self._variance(luck)
+        return float(2 * stats.t.sf(distance / np.sqrt(variance), df)) if variance else 0.0
 
     def _variance(self, luck: tuple[float, float]) -> tuple[float, float]:
         """Return the variance of the mean and its degrees of freedom."""
