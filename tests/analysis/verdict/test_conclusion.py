@@ -14,6 +14,7 @@ from tests.analysis.example_study import TITLES, write_example
 from tests.analysis.example_study_json import with_config, with_leads
 
 NONE = "No network is shown to be more accurate than every other"
+GIVEN = " for these configurations"
 THREE = {"one": "One", "two": "Two", "three": "Three"}
 PRICE = (
     "AlexNet takes 1.9 times as long as MobileNet-like for one image on this study's CPU and has 460 times as many"
@@ -135,7 +136,13 @@ def test_one_seed_has_no_interval(study: Study) -> None:
 @pytest.mark.parametrize(
     ("third", "label", "headline", "ahead", "cost"),
     [
-        (0.9, "better", "One is more accurate than each of the others for these configurations.", "One and Two. One is 4.9", "1.9"),
+        (
+            0.9,
+            "better",
+            "One is more accurate than each of the others for these configurations.",
+            "One and Two. One is 4.9",
+            "1.9",
+        ),
         (0.948, "not shown", f"{NONE} on all planned seeds.", "One and Three. One is 0.2", "21"),
     ],
 )
@@ -151,7 +158,10 @@ def test_three_networks(study: Study, third: float, label: str, headline: str, a
 
 def test_three_networks_that_are_equivalent(study: Study) -> None:
     summary = summarise(with_leads(study(THREE), {}, 5000))
-    assert (summary.label, summary.headline) == ("equivalent", "One, Two and Three are equivalent in accuracy for these configurations.")
+    assert (summary.label, summary.headline) == (
+        "equivalent",
+        f"One, Two and Three are equivalent in accuracy{GIVEN}.",
+    )
 
 
 def test_baselines_only(study: Study) -> None:
