@@ -154,7 +154,7 @@ def _layout(lead: float, seed_sd: float, n_seeds: int, rng: np.random.Generator)
 def _share(rows: Sequence[dict[str, Any]], key: str) -> tuple[float, float]:
     """Return the share of rows in which an interval holds the truth, and its standard error.
 
-    Rows that share a search are not independent. So the variance is that of the means over the searches of either side.
+    Rows that share a search are not independent. So the means over the searches of either side give the variance.
     """
     held = np.array([row[key] for row in rows], float)
     variance = 0.0

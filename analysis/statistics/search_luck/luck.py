@@ -25,7 +25,7 @@ LEAST_TRIALS = 8
 SURFACES = 16
 # Degrees of freedom of the estimated variance.
 FREEDOM = 8
-# Searches choose among this many points besides those of the first trials; a power of 2.
+# Searches choose among this many points and the points of the first trials; a power of 2.
 POINTS = 256
 # At most this many trials are fitted and replicated, because the time grows faster than their number. Fewer trials have
 # more luck, so a longer search is not made to look luckier than it is.

@@ -85,7 +85,7 @@ def log_likelihood(covariance: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the logarithm of the likelihood of scores, up to a constant.
 
     Args:
-        covariance: of the scores with their noise, float64 [..., scores, scores].
+        covariance: the covariance of the scores with their noise, float64 [..., scores, scores].
         scores: with mean 0, float64 [..., scores].
     """
     root = np.linalg.cholesky(covariance)
