@@ -40,11 +40,11 @@ from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
 
 # Trials and confirmed trials of each network.
-BUDGETS = ((6, 0), (8, 3), (16, 3), (32, 3))
+BUDGETS = ((32, 3), (16, 3), (8, 3), (6, 0))
 SEEDS = (5, 10, 20)
 POINTS = 512
 # Searches of each network whose mean is the truth, and how many of them see the same points.
-SEARCHES_OF_TRUTH, TOGETHER = 500, 25
+SEARCHES_OF_TRUTH, TOGETHER = 400, 25
 # Each search meets this many searches of the other network.
 PAIRS = 20
 # Test images, and the deviation over images of the difference in the networks' chances to be right, as in RESULTS.md.
@@ -270,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sizes, budgets, count, of_truth = tuple(RECORDED), BUDGETS, options.searches, SEARCHES_OF_TRUTH
     if options.quick:
-        sizes, budgets, count, of_truth = sizes[:1], BUDGETS[1:2], 12, 100
+        sizes, budgets, count, of_truth = sizes[:1], BUDGETS[2:3], 12, 100
     rows = (_real if options.real else _replicas)(sizes, budgets, count, of_truth)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))

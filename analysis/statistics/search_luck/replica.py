@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from analysis.statistics.search_luck.fits import Fits
 from analysis.statistics.search_luck.places import Distances
-from analysis.statistics.search_luck.surfaces import Parameters, Prior, Surfaces, log_likelihood
+from analysis.statistics.search_luck.surfaces import Parameters, Prior, Surfaces
 
 # Sets of parameters that the replica chooses from before each proposal; a power of 2.
 PARAMETERS = 16
@@ -78,15 +79,16 @@ class Replica:
     def play(self, surfaces: Surfaces) -> "Played":
         """Play one search on each surface."""
         every = np.arange(len(surfaces.scores))
-        tried = np.empty((len(every), 0), int)
+        fits = Fits(self._parameters, self._covariance, len(every), self._plan.trials)
         scores = np.empty((len(every), 0))
         for number in range(self._plan.trials):
             if number < len(self._plan.starts):
                 point = np.full(len(every), self._plan.starts[number])
             else:
-                point = self._propose(tried, scores)
-            tried = np.column_stack([tried, point])
+                point = self._propose(fits, scores)
+            fits.add(point)
             scores = np.column_stack([scores, self._run(surfaces, point[:, None])])
+        tried = fits.tried
         leaders = np.take_along_axis(tried, np.argsort(-scores, axis=1, kind="stable"), axis=1)
         leaders = leaders[:, : max(self._plan.confirm, 1)]
         confirmed = np.stack([self._run(surfaces, leaders) for _ in range(CONFIRMATIONS)])
@@ -99,29 +101,21 @@ class Replica:
         true, deviation = (np.take_along_axis(values, points, axis=1) for values in (surfaces.scores, noise))
         return np.asarray(true + deviation * self._rng.standard_normal(points.shape))
 
-    def _propose(self, tried: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    def _propose(self, fits: Fits, scores: np.ndarray) -> np.ndarray:
         """Return the point of the next trial of each search, int [searches]."""
         told = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
-        n_searches, n_trials = tried.shape
-        noisy = self._covariance[:, tried[:, :, None], tried[:, None, :]]
-        noisy = noisy + self._parameters.variance()[:, None, :, None] * np.eye(n_trials)
-        fit = log_likelihood(noisy, told[None])
+        fit = fits.log_likelihood(told)
         # Adding Gumbel noise draws a set of parameters by its posterior probability.
-        best = (fit + self._rng.gumbel(size=fit.shape)).argmax(axis=0)
-        searches = np.arange(n_searches)
-        towards = self._covariance[best[:, None, None], tried[:, :, None], np.arange(self._distances.shape[0])]
-        gain = np.linalg.solve(noisy[best, searches], np.concatenate([towards, told[:, :, None]], axis=2))
-        mean = np.einsum("stp,st->sp", towards, gain[:, :, -1])
-        variance = self._parameters.signal[best, None] ** 2 - np.einsum("stp,stp->sp", towards, gain[:, :, :-1])
-        deviation = np.sqrt(np.maximum(variance, 1e-12))
+        mean, deviation = fits.predict((fit + self._rng.gumbel(size=fit.shape)).argmax(axis=0), told)
         above = (mean - told.max(axis=1, keepdims=True)) / deviation
         improvement = np.log(deviation) + _log_expected(above)
         # Each proposal is the best of a random half of the points, because two real searches never see the same points.
         seen = self._rng.random(improvement.shape) < 0.5
         point = np.where(seen, improvement, -np.inf).argmax(axis=1)
-        apart = self._distances[tried].min(axis=1) >= NEAREST * n_trials ** (-1 / max(self._plan.numeric, 1))
+        spacing = fits.tried.shape[1] ** (-1 / max(self._plan.numeric, 1))
+        apart = self._distances[fits.tried].min(axis=1) >= NEAREST * spacing
         chance = (apart * self._rng.random(apart.shape)).argmax(axis=1)
-        return np.asarray(np.where(apart[searches, point], point, chance))
+        return np.asarray(np.where(apart[np.arange(len(point)), point], point, chance))
 
 
 def _log_expected(above: np.ndarray) -> np.ndarray:
