@@ -44,7 +44,7 @@ BUDGETS = ((32, 3), (16, 3), (8, 3), (6, 0))
 SEEDS = (5, 10, 20)
 POINTS = 512
 # Searches of each network whose mean is the truth, and how many of them see the same points.
-SEARCHES_OF_TRUTH, TOGETHER = 400, 25
+SEARCHES_OF_TRUTH, TOGETHER = 200, 25
 # Each search meets this many searches of the other network.
 PAIRS = 20
 # Test images, and the deviation over images of the difference in the networks' chances to be right, as in RESULTS.md.
@@ -89,7 +89,8 @@ def searches(truth: Truth, trials: int, confirm: int, count: int, of_truth: int,
         of_truth: number of searches in all.
         rng: the source of chance.
     """
-    every, chosen, noise, records = [], [], [], []
+    every, chosen, noise = [], [], []
+    records: list[SearchRecord] = []
     batches = math.ceil(of_truth / TOGETHER)
     for _ in range(batches):
         points = np.concatenate([PLACES.of([truth.baseline]), PLACES.spread(POINTS, rng)])
@@ -193,7 +194,7 @@ def _replicas(sizes: Sequence[int], budgets: Sequence[tuple[int, int]], count: i
             for arch, side in zip(ARCHITECTURES, sides, strict=True):
                 _say(arch, images, trials, side)
             for n_seeds in SEEDS:
-                own = coverage(*sides, n_seeds, rng)
+                own = coverage(sides[0], sides[1], n_seeds, rng)
                 met.setdefault(n_seeds, []).extend(
                     row | {"a": f"{images} {row['a']}", "b": f"{images} {row['b']}"} for row in own
                 )
@@ -263,12 +264,13 @@ def _real(sizes: Sequence[int], budgets: Sequence[tuple[int, int]], count: int, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--searches", type=int, default=60, help="searches of each network with each budget")
+    parser.add_argument("--searches", type=int, default=40, help="searches of each network with each budget")
     parser.add_argument("--real", action="store_true", help="play this project's own search")
     parser.add_argument("--quick", action="store_true", help="a short form: 12 searches of 8 trials, one set of curves")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
-    sizes, budgets, count, of_truth = tuple(RECORDED), BUDGETS, options.searches, SEARCHES_OF_TRUTH
+    sizes, budgets = list(RECORDED), list(BUDGETS)
+    count, of_truth = options.searches, SEARCHES_OF_TRUTH
     if options.quick:
         sizes, budgets, count, of_truth = sizes[:1], BUDGETS[2:3], 12, 100
     rows = (_real if options.real else _replicas)(sizes, budgets, count, of_truth)

@@ -49,7 +49,8 @@ class Truth:
         table = pd.read_csv(Path(__file__).with_name(RECORDED[images]))
         runs = table[table.arch == arch]
         kept = runs.loc[runs.groupby(["lr", "dropout"]).val_loss.idxmin()]
-        places, scores = PLACES.of(kept[["lr", "dropout"]].to_dict("records")), kept.val_accuracy.to_numpy()
+        configs = [{"lr": lr, "dropout": dropout} for lr, dropout in zip(kept.lr, kept.dropout, strict=True)]
+        places, scores = PLACES.of(configs), kept.val_accuracy.to_numpy()
         fits = []
         for smoothing in 10.0 ** np.arange(-4, 2.1, 0.5):
             weights = RBFInterpolator(places, np.eye(len(scores)), smoothing=smoothing)(places)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.search_luck.luck import FREEDOM
-from analysis.statistics.two_way_layout import CONFIDENCE, TwoWayLayout
+from analysis.statistics.two_way_layout import TwoWayLayout
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _ends(one: Range) -> tuple[float, float]:
 
 def _place(one: Dimension, values: Sequence[Any]) -> np.ndarray:
     if isinstance(one, Choices):
-        return np.sqrt(0.5) * np.array([[value == choice for choice in one.choices] for value in values], float)
+        return np.array([[np.sqrt(0.5) * (value == choice) for choice in one.choices] for value in values], float)
     # A baseline may lie outside the range that is searched.
     numbers, (low, high) = np.clip(np.asarray(values, float), one.low, one.high)[:, None], _ends(one)
     shares: np.ndarray = np.log(numbers / low) / np.log(high / low) if one.log else (numbers - low) / (high - low)
@@ -83,10 +83,8 @@ def _place(one: Dimension, values: Sequence[Any]) -> np.ndarray:
 def _snapped(one: Dimension, shares: np.ndarray) -> np.ndarray:
     """Return the places of the values at these shares of a hyperparameter's range, [shares, coordinates]."""
     if isinstance(one, Choices):
-        return (
-            np.sqrt(0.5)
-            * np.eye(len(one.choices))[np.minimum(shares * len(one.choices), len(one.choices) - 1).astype(int)]
-        )
+        chosen = np.minimum(shares * len(one.choices), len(one.choices) - 1).astype(int)
+        return _place(one, [one.choices[index] for index in chosen])
     low, high = _ends(one)
     step = _step(one)
     if step == 0:

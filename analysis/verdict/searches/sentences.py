@@ -36,24 +36,24 @@ def luck_sentence(row: ComparisonRow | None, results: StudyResults) -> str:
     """
     if row is None:
         return ""
-    needed = f"{_points(row.luck_to_overturn)} points for both networks" if row.luck_to_overturn is not None else ""
-    over = row.over_searches
+    over, needed = row.over_searches, ""
+    if row.call == "better" and row.luck_to_overturn is not None:
+        needed = f"below {_points(row.luck_to_overturn)} points for both networks"
     if over is None:
-        luck = "The luck of the searches, which the interval does not cover,"
-        return f"{luck} would have to be {needed} to overturn the verdict." if needed and row.call == "better" else ""
+        alone = "The interval does not cover the luck of the searches. The verdict stands if that luck is"
+        return f"{alone} {needed} (standard deviation)." if needed else ""
     digits = decimals_of_difference(row.difference.mean, over.ci95, row.margin)
     sign = 1 if row.difference.mean >= 0 else -1
     low, high = (percent(limit, digits) for limit in sorted(sign * limit for limit in known(over.ci95)))
     each = " and ".join(f"{_points(luck)} for {results.architectures[arch]}" for arch, luck in over.luck.items())
     said = (
-        f"Over repeated searches the 95 % interval is {low} to {high}, because the luck of a search is about {each}"
-        " (standard deviation in points)."
+        f"Over repeated searches the 95 % interval is {low} to {high}. The luck of a search is about {each} (standard"
+        " deviation in percentage points)."
     )
-    if row.call != "better" or not needed:
+    if not needed:
         return said
-    if over.call == "better":
-        return f"{said} It would have to be {needed} to overturn the verdict."
-    return f"{said} The verdict holds over searches only if it is below {needed}."
+    stands = "The verdict stands if" if over.call == "better" else "The verdict stands over searches only if"
+    return f"{said} {stands} that luck is {needed}."
 
 
 def of_luck(row: ComparisonRow | None) -> Iterator[Caveat]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.results.load import StudyResults
-from analysis.statistics.calls import Call
+from analysis.statistics.calls import CONFIDENCE, Call
 from analysis.statistics.comparison import Comparison, holm
 from analysis.statistics.search_luck.interval import OverSearches
 from analysis.statistics.search_luck.luck import search_luck
-from analysis.statistics.two_way_layout import CONFIDENCE, TwoWayLayout
+from analysis.statistics.two_way_layout import TwoWayLayout
 from analysis.verdict.searches.records import search_record
 from analysis.verdict.summary_json import DifferenceOverSearches
 

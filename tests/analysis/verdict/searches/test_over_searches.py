@@ -73,7 +73,7 @@ def test_a_call_that_the_wider_interval_gives_too_is_about_tuned_networks(result
     assert summary.headline == "AlexNet is more accurate than MobileNet-like once both are tuned."
     assert summary.luck is not None
     assert summary.luck.startswith("Over repeated searches the 95 % interval is ")
-    assert summary.luck.endswith(" points for both networks to overturn the verdict.")
+    assert "The verdict stands if that luck is below " in summary.luck
     assert summary.luck in summary.verdict.text
     assert "This holds for networks tuned by such a search and these 1,437 training images" in summary.verdict.text
     assert all(limit.label != CHANGES for limit in summary.caveats)
@@ -88,7 +88,7 @@ def test_a_call_that_luck_may_change_is_about_two_configurations(erratic: StudyR
     assert summary.headline == "AlexNet is more accurate than MobileNet-like for these two configurations."
     (limit,) = (limit for limit in summary.caveats if limit.label == CHANGES)
     assert limit.grade == Grade.COULD_OVERTURN
-    assert summary.luck is not None and "The verdict holds over searches only if it is below " in summary.luck
+    assert summary.luck is not None and "The verdict stands over searches only if that luck is below " in summary.luck
     low, high = summary.verdict.over_searches.ci95
     assert low is not None and high is not None and low < 0 < high
     assert "This holds for these two configurations" in summary.verdict.text
@@ -120,7 +120,8 @@ def test_a_search_that_is_too_short_gives_no_wider_interval(
     assert summary.verdict is not None and summary.verdict.for_these_configurations
     assert "over_searches" not in summary.as_json()["verdict"]
     assert summary.headline == "AlexNet is more accurate than MobileNet-like for these two configurations."
-    assert summary.luck is not None and "would have to be" in summary.luck
+    assert summary.luck is not None and summary.luck.startswith("The interval does not cover the luck of the searches.")
+    assert " The verdict stands if that luck is below " in summary.luck
     (limit,) = (limit for limit in summary.caveats if "at least 8 trials with a score" in limit.text)
     assert limit.grade == Grade.WEAKENS
 
