@@ -272,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes, budgets = list(RECORDED), list(BUDGETS)
     count, of_truth = options.searches, SEARCHES_OF_TRUTH
     if options.quick:
-        sizes, budgets, count, of_truth = sizes[:1], BUDGETS[2:3], 12, 100
+        sizes, budgets, count, of_truth = sizes[:1], budgets[2:3], 12, 100
     rows = (_real if options.real else _replicas)(sizes, budgets, count, of_truth)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))

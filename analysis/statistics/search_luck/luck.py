@@ -23,8 +23,10 @@ from analysis.statistics.search_luck.surfaces import Surfaces, draw_surfaces
 # At least 8 trials with a score, because with fewer nothing tells the surface from the noise (benchmarks/RESULTS.md).
 LEAST_TRIALS = 8
 SURFACES = 16
-# Degrees of freedom of the estimated variance.
-FREEDOM = 8
+# Degrees of freedom of the estimated variance: estimates from different searches of one network vary about as much as
+# a variance of 4 degrees of freedom does (benchmarks/RESULTS.md). More surfaces would not help, because one fit is behind
+# them all.
+FREEDOM = 4
 # Searches choose among this many points and the points of the first trials; a power of 2.
 POINTS = 256
 # At most this many trials are fitted and replicated, because the time grows faster than their number. Fewer trials have

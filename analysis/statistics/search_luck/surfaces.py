@@ -17,9 +17,8 @@ from analysis.statistics.search_luck.places import Distances
 PARAMETERS = 512
 # Added to the variance of each score, so that equal places have a covariance matrix that can be inverted.
 JITTER = 1e-5
-# A score counts as at most this many times as far below the median as the best score lies above it. Configurations
-# that fail altogether would else decide the shape of the surface near the best ones.
-DEEPEST = 2.0
+# Scores below the median are compressed on a scale of this many times the distance from the median to the best score.
+COMPRESSION = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,36 @@ class Prior:
         root of the number of hyperparameters, and the length scale with it (Hvarfner et al., 2024).
         """
         return cls((0.7 * np.sqrt(dimensions), 1.2), (1.2, 0.5), (0.3, 1.0))
+
+
+@dataclass(frozen=True)
+class Compression:
+    """Compresses scores below their median logarithmically, and stretches compressed scores again.
+
+    Configurations that fail altogether would else decide the shape of the surface near the best ones.
+
+    Attributes:
+        median: scores from here on stay as they are.
+        scale: a score this far below the median is compressed to log(2) times the distance.
+    """
+
+    median: float
+    scale: float
+
+    @classmethod
+    def of(cls, scores: np.ndarray) -> "Compression":
+        median = float(np.median(scores))
+        return cls(median, max(COMPRESSION * (float(scores.max()) - median), 1e-6))
+
+    def compress(self, scores: np.ndarray) -> np.ndarray:
+        below = np.maximum(self.median - scores, 0) / self.scale
+        return np.where(scores < self.median, self.median - self.scale * np.log1p(below), scores)
+
+    def stretch(self, compressed: np.ndarray) -> np.ndarray:
+        """Return the scores that were compressed. A score below 0 becomes 0."""
+        most = np.log1p(self.median / self.scale)
+        below = np.clip((self.median - compressed) / self.scale, 0, most)
+        return np.where(compressed < self.median, self.median - self.scale * np.expm1(below), compressed)
 
 
 @dataclass(frozen=True)
@@ -98,7 +127,7 @@ class Surfaces:
     """Holds surfaces on a set of points.
 
     Attributes:
-        scores: the true score at each point, in [0, 1] or outside, float64 [surfaces, points].
+        scores: the true score at each point, at least 0, float64 [surfaces, points].
         noise: deviation of one run's score around it, float64 [surfaces, points] or [surfaces, 1].
     """
 
@@ -119,9 +148,10 @@ def draw_surfaces(
         count: number of surfaces.
         rng: the source of chance.
     """
-    scores = np.maximum(scores, np.median(scores) - DEEPEST * (scores.max() - np.median(scores)))
-    centre, scale = scores.mean(), max(scores.std(), 1e-9)
-    told = (scores - centre) / scale
+    compression = Compression.of(scores)
+    compressed = compression.compress(scores)
+    centre, scale = compressed.mean(), max(compressed.std(), 1e-9)
+    told = (compressed - centre) / scale
     prior = Parameters.drawn(Prior.of_surfaces(len(among)), PARAMETERS, len(among), rng)
     noisy = prior.covariance(among) + prior.variance()[:, :, None] * np.eye(len(told))
     fit = log_likelihood(noisy, told)
@@ -137,4 +167,4 @@ def draw_surfaces(
         covariance = one.covariance(between)[0] - towards @ gain
         root = np.linalg.cholesky(covariance + JITTER * np.eye(len(covariance)))
         drawn.append(told @ gain + root @ rng.standard_normal(len(covariance)))
-    return Surfaces(centre + scale * np.array(drawn), scale * prior.noise[chosen][:, None])
+    return Surfaces(compression.stretch(centre + scale * np.array(drawn)), scale * prior.noise[chosen][:, None])
