@@ -7,7 +7,8 @@ plays searches of both documented networks on surfaces that are smoothed over th
 networks is the difference between the mean true scores of the chosen configurations over many searches. For each search
 `analysis.statistics.search_luck` estimates the luck from that search's scores alone. Each search of one network meets
 several searches of the other: their final runs are drawn with fresh seeds and test images, and two intervals are
-computed. The first takes the two configurations as given, the second is over searches.
+computed. The first takes the two configurations as given, the second is over searches. A third shows what the second
+would be if the luck were known.
 
 The searches are the replica's, because the real ones take too long. The surfaces are smooth, and no rung stops a trial.
 
@@ -18,9 +19,7 @@ plays this project's own search on the same surfaces instead, and shows the true
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,98 +29,22 @@ from rich.table import Table
 
 from analysis.paths import user_path
 from analysis.statistics.search_luck.interval import OverSearches
-from analysis.statistics.search_luck.luck import Run, SearchRecord, search_luck
-from analysis.statistics.search_luck.replica import CONFIRMATIONS, Plan, Played, Replica
-from analysis.statistics.search_luck.surfaces import Surfaces
 from analysis.statistics.two_way_layout import TwoWayLayout
-from benchmarks.sides import ThisProject
-from benchmarks.smoothed_curves import PLACES, RECORDED, SPACE, Truth
+from benchmarks.smoothed_curves import RECORDED, Truth
+from benchmarks.surface_searches import Searched, real_luck, searches
 from models.networks.registry import ARCHITECTURES
-from models.training.history import EpochResult
 
 # Trials and confirmed trials of each network.
 BUDGETS = ((32, 3), (16, 3), (8, 3), (6, 0))
+# A real search of 32 trials takes several seconds.
+REAL_BUDGETS = BUDGETS[1:3]
 SEEDS = (5, 10, 20)
-POINTS = 512
-# Searches of each network whose mean is the truth, and how many of them see the same points.
-SEARCHES_OF_TRUTH, TOGETHER = 200, 25
+# Searches of each network whose mean is the truth.
+SEARCHES_OF_TRUTH = 200
 # Each search meets this many searches of the other network.
 PAIRS = 20
 # Test images, and the deviation over images of the difference in the networks' chances to be right, as in RESULTS.md.
 N_IMAGES, IMAGE_SD, RESIDUAL_SD = 10_000, 0.285, 0.4
-
-
-@dataclass(frozen=True)
-class Searched:
-    """Holds the searches of one network with one budget.
-
-    Attributes:
-        every: true score of the configuration that each search chose, float64 [searches].
-        chosen: the same of the searches whose luck is estimated, float64 [searches].
-        noise: deviation between the runs of each of these, float64 [searches].
-        estimated: their estimated luck, float64 [searches].
-    """
-
-    every: np.ndarray
-    chosen: np.ndarray
-    noise: np.ndarray
-    estimated: np.ndarray
-
-    @property
-    def mean(self) -> float:
-        """Return the mean true score of the chosen configurations."""
-        return float(self.every.mean())
-
-    @property
-    def luck(self) -> float:
-        """Return the standard deviation of the true score between searches."""
-        return float(self.every.std(ddof=1))
-
-
-def searches(truth: Truth, trials: int, confirm: int, count: int, of_truth: int, rng: np.random.Generator) -> Searched:
-    """Play searches of one network, and estimate their luck from each.
-
-    Args:
-        truth: the network.
-        trials: trials of a search.
-        confirm: trials that it confirms.
-        count: number of searches whose luck is estimated.
-        of_truth: number of searches in all.
-        rng: the source of chance.
-    """
-    every, chosen, noise = [], [], []
-    records: list[SearchRecord] = []
-    batches = math.ceil(of_truth / TOGETHER)
-    for _ in range(batches):
-        points = np.concatenate([PLACES.of([truth.baseline]), PLACES.spread(POINTS, rng)])
-        surfaces = Surfaces(np.tile(truth.surface(points), (TOGETHER, 1)), truth.noise(points)[None])
-        played = Replica(Plan(trials, confirm, (0,), 2), PLACES.distances(points, points), rng).play(surfaces)
-        own = played.chosen[: min(math.ceil(count / batches), count - len(records))]
-        records += [_record(points, played, number, confirm) for number in range(len(own))]
-        noise.append(surfaces.noise[0, np.abs(surfaces.scores[0] - own[:, None]).argmin(axis=1)])
-        chosen.append(own)
-        every.append(played.chosen)
-    estimated = np.array([search_luck(record) for record in records])
-    return Searched(np.concatenate(every), np.concatenate(chosen), np.concatenate(noise), estimated)
-
-
-def _record(points: np.ndarray, played: Played, search: int, confirm: int) -> SearchRecord:
-    """Return one of the searches as a study records it."""
-
-    def runs(at: np.ndarray, scores: np.ndarray) -> list[Run]:
-        return [Run(_config(points[point]), score) for point, score in zip(at, scores, strict=True)]
-
-    trials = runs(played.tried[search], played.scores[search])
-    confirmed = [run for scores in played.confirmed for run in runs(played.leaders[search], scores[search])]
-    return SearchRecord(SPACE, trials, confirmed if confirm else [], len(trials), confirm)
-
-
-def _config(place: np.ndarray) -> dict[str, float]:
-    rate, dropout = SPACE["lr"], SPACE["dropout"]
-    return {
-        "lr": rate.low * (rate.high / rate.low) ** place[0],
-        "dropout": dropout.low + (dropout.high - dropout.low) * place[1],
-    }
 
 
 def coverage(a: Searched, b: Searched, n_seeds: int, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -164,24 +87,6 @@ def _share(rows: Sequence[dict[str, Any]], key: str) -> tuple[float, float]:
         means = np.bincount(index, held) / np.bincount(index)
         variance += means.var(ddof=1) / len(means)
     return held.mean(), float(np.sqrt(variance))
-
-
-def real_luck(truth: Truth, trials: int, confirm: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Play this project's own search; return the true score of each chosen configuration, float64 [count]."""
-    chosen = []
-    for number in range(count):
-        side, scores = ThisProject(truth.arch, trials, 1, number), []
-        while trial := side.next_trial():
-            place = PLACES.of([trial.values])
-            true, noise = truth.surface(place)[0], truth.noise(place)[0]
-            score = true + noise * rng.standard_normal()
-            side.report(trial, EpochResult(1, 1 - score, 1 - score, score, 1.0))
-            side.end(trial, is_stopped=False)
-            scores.append((score, true, noise))
-        leaders = sorted(scores, reverse=True)[:confirm]
-        again = [(true + noise * rng.standard_normal() / np.sqrt(CONFIRMATIONS), true) for _, true, noise in leaders]
-        chosen.append(max(again)[1])
-    return np.array(chosen)
 
 
 def _replicas(sizes: Sequence[int], budgets: Sequence[tuple[int, int]], count: int, of_truth: int) -> list[Any]:
@@ -269,10 +174,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a short form: 12 searches of 8 trials, one set of curves")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
-    sizes, budgets = list(RECORDED), list(BUDGETS)
+    sizes, budgets = list(RECORDED), list(REAL_BUDGETS if options.real else BUDGETS)
     count, of_truth = options.searches, SEARCHES_OF_TRUTH
     if options.quick:
-        sizes, budgets, count, of_truth = sizes[:1], budgets[2:3], 12, 100
+        sizes, budgets, count, of_truth = sizes[:1], [BUDGETS[2]], 12, 100
     rows = (_real if options.real else _replicas)(sizes, budgets, count, of_truth)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import search_luck
 from benchmarks.smoothed_curves import PLACES, Truth
+from benchmarks.surface_searches import real_luck
 from models.networks.registry import ARCHITECTURES
 
 
@@ -30,7 +31,7 @@ def test_the_short_form_counts_both_intervals(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.slow
 def test_this_projects_own_search_runs_on_the_surfaces() -> None:
     truth = Truth.of("mobilenet", 600)
-    chosen = search_luck.real_luck(truth, 3, 2, 2, np.random.default_rng(0))
+    chosen = real_luck(truth, 3, 2, 2, np.random.default_rng(0))
     top = truth.surface(PLACES.spread(512, np.random.default_rng(0))).max()
     assert ((chosen > 0.1) & (chosen < top + 0.02)).all()
 

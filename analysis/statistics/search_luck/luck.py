@@ -24,8 +24,8 @@ from analysis.statistics.search_luck.surfaces import Surfaces, draw_surfaces
 LEAST_TRIALS = 8
 SURFACES = 16
 # Degrees of freedom of the estimated variance: estimates from different searches of one network vary about as much as
-# a variance of 4 degrees of freedom does (benchmarks/RESULTS.md). More surfaces would not help, because one fit is behind
-# them all.
+# a variance of 4 degrees of freedom does (benchmarks/RESULTS.md). More surfaces would not help, because all come from
+# one fit.
 FREEDOM = 4
 # Searches choose among this many points and the points of the first trials; a power of 2.
 POINTS = 256
