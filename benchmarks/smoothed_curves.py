@@ -4,6 +4,9 @@ A recorded configuration has one score, from one run. A thin-plate spline over t
 every configuration. Its smoothing gives the smallest error on scores that are left out. The noise of a run is the
 deviation of the nearest recorded scores from the spline, so it differs over the search space. Neither the spline nor
 the noise is what `analysis.statistics.search_luck` assumes.
+
+Low scores are compressed before, because a spline cannot follow the cliff at which a network stops learning. Its misfit
+would count as noise there, and simulated runs would score far above the best recorded run.
 """
 
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from scipy.interpolate import RBFInterpolator
 
 from analysis.results.study_json import Range
 from analysis.statistics.search_luck.places import Places
+from analysis.statistics.search_luck.surfaces import Compression
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BASELINE_LEARNING_RATE
 from study.settings.search_space import SEARCH_SPACE
@@ -34,14 +38,16 @@ class Truth:
         images: training images of the curves.
         places: places of the recorded configurations, float64 [configurations, 2].
         residuals: their scores minus the surface, without the bias of the fit, float64 [configurations].
-        surface: returns the true scores at some places.
+        spline: returns the true scores at some places, compressed.
+        compression: stretches them.
     """
 
     arch: str
     images: int
     places: np.ndarray
     residuals: np.ndarray
-    surface: RBFInterpolator
+    spline: RBFInterpolator
+    compression: Compression
 
     @classmethod
     def of(cls, arch: str, images: int) -> "Truth":
@@ -50,7 +56,8 @@ class Truth:
         runs = table[table.arch == arch]
         kept = runs.loc[runs.groupby(["lr", "dropout"]).val_loss.idxmin()]
         configs = [{"lr": lr, "dropout": dropout} for lr, dropout in zip(kept.lr, kept.dropout, strict=True)]
-        places, scores = PLACES.of(configs), kept.val_accuracy.to_numpy()
+        compression = Compression.of(kept.val_accuracy.to_numpy())
+        places, scores = PLACES.of(configs), compression.compress(kept.val_accuracy.to_numpy())
         fits = []
         for smoothing in 10.0 ** np.arange(-4, 2.1, 0.5):
             weights = RBFInterpolator(places, np.eye(len(scores)), smoothing=smoothing)(places)
@@ -58,12 +65,17 @@ class Truth:
             residuals = scores - weights @ scores
             fits.append((np.mean((residuals / free) ** 2), smoothing, residuals / np.sqrt(free)))
         _, smoothing, residuals = min(fits, key=lambda fit: fit[0])
-        return cls(arch, images, places, residuals, RBFInterpolator(places, scores, smoothing=smoothing))
+        spline = RBFInterpolator(places, scores, smoothing=smoothing)
+        return cls(arch, images, places, residuals, spline, compression)
 
     @property
     def baseline(self) -> dict[str, float]:
         """Return the configuration that every search begins with."""
         return {"lr": BASELINE_LEARNING_RATE, "dropout": float(ARCHITECTURES[self.arch].baseline["dropout"])}
+
+    def surface(self, places: np.ndarray) -> np.ndarray:
+        """Return the true scores at some places, float64 [places]."""
+        return self.compression.stretch(self.spline(places))
 
     def noise(self, places: np.ndarray) -> np.ndarray:
         """Return the deviation of one run's score at some places, float64 [places]."""
