@@ -24,7 +24,7 @@ from analysis.results.files import json_text, write_bytes, write_csv, write_json
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.statistics.importance import read_importances
-from analysis.verdict.best_weights import weights_to_ship
+from analysis.verdict.shipping.best_weights import weights_to_ship
 from analysis.verdict.summary import comparison_table, summarise
 from analysis.verdict.summary_json import Summary
 

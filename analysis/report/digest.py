@@ -46,7 +46,7 @@ class VerdictBox:
         call: the call; None if there is no verdict.
         title: the call with the gravest limit that could overturn it.
         headline: the winner, or that none is shown.
-        numbers: the accuracies and the price, each if it is known.
+        numbers: the accuracies, the luck of the searches and the price, each if it is known.
         doubts: the limits that could overturn the result, each with its grade.
     """
 
@@ -160,7 +160,9 @@ def verdict_digest(summary: Summary) -> VerdictBox:
         call=summary.call,
         title=f"Verdict: {summary.label}" if summary.label else "Verdict",
         headline=summary.headline or "",
-        numbers=[sentence for sentence in (summary.accuracies, summary.price, summary.advice) if sentence],
+        numbers=[
+            sentence for sentence in (summary.accuracies, summary.luck, summary.price, summary.advice) if sentence
+        ],
         doubts=[graded(caveat) for caveat in summary.caveats if caveat.text in summary.doubt],
     )
 

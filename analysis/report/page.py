@@ -17,8 +17,8 @@ from analysis.report.parts.probabilities import pair_in_words
 from analysis.report.parts.provenance import Times
 from analysis.report.tables import Remark, Table, percent_column, percent_digits
 from analysis.results.load import StudyResults
-from analysis.verdict.best_weights import BestWeights, what_to_expect
 from analysis.verdict.caveats.own_settings import own_settings_sentence, settings_of
+from analysis.verdict.shipping.best_weights import BestWeights, what_to_expect
 from analysis.verdict.summary_json import Caveat, Summary
 
 

@@ -83,13 +83,17 @@ class TwoWayLayout:
         # If nothing varies, rounding leaves a number this small.
         return (variance if variance > 1e-24 else 0.0), df
 
-    def half_width(self, confidence: float = CONFIDENCE) -> float:
-        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three).
+    def variance_of_difference(self) -> tuple[float, float]:
+        """Return the variance of the mean and its degrees of freedom if the values are differences of two networks.
 
         If a difference rests on few images, their number is known badly. So the images' degrees of freedom are at most
         2 images / kurtosis, which is below images - 1 if the excess kurtosis is above 2.
         """
-        variance, df = self._variance_of_difference()
+        return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
+
+    def half_width(self, confidence: float = CONFIDENCE) -> float:
+        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three)."""
+        variance, df = self.variance_of_difference()
         return max(self._least_half_width, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)))
 
     def p_value(self) -> float:
@@ -113,14 +117,14 @@ class TwoWayLayout:
         """Return the p value of the mean being at least this distance away, on one side."""
         if distance <= 0:
             return 1.0
-        variance, df = self._variance_of_difference()
+        variance, df = self.variance_of_difference()
         variance += distance * self.image_effect / self.n_images
         by_rule_of_three = float((1 - CONFIDENCE) ** (distance / self._least_half_width))
         return max(by_rule_of_three, float(stats.t.sf(distance / np.sqrt(variance), df)) if variance > 0 else 0.0)
 
     def _p_value_at(self, distance: float) -> float:
         """Return the p for which the half-width of the interval with confidence 1 - p is this distance."""
-        variance, df = self._variance_of_difference()
+        variance, df = self.variance_of_difference()
         by_rule_of_three = float((1 - CONFIDENCE) ** (distance / self._least_half_width))
         if variance <= 0:
             return by_rule_of_three
@@ -129,9 +133,6 @@ class TwoWayLayout:
     @property
     def _least_half_width(self) -> float:
         return 3 / self.n_images
-
-    def _variance_of_difference(self) -> tuple[float, float]:
-        return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
 
 
 def proportion_interval(values: np.ndarray) -> tuple[float, float]:

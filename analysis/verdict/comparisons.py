@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from analysis.verdict.failed_runs import (
     hold_without_failures,
 )
 from analysis.verdict.margin import margin_between
+from analysis.verdict.searches.sentences import luck_sentence, scope
+from analysis.verdict.searches.wider import Pair, Widened, widen
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
 from analysis.verdict.wording import describe, order_at_equal_epochs, side_title
 
@@ -61,8 +64,9 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
         paired = [pair for pair in pairs if _common(*pair)]
-        margins = [margin_between(results, *pair) for pair in paired]
-        made += [_row(family, one, results) for one in judge(paired, margins)]
+        judged = judge(paired, [margin_between(results, *pair) for pair in paired])
+        widened = _widen(judged, results) if family == TUNED_FAMILY else [None] * len(judged)
+        made += [_row(family, one, results, wider) for one, wider in zip(judged, widened, strict=True)]
     return made
 
 
@@ -102,8 +106,12 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
     if len(results.architectures) != 2 or len(primary) != 1:
         return None
     (row,) = primary
-    scope = f"This holds for these two configurations and these {results.study.data.n_train:,} training images"
-    scope += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."
+    held = row.over_searches is not None and row.over_searches.call == row.call
+    whom = "networks tuned by such a search" if held else "these two configurations"
+    holds = f"This holds for {whom} and these {results.study.data.n_train:,} training images"
+    holds += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."
+    # A key that is not set is not written.
+    further = {key: getattr(row, key) for key in ("over_searches", "luck_to_overturn") if key in row.model_fields_set}
     planned = results.study.config.seeds
     so_far = f"So far {len(row.seeds)} of the {planned} planned seeds are there." if len(row.seeds) < planned else ""
     return Verdict(
@@ -117,7 +125,11 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
         margin=row.margin,
         seeds=row.seeds,
         planned_seeds=planned,
-        text=" ".join(filter(None, (row.text, so_far, order_at_equal_epochs(results), scope))),
+        text=" ".join(
+            filter(None, (row.text, so_far, luck_sentence(row, results), order_at_equal_epochs(results), holds))
+        ),
+        for_these_configurations=not held,
+        **further,
     )
 
 
@@ -153,7 +165,12 @@ def _corrected(comparison: Comparison, holm_p: float, equivalence_holm_p: float)
     return replace(comparison, call="not shown", winner=None, reason="several comparisons")
 
 
-def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
+def _widen(judged: Sequence[Judged], results: StudyResults) -> list[Widened]:
+    pairs = [Pair((one.a.arch, one.b.arch), *_correct(one.a, one.b, one.seeds), one.comparison) for one in judged]
+    return widen(results, pairs)
+
+
+def _row(family: str, judged: Judged, results: StudyResults, wider: Widened | None) -> ComparisonRow:
     a, b, seeds, comparison = judged.a, judged.b, judged.seeds, judged.comparison
     correct_a, correct_b = _correct(a, b, seeds)
     title_a, title_b = (side_title(results, group.name) for group in (a, b))
@@ -162,8 +179,16 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         (results.architectures[a.arch], results.architectures[b.arch]) if a.variant == b.variant else (title_a, title_b)
     )
     own = with_own_settings(results.study) if a.arch != b.arch else ""
-    description = describe(comparison, *sides, len(seeds), own)
-    failures, without = failure_sentences(judged.sound, *sides), judged.sound.difference()
+    description = describe(comparison, *sides, len(seeds), own, scope(comparison.call, wider) if wider else "")
+    # A key that is not set is not written.
+    further: dict[str, Any] = {}
+    if wider and wider.over is not None:
+        further["over_searches"] = wider.over
+    if wider and wider.luck_to_overturn is not None:
+        further["luck_to_overturn"] = wider.luck_to_overturn
+    if without := judged.sound.difference():
+        further["without_failed_runs"] = without
+    failures = failure_sentences(judged.sound, *sides)
     return ComparisonRow(
         family=family,
         a=a.name,
@@ -172,7 +197,6 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         call=comparison.call,
         reason=comparison.reason or None,
         difference=Difference(mean=comparison.mean, ci95=comparison.ci95),
-        **({"without_failed_runs": without} if without else {}),
         p_value=comparison.p_value,
         holm_p=judged.holm_p,
         equivalence_holm_p=judged.equivalence_holm_p,
@@ -186,6 +210,7 @@ def _row(family: str, judged: Judged, results: StudyResults) -> ComparisonRow:
         headline=description.headline,
         difference_text=description.difference + failures,
         text=description.text + failures,
+        **further,
     )
 
 

@@ -14,6 +14,7 @@ from analysis.verdict.comparisons import TUNED_FAMILY, overall_winner
 from analysis.verdict.cost.advice import advice
 from analysis.verdict.cost.inference_time import compare_times
 from analysis.verdict.cost.price import price
+from analysis.verdict.searches.sentences import luck_sentence, scope_of_several
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Conclusion, Grade, GroupSummary, TimesCompared, Verdict
 from analysis.verdict.wording import decimals, decimals_of_difference, known
 
@@ -54,6 +55,7 @@ def conclude(
         label=_label(call, doubts),
         headline=pairs[0].headline if verdict else _headline(results, pairs, call, winner),
         accuracies=_accuracies(deciding, titles, row),
+        **({"luck": luck} if (luck := luck_sentence(row, results)) else {}),
         price=price(leaders, titles, _device(results), times) if len(leaders) == 2 else None,
         times=times,
         advice=_advice(results, groups, row, times) if verdict else None,
@@ -98,9 +100,10 @@ def _headline(results: StudyResults, pairs: list[ComparisonRow], call: Call | No
     if len(titles) == 1:
         return "There is no verdict with 1 network."
     if winner is not None:
-        return f"{titles[winner]} is more accurate than each of the others{own}."
+        won = [row for row in pairs if row.winner == group_name(winner, "tuned")]
+        return f"{titles[winner]} is more accurate than each of the others{scope_of_several(won)}{own}."
     if call == "equivalent":
-        return f"{listed(list(titles.values()))} are equivalent in accuracy{own}."
+        return f"{listed(list(titles.values()))} are equivalent in accuracy{scope_of_several(pairs)}{own}."
     if call == "not shown":
         return f"No network is shown to be more accurate than every other on all planned seeds{own}."
     if len(titles) > 2:

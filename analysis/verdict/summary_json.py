@@ -104,6 +104,24 @@ class SoundDifference(Difference):
     seeds: list[int]
 
 
+class DifferenceOverSearches(_Part):
+    """Describes the difference between networks that are tuned by a search each, A minus B.
+
+    Attributes:
+        call: the call for two such networks. It is "not shown" if the call speaks of the two configurations alone.
+        ci95: 95 % interval over searches, seeds and images.
+        p_value: p value of no difference, from the same variance.
+        holm_p: the same, adjusted for the other pairs of tuned networks.
+        luck: estimated standard deviation of a network's true accuracy between searches, by the name of the network.
+    """
+
+    call: Call
+    ci95: Interval
+    p_value: Known
+    holm_p: Known
+    luck: dict[str, float]
+
+
 class ComparisonRow(_Part):
     """Describes a comparison of two groups, A and B.
 
@@ -111,6 +129,9 @@ class ComparisonRow(_Part):
     values of A being worse than B by the margin, and of B being worse than A, not adjusted. `headline` and
     `difference_text` are parts of `text`. `without_failed_runs` is set if runs failed.
     `detectable` is the smallest true difference that a number of seeds shows with 80 % power, by that number.
+    `over_searches` is there if the luck of both searches can be estimated. `luck_to_overturn` is the luck of both
+    searches, as `over_searches` has it, with which the interval over searches would include 0. It is there if the
+    interval of the two configurations excludes 0.
     """
 
     family: str
@@ -134,10 +155,16 @@ class ComparisonRow(_Part):
     headline: str = ""
     difference_text: str = ""
     text: str
+    over_searches: DifferenceOverSearches | None = None
+    luck_to_overturn: Known = None
 
 
 class Verdict(_Part):
-    """Holds the one primary comparison, tuned against tuned. `winner` is the name of a network."""
+    """Holds the one primary comparison, tuned against tuned. `winner` is the name of a network.
+
+    `difference`, `p_value` and `call` are about the two configurations. `over_searches` and `luck_to_overturn` are as
+    in the comparison. `for_these_configurations` is true if the call speaks of the two configurations alone.
+    """
 
     winner: str | None
     a: str
@@ -150,6 +177,9 @@ class Verdict(_Part):
     seeds: list[int]
     planned_seeds: int
     text: str
+    over_searches: DifferenceOverSearches | None = None
+    luck_to_overturn: Known = None
+    for_these_configurations: bool | None = None
 
 
 class FilesVerdict(_Part):
@@ -223,6 +253,7 @@ class Conclusion(_Part):
         label: the call, with the gravest limit that could overturn it.
         headline: the winner, or that none is shown.
         accuracies: the test accuracies, and the difference with its interval.
+        luck: the interval over searches, and how large the luck of a search would have to be to overturn the verdict.
         price: how much more time and how many more parameters one network needs than the other.
         times: the inference times of the two networks of `price`, by runtime: `pytorch`, and `onnx` if it was measured.
         advice: the network to take, if the cheaper one of two is not worse by the margin.
@@ -234,6 +265,7 @@ class Conclusion(_Part):
     label: str | None = None
     headline: str | None = None
     accuracies: str | None = None
+    luck: str | None = None
     price: str | None = None
     times: dict[str, TimesCompared] = {}
     advice: str | None = None

@@ -36,7 +36,7 @@ class Description:
         return " ".join(filter(None, (self.headline, self.difference, self.rest)))
 
 
-def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = "") -> Description:
+def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = "", scope: str = "") -> Description:
     """Describe a comparison in a few sentences.
 
     Args:
@@ -45,6 +45,7 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
         b: title of side B.
         n_seeds: number of paired runs.
         own: the words that follow the names of both, as `with_own_settings` returns them.
+        scope: the words that say what a call is about, such as " once both are tuned".
     """
     ahead, behind = (a, b) if comparison.mean >= 0 else (b, a)
     wins = comparison.prob_better if comparison.mean >= 0 else 1 - comparison.prob_better
@@ -55,10 +56,10 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
     match comparison.call, comparison.reason:
         case "better", _:
             won = " ".join(filter(None, (f"It wins {_of_runs(wins, n_seeds)}.", winners_curse(comparison))))
-            return Description(f"{ahead} is more accurate than {behind}{own}.", f"{lead}.", won)
+            return Description(f"{ahead} is more accurate than {behind}{scope}{own}.", f"{lead}.", won)
         case "equivalent", _:
             within = f"{lead}. {_within(comparison, margin)}"
-            return Description(f"{a} and {b} are equivalent in accuracy{own}.", within)
+            return Description(f"{a} and {b} are equivalent in accuracy{scope}{own}.", within)
         case _, "few seeds":
             seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
             needed = f"At least {LEAST_SEEDS} seeds are needed. {what_seeds_show(comparison, LEAST_SEEDS)}".rstrip()

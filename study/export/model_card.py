@@ -10,7 +10,7 @@ from analysis.report.exports.methods import methods
 from analysis.results.files import write_text
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
-from analysis.verdict.best_weights import BestWeights, weights_to_ship, what_to_expect
+from analysis.verdict.shipping.best_weights import BestWeights, weights_to_ship, what_to_expect
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Latency, Summary
 from study import __version__

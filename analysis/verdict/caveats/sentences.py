@@ -26,6 +26,7 @@ from analysis.verdict.caveats.counts import (
 from analysis.verdict.caveats.search_sentences import of_origin, of_search, of_trials, of_weights
 from analysis.verdict.failed_runs import failed_of, failed_seeds
 from analysis.verdict.margin import largest_margin
+from analysis.verdict.searches.sentences import of_luck
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
 from analysis.verdict.wording import known
 
@@ -55,6 +56,7 @@ def caveats(
         *_learning(results),
         *_cap(results, winner),
         *_small_difference(leaders),
+        *of_luck(leaders),
         *of_search(results, winner),
         *of_origin(results),
         *of_weights(results),

@@ -14,6 +14,7 @@ from tests.analysis.example_study import TITLES, write_example
 from tests.analysis.example_study_json import with_config, with_leads
 
 NONE = "No network is shown to be more accurate than every other"
+GIVEN = " for these configurations"
 THREE = {"one": "One", "two": "Two", "three": "Three"}
 PRICE = (
     "AlexNet takes 1.9 times as long as MobileNet-like for one image on this study's CPU and has 460 times as many"
@@ -69,7 +70,7 @@ def accurate(results: StudyResults, n_images: int = 2000, **accuracies: float) -
 def test_better(study: Study) -> None:
     summary = summarise(accurate(study(), alexnet=0.92, mobilenet=0.8))
     assert (summary.call, summary.label) == ("better", "better")
-    assert summary.headline == "AlexNet is more accurate than MobileNet-like."
+    assert summary.headline == "AlexNet is more accurate than MobileNet-like for these two configurations."
     assert summary.accuracies == (
         "Test accuracy: AlexNet 92 %, MobileNet-like 80 %. AlexNet is 12 percentage points ahead (95 % interval 11 to"
         " 13)."
@@ -81,7 +82,7 @@ def test_better(study: Study) -> None:
 def test_better_but_cut_short(study: Study) -> None:
     summary = summarise(accurate(changed(study(), ["mobilenet-tuned"], 8), alexnet=0.97, mobilenet=0.65))
     assert summary.label == "better, but training was cut short"
-    assert summary.headline == "AlexNet is more accurate than MobileNet-like."
+    assert summary.headline == "AlexNet is more accurate than MobileNet-like for these two configurations."
     assert summary.doubt == [
         "The cap of 8 epochs ended 6 of 12 (50 %) tuned runs while they could still improve (MobileNet-like: 6 of 6)."
         " Longer training may change the result."
@@ -92,7 +93,7 @@ def test_better_but_cut_short(study: Study) -> None:
 def test_equivalent(study: Study) -> None:
     summary = summarise(with_leads(study(), {"alexnet-tuned": 1}, 5000))
     assert summary.label == "equivalent"
-    assert summary.headline == "AlexNet and MobileNet-like are equivalent in accuracy."
+    assert summary.headline == "AlexNet and MobileNet-like are equivalent in accuracy for these two configurations."
     assert summary.accuracies == (
         "Test accuracy: AlexNet 90.02 %, MobileNet-like 90.00 %. AlexNet is 0.02 percentage points ahead (95 % interval"
         " \N{MINUS SIGN}0.07 to 0.11). The whole interval is within the margin of 0.5 percentage points."
@@ -135,7 +136,13 @@ def test_one_seed_has_no_interval(study: Study) -> None:
 @pytest.mark.parametrize(
     ("third", "label", "headline", "ahead", "cost"),
     [
-        (0.9, "better", "One is more accurate than each of the others.", "One and Two. One is 4.9", "1.9"),
+        (
+            0.9,
+            "better",
+            "One is more accurate than each of the others for these configurations.",
+            "One and Two. One is 4.9",
+            "1.9",
+        ),
         (0.948, "not shown", f"{NONE} on all planned seeds.", "One and Three. One is 0.2", "21"),
     ],
 )
@@ -151,7 +158,10 @@ def test_three_networks(study: Study, third: float, label: str, headline: str, a
 
 def test_three_networks_that_are_equivalent(study: Study) -> None:
     summary = summarise(with_leads(study(THREE), {}, 5000))
-    assert (summary.label, summary.headline) == ("equivalent", "One, Two and Three are equivalent in accuracy.")
+    assert (summary.label, summary.headline) == (
+        "equivalent",
+        f"One, Two and Three are equivalent in accuracy{GIVEN}.",
+    )
 
 
 def test_baselines_only(study: Study) -> None:

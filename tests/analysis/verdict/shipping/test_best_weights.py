@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.statistics.predictions.chosen_run import accuracy_interval
-from analysis.verdict.best_weights import ExpectedAccuracy, FileAccuracy, weights_to_ship, what_to_expect
 from analysis.verdict.comparisons import TUNED_FAMILY
+from analysis.verdict.shipping.best_weights import ExpectedAccuracy, FileAccuracy, weights_to_ship, what_to_expect
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import ComparisonRow, Summary
 from models.data import ChannelStatistics

@@ -1,0 +1,53 @@
+"""Reads the search of a network from a study's tables, in the form from which its luck is estimated."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.results.load import StudyResults
+from analysis.statistics.search_luck.luck import Run, SearchRecord
+
+
+def search_record(results: StudyResults, arch: str) -> SearchRecord:
+    """Return the search of a network.
+
+    A trial that a rung stopped has its last score, and a trial that diverged has 0. A trial that failed has none.
+    """
+    space = results.study.space_of(arch)
+    rows = {str(row["trial_id"]): row for row in results.trials_of(arch).to_dict("records")}
+    numbered = sorted((_number(trial_id), row) for trial_id, row in rows.items()) if rows else []
+    scored = [(number, run) for number, row in numbered for run in _scored(row, space)]
+    confirmed = [
+        (run.group, Run(_config(rows[run.group], space), run.metrics["val_accuracy"] or 0.0))
+        for run in results.confirmations
+        if run.group in rows
+    ]
+    is_fixed = len(results.study.config.first_lrs) if "lr" in space else 0
+    return SearchRecord(
+        space=space,
+        trials=[run for _, run in scored],
+        confirmations=[run for _, run in confirmed],
+        planned=results.study.config.trials,
+        confirm=len({group for group, _ in confirmed}),
+        starts=max(1, sum(number <= is_fixed for number, _ in scored)),
+    )
+
+
+def _number(trial_id: str) -> int:
+    return int(trial_id.rpartition("-")[2])
+
+
+def _scored(row: Mapping[Any, Any], space: Mapping[str, Any]) -> Iterator[Run]:
+    """Yield the run of a trial if it has a score and a value for each hyperparameter."""
+    config = _config(row, space)
+    if any(value is None or pd.isna(value) for value in config.values()):
+        return
+    if row["status"] == "DIVERGED":
+        yield Run(config, 0.0)
+    elif row["status"] != "FAILED" and not pd.isna(row["val_accuracy"]):
+        yield Run(config, float(row["val_accuracy"]))
+
+
+def _config(row: Mapping[Any, Any], space: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row.get(name) for name in space}
