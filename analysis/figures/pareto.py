@@ -5,6 +5,7 @@ from itertools import combinations
 
 from analysis.results.load import StudyResults
 from analysis.verdict.comparisons import judge
+from analysis.verdict.margin import margin_between
 
 
 def shown_better(results: StudyResults, names: Sequence[str]) -> set[tuple[str, str]]:
@@ -15,7 +16,8 @@ def shown_better(results: StudyResults, names: Sequence[str]) -> set[tuple[str, 
         names: names of the groups to compare.
     """
     pairs = [(results.groups[a], results.groups[b]) for a, b in combinations(names, 2)]
-    compared = judge([(a, b) for a, b in pairs if set(a.seeds) & set(b.seeds)], results.study.config.margin)
+    paired = [(a, b) for a, b in pairs if set(a.seeds) & set(b.seeds)]
+    compared = judge(paired, [margin_between(results, *pair) for pair in paired])
     return {
         (one.a.name, one.b.name) if one.comparison.winner == "a" else (one.b.name, one.a.name)
         for one in compared
