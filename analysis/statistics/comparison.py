@@ -148,7 +148,7 @@ def call_of_interval(
         mean: the difference.
         ci95: its interval.
         margin: the difference that matters.
-        is_inside: whether the difference is shown to lie inside the margin; None asks the interval.
+        is_inside: true if the difference is shown to lie inside the margin. If it is None, the interval decides.
     """
     low, high = ci95
     if -margin < low and high < margin if is_inside is None else is_inside:

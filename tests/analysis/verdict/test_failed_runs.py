@@ -34,7 +34,7 @@ def group(accuracies: Sequence[float], seed: int = 0) -> Group:
 
 
 def judged(a: Sequence[float], b: Sequence[float]) -> Judged:
-    (one,) = judge([(group(a), group(b, seed=1))], margin=0.5)
+    (one,) = judge([(group(a), group(b, seed=1))], margins=[0.005])
     return one
 
 
@@ -124,5 +124,5 @@ def test_a_network_of_which_every_run_failed_did_not_fail_by_chance() -> None:
 
 def test_failures_on_different_seeds_leave_the_seeds_of_neither() -> None:
     a, b = group([0.1, *[0.9] * 7]), group([*[0.8] * 7, 0.1], seed=1)
-    (one,) = judge([(a, replace(b, runs=b.runs[1:]))], margin=0.5)
+    (one,) = judge([(a, replace(b, runs=b.runs[1:]))], margins=[0.005])
     assert (one.sound.failed, one.sound.seeds) == (([], [7]), [1, 2, 3, 4, 5, 6])

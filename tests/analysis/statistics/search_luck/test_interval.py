@@ -33,8 +33,16 @@ def test_p_is_below_5_percent_exactly_if_the_interval_excludes_0(mean: float, lu
     over = OverSearches(layout(mean, 5))
     assert (over.p_value(luck) < 0.05) == (over.half_width(luck) < abs(mean))
     assert over.half_width(luck) >= over.layout.half_width()
-    margin = 0.04
-    assert (over.p_value_beyond(margin, luck) < 0.05) == (abs(mean) + over.half_width(luck) < margin)
+
+
+@pytest.mark.parametrize("mean", [0.002, -0.012, 0.02])
+def test_more_luck_makes_it_harder_to_lie_inside_the_margin(mean: float) -> None:
+    over = OverSearches(layout(mean, 5))
+    p_values = [over.p_value_beyond(0.04, (luck, luck)) for luck in (0.0, 0.004, 0.008, 0.03)]
+    assert p_values == sorted(p_values)
+    assert p_values[0] == pytest.approx(over.layout.p_value_beyond(0.04))
+    assert p_values[0] < 0.05 < p_values[-1]
+    assert over.p_value_beyond(abs(mean), (0.0, 0.0)) == 1
 
 
 def test_the_luck_to_overturn_brings_the_interval_to_0() -> None:

@@ -24,7 +24,7 @@ from models.training.inference import DeviceImages, predict_logits
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config
 
-PAGE = Path(__file__).parents[3] / "docs" / "use-the-winner.md"
+PAGE = Path(__file__).parents[4] / "docs" / "use-the-winner.md"
 
 
 @pytest.fixture(scope="module")
