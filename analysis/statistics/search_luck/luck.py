@@ -20,7 +20,7 @@ from analysis.statistics.search_luck.places import Places
 from analysis.statistics.search_luck.replica import Plan, Replica
 from analysis.statistics.search_luck.surfaces import Surfaces, draw_surfaces
 
-# At least 8 trials with a score, because with fewer nothing tells the surface from the noise (benchmarks/RESULTS.md).
+# At least 8 trials with a score, because fewer do not show if a surface is like the ones in benchmarks/RESULTS.md.
 LEAST_TRIALS = 8
 SURFACES = 16
 # Degrees of freedom of the estimated variance: estimates from different searches of one network vary about as much as
