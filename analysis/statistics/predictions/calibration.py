@@ -39,10 +39,15 @@ class Calibration:
 def calibration(logits: Sequence[np.ndarray], labels: np.ndarray) -> Calibration:
     """Compute the scores of the probabilities that the softmax of the logits gives.
 
+    All of them are NaN if a logit of any run is not finite, as in a run that diverged.
+
     Args:
         logits: the logits of each run, float32 [images, n_classes].
         labels: true classes, int64 [images].
     """
+    if not all(np.isfinite(of_run).all() for of_run in logits):
+        unknown = float("nan")
+        return Calibration(np.full(len(logits), unknown), *(Score(unknown, unknown, unknown) for _ in range(2)))
     ece, brier, log_loss = [], [], []
     for of_run in logits:
         log_probabilities = special.log_softmax(of_run.astype(float), axis=1)

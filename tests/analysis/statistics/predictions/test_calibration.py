@@ -9,6 +9,14 @@ from analysis.statistics.predictions.calibration import calibration, expected_ca
 from analysis.statistics.two_way_layout import TwoWayLayout
 
 
+def test_the_scores_of_a_run_that_diverged_are_not_known() -> None:
+    logits = np.zeros((2, 30, 3), np.float32)
+    logits[1, 4] = np.nan
+    found = calibration(list(logits), np.arange(30) % 3)
+    assert found.ece.shape == (2,) and np.isnan(found.ece).all()
+    assert np.isnan([found.brier.mean, found.log_loss.mean]).all()
+
+
 def test_scores_are_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 300)
