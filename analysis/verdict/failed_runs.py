@@ -114,11 +114,21 @@ def compare_sound(correct_a: np.ndarray, correct_b: np.ndarray, pair: SoundPair,
 def hold_without_failures(comparison: Comparison, sound: SoundPair) -> Comparison:
     """Withdraw "better" if the same network is not better without the failed runs.
 
+    A network that is not worse has to be so with and without them too. So the larger p value counts, and it is 1 with
+    fewer than LEAST_SEEDS seeds without a failed run.
+
     If every run of a network failed, it has no sound accuracy and did not fail by chance, so the call stays.
     """
     never_learned = any(len(failed) == len(sound.compared) for failed in sound.failed)
-    without = sound.comparison.winner if sound.comparison else None
-    if comparison.call != "better" or never_learned or without == comparison.winner:
+    if not any(sound.failed) or never_learned:
+        return comparison
+    without = sound.comparison
+    if without is None or len(sound.seeds) < LEAST_SEEDS:
+        comparison = replace(comparison, not_worse_p=(1.0, 1.0))
+    else:
+        (a, b), (sound_a, sound_b) = comparison.not_worse_p, without.not_worse_p
+        comparison = replace(comparison, not_worse_p=(max(a, sound_a), max(b, sound_b)))
+    if comparison.call != "better" or (without and without.winner == comparison.winner):
         return comparison
     return replace(comparison, call="not shown", winner=None, reason="failed runs")
 

@@ -126,8 +126,9 @@ class ComparisonRow(_Part):
     """Describes a comparison of two groups, A and B.
 
     `holm_p` and `equivalence_holm_p` are adjusted for the other comparisons of the same family. `not_worse_p` are the p
-    values of A being worse than B by the margin, and of B being worse than A, not adjusted. `headline` and
-    `difference_text` are parts of `text`. `without_failed_runs` is set if runs failed.
+    values of A being worse than B by the margin, and of B being worse than A, not adjusted. If runs failed, each is the
+    larger one with and without them. `headline` and `difference_text` are parts of `text`.
+    `without_failed_runs` is set if runs failed.
     `detectable` is the smallest true difference that a number of seeds shows with 80 % power, by that number.
     `over_searches` is there if the luck of both searches can be estimated. `luck_to_overturn` is the luck of both
     searches, as `over_searches` has it, with which the interval over searches would include 0. It is there if the

@@ -88,7 +88,8 @@ def describe(comparison: Comparison, a: str, b: str, n_seeds: int, own: str = ""
         case _, "several comparisons":
             return Description(f"{nothing}.", f"{lead}. {several}")
         case _, "failed runs":
-            return Description(f"{nothing}: none shows without the failed runs.", f"{lead}.")
+            without = f"without the failed runs {ahead} is not shown to be more accurate"
+            return Description(f"{nothing}: {without}.", f"{lead}.")
         case _, "nothing learned":
             return Description(f"{nothing}: neither is shown to beat the same answer for every image.", f"{lead}.")
     included = f"{lead}, and the interval includes 0."

@@ -28,7 +28,7 @@ from analysis.verdict.failed_runs import failed_of, failed_seeds
 from analysis.verdict.margin import largest_margin
 from analysis.verdict.searches.sentences import of_luck
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade, TimesCompared
-from analysis.verdict.wording import known
+from analysis.verdict.wording import decimals, known
 
 # At most 5 classes are named in a sentence, because longer lists are not read; the rest is counted.
 MOST_NAMED = 5
@@ -73,9 +73,10 @@ def _small_difference(leaders: ComparisonRow | None) -> Iterator[Caveat]:
     if leaders is None or leaders.call != "better" or not (limits := known(leaders.difference.ci95)):
         return
     if (least := min(map(abs, limits))) < leaders.margin:
+        digits = max(1, decimals(leaders.difference.ci95, [least], (0, leaders.margin)))
         text = (
-            f"The difference may be too small to matter: its interval begins at {percent(least, 1)} points, and less"
-            f" than {percent(leaders.margin, 1)} does not matter."
+            f"The difference may be too small to matter: its interval begins at {percent(least, digits)} points, and"
+            f" less than {100 * leaders.margin:.3g} does not matter."
         )
         yield Caveat(grade=Grade.WEAKENS, text=text)
 

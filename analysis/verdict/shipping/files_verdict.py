@@ -61,6 +61,8 @@ def _sentences(found: FilesCompared, titles: tuple[str, str], runs: tuple[str, s
             headline = f"The files of {a} and {b} are equivalent in accuracy."
         case _, "nothing learned":
             headline = f"Neither the file of {a} nor the file of {b} is shown to beat the same answer for every image."
+        case _, "below the margin":
+            headline = f"No difference in accuracy that matters is shown between the files of {a} and {b}."
         case _:
             headline = f"No difference in accuracy is shown between the files of {a} and {b}."
     leader = f"The file of {titles[0] if found.mean >= 0 else titles[1]}"

@@ -205,7 +205,8 @@ def test_better_only_because_runs_failed(study: Study) -> None:
     summary = summarise(failing)
     assert summary.label == "not shown, because some runs failed"
     assert summary.headline == (
-        "No difference in accuracy is shown between AlexNet and MobileNet-like: none shows without the failed runs."
+        "No difference in accuracy is shown between AlexNet and MobileNet-like: without the failed runs AlexNet is not"
+        " shown to be more accurate."
     )
     assert summary.accuracies is not None
     assert summary.accuracies.endswith(

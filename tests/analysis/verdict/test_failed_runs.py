@@ -108,6 +108,14 @@ def test_better_with_and_without_failed_runs_stays_better() -> None:
     assert (without.call, without.mean) == ("better", pytest.approx(0.13))
 
 
+def test_not_worse_holds_without_the_failed_runs_too() -> None:
+    a, b = [0.9] * 12, [0.1] * 4 + [0.95] * 8
+    whole = compare(group(a).correct(), group(b, seed=1).correct()).not_worse_p
+    assert whole[0] < 0.05
+    assert judged(a, b).comparison.not_worse_p[0] > 0.5
+    assert judged([0.9] * 6, [0.1, 0.1] + [0.9] * 4).comparison.not_worse_p == (1.0, 1.0)
+
+
 def test_too_few_sound_seeds_are_said() -> None:
     one = judged([0.9] * 6, [0.1] * 5 + [0.8])
     assert one.comparison.reason == "failed runs"

@@ -153,3 +153,11 @@ def test_a_difference_that_may_be_too_small_weakens_the_result(
     found = [limit for limit in caveats(study, "alexnet", changed) if "too small to matter" in limit.text]
     assert [limit.grade for limit in found] == [WEAKENS] * (expected is not None)
     assert all(str(expected) in limit.text for limit in found)
+
+
+def test_a_small_margin_is_not_rounded_away(study: StudyResults) -> None:
+    row = next(row for row in summarise(study).comparisons if row.family == TUNED_FAMILY)
+    difference = row.difference.model_copy(update={"ci95": (0.0004, 0.002)})
+    changed = row.model_copy(update={"call": "better", "difference": difference, "margin": 0.0008})
+    (found,) = [limit for limit in caveats(study, "alexnet", changed) if "too small to matter" in limit.text]
+    assert "begins at 0.04 points, and less than 0.08 does not matter" in found.text

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.verdict.cost.advice import advice
-from analysis.verdict.summary_json import ComparisonRow, GroupSummary, TimesCompared
+from analysis.verdict.summary_json import ComparisonRow, GroupSummary, Latency, TimesCompared
 
 TITLES = ["Large", "Small"]
 
@@ -23,10 +23,13 @@ def row(**changes: Any) -> ComparisonRow:
     return ComparisonRow.model_construct(**(told | changes))
 
 
-def groups(large: int | None = 900, small: int | None = 100) -> dict[str, GroupSummary]:
+def groups(
+    large: int | None = 900, small: int | None = 100, p50: tuple[float | None, float | None] = (None, None)
+) -> dict[str, GroupSummary]:
+    sizes = {"large-tuned": large, "small-tuned": small}
     return {
-        "large-tuned": GroupSummary.model_construct(parameters=large),
-        "small-tuned": GroupSummary.model_construct(parameters=small),
+        name: GroupSummary.model_construct(parameters=size, latency_ms=Latency(p50=median, p90=None, p99=None))
+        for (name, size), median in zip(sizes.items(), p50, strict=True)
     }
 
 
@@ -62,6 +65,12 @@ def test_size_alone_or_time_alone_is_enough() -> None:
     assert small is not None and small.endswith("and it has 100 parameters instead of 900.")
     fast = advice(row(), groups(100, 100), TITLES, times(9.2, 9.0, 9.4))
     assert fast is not None and fast.endswith("and it is 9.2 times as fast.")
+
+
+def test_times_without_rounds_count_too() -> None:
+    assert advice(row(), groups(p50=(1.0, 1.9)), TITLES, {}) is None
+    fast = advice(row(), groups(100, 100, p50=(3.0, 1.0)), TITLES, {})
+    assert fast is not None and fast.endswith("and it is 3 times as fast.")
 
 
 @pytest.mark.parametrize(
