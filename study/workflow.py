@@ -37,6 +37,7 @@ from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
 from study.earlier.telling import check_same_data, trials_to_tell
+from study.export.outdated import outdated_export
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
 from study.plan.memory import check_memory
@@ -228,6 +229,7 @@ def _name_report(folder: StudyFolder, screen: Screen) -> int:
 
     if not is_current(folder) or not folder.final.metrics():
         return _conclude(folder, screen, ())
+    _warn_of_export(folder, screen)
     _say(screen, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
     return 0
 
@@ -250,7 +252,13 @@ def _conclude(folder: StudyFolder, screen: Screen, failures: Sequence[FailedRun]
     screen.print(comparison(summary))
     for line in closing(summary, report, folder.optuna if folder.optuna.exists() else None):
         _say(screen, line)
+    _warn_of_export(folder, screen)
     return 1 if failures or not summary.groups else 0
+
+
+def _warn_of_export(folder: StudyFolder, screen: Screen) -> None:
+    if (line := outdated_export(folder)) is not None:
+        screen.warn(line)
 
 
 def _say(screen: Screen, line: str | Text) -> None:

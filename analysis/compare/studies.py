@@ -71,8 +71,10 @@ def read_studies(paths: Sequence[Path]) -> list[ComparedStudy]:
         UnusableStudy: if one is no study, is named twice, is of other images than the first, or has no final run.
         DamagedFile: if a file cannot be read; the message names it.
     """
-    if len({path.resolve() for path in paths}) < max(2, len(paths)):
-        raise UnusableStudy("one study cannot be compared with itself: give the folders of two or more studies")
+    if len(paths) == 1:
+        raise UnusableStudy(f"{paths[0]} is one study alone: give the folders of two or more studies")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UnusableStudy("one study cannot be compared with itself: give each folder once")
     results = [load_results(StudyFolder.open(path)) for path in paths]
     first = results[0].study.data
     for path, one in zip(paths, results, strict=True):

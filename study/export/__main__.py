@@ -64,6 +64,7 @@ def _export(options: argparse.Namespace) -> None:
 
     from study.export.model_card import write_card
     from study.export.onnx_file import write_onnx
+    from study.export.outdated import WINNER
     from study.predict.predictor import load_predictor, register_networks
 
     if options.networks is not None:
@@ -71,8 +72,8 @@ def _export(options: argparse.Namespace) -> None:
     predictor = load_predictor(folder, options.run)
     if predictor.warning is not None:
         say_error(f"warning: {predictor.warning}")
-    name = "winner" if options.run is None else predictor.run.replace("/", "-")
-    file = write_onnx(folder, predictor, options.output or folder.path / f"{name}.onnx", softmax=options.softmax)
+    name = WINNER if options.run is None else f"{predictor.run.replace('/', '-')}.onnx"
+    file = write_onnx(folder, predictor, options.output or folder.path / name, softmax=options.softmax)
     card = write_card(folder, predictor, file)
     print(f"{file.path}  {predictor.arch}, from the final run {predictor.run} of {folder.path}")
     for agreement in file.agreements:

@@ -15,13 +15,14 @@ from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Latency, Summary
 from study import __version__
 from study.export.onnx_file import OnnxFile
+from study.export.outdated import WINNER
 from study.predict.predictor import Predictor
-
-NAME = "MODEL_CARD.md"
 
 
 def write_card(folder: StudyFolder, predictor: Predictor, file: OnnxFile) -> Path:
-    """Write MODEL_CARD.md beside an ONNX file, and return its path.
+    """Write the card beside an ONNX file, and return its path.
+
+    The card of winner.onnx is MODEL_CARD.md. Each other file has a card of its own name.
 
     Raises:
         UnusableStudy: if groups of the study cannot be compared.
@@ -44,7 +45,7 @@ def write_card(folder: StudyFolder, predictor: Predictor, file: OnnxFile) -> Pat
         f"{'##' if index else '#'} {title}\n\n" + "\n".join(lines) + "\n"
         for index, (title, lines) in enumerate(parts.items())
     ]
-    card = file.path.with_name(NAME)
+    card = file.path.with_name("MODEL_CARD.md" if file.path.name == WINNER else f"{file.path.stem}-MODEL_CARD.md")
     write_text(card, "\n".join(sections))
     return card
 
@@ -84,14 +85,16 @@ def _loading(predictor: Predictor, file: OnnxFile) -> list[str]:
         f"[n, {len(predictor.classes)}]. The network normalises the images itself.",
         "",
         f"The study scaled the central square of each image to {size} x {size} pixels with Pillow's bilinear filter,",
-        "turned upright as its metadata say, with transparency on white:",
+        "turned upright as its metadata say, with transparency on white. These lines read a JPEG so:",
         "",
-        f'    ImageOps.fit(ImageOps.exif_transpose(Image.open("a.jpg")).convert("RGB"), ({size}, {size}),'
-        " Image.Resampling.BILINEAR)",
+        "    from PIL import Image, ImageOps",
         "",
-        f"is the same for a JPEG. `read_image` in fairverdict's `models.images` does it for every kind of file.{depth}",
-        "The metadata of the file hold the classes, the configuration, the normalisation, the image size, the study",
-        "and the version.",
+        '    image = ImageOps.exif_transpose(Image.open("a.jpg")).convert("RGB")',
+        f"    images = np.asarray(ImageOps.fit(image, ({size}, {size}), Image.Resampling.BILINEAR))[None]",
+        "",
+        f"`read_image` in fairverdict's `models.images` reads every kind of file.{depth}",
+        "The metadata of the file hold the classes, the configuration, the normalisation, the image size, the study,",
+        "the run, the SHA-256 of its weights, and the version.",
     ]
 
 

@@ -13,6 +13,7 @@ from models.onnx_network import FromBytes, NotExportable, open_session, to_onnx
 from study import __version__
 from study.errors import BadInput
 from study.export.checks import Agreement, check
+from study.export.outdated import weights_digest
 from study.predict.predictor import Predictor
 
 
@@ -81,6 +82,7 @@ def _metadata(folder: StudyFolder, predictor: Predictor, output: str) -> dict[st
         "output": output,
         "network": predictor.arch,
         "run": predictor.run,
+        "weights_sha256": weights_digest(folder.final.weights_of(predictor.made.group, predictor.made.seed)),
         "study": str(study["name"]),
         "study_id": str(study.get("id", "")),
         "version": f"fairverdict {__version__}",

@@ -184,7 +184,7 @@ class Progress:
         if forecast is None:
             return f"{about(left)} left"
         after = forecast.seconds_after(self._stage, pace.factor)
-        return f"{about(left)} left, {about(left + after)} for the study"
+        return f"{about(left)} left, {about(left + after)} left of the study"
 
     def _pace(self, spent: float) -> Pace:
         """Return the pace of the stage; with a forecast, only since the first workers reported, as they start slowly.

@@ -36,7 +36,7 @@ def test_every_line_that_was_printed_is_in_the_log(documented: Finished) -> None
 
 def test_the_stages_are_counted_and_the_time_left_is_told(documented: Finished) -> None:
     first = next(line for line in documented.done.stdout.splitlines() if line.startswith("Search ("))
-    assert re.match(r"Search \(stage 1 of 4\), \S+ \w+ so far, .+ left, about .+ for the study: AlexNet 0/2", first)
+    assert re.match(r"Search \(stage 1 of 4\), \S+ \w+ so far, .+ left, about .+ left of the study: AlexNet 0/2", first)
     assert "Final runs (stage 2 of 4), " in documented.done.stdout
     assert "Measuring inference time (stage 3 of 4)" in documented.done.stdout
 

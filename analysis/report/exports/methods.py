@@ -49,7 +49,8 @@ def _search(results: StudyResults) -> list[str]:
     sampler = (study.search.model_extra or {}).get("sampler")
     method = " with a Gaussian process" if sampler == "Gaussian process" else ""
     sentences = [
-        f"Each network had the same budget: {study.config.trials} trials of at most {study.config.max_epochs} epochs.",
+        f"Each network had the same budget: {plural(study.config.trials, 'trial')} of at most"
+        f" {plural(study.config.max_epochs, 'epoch')}.",
         f"We searched {searched(study)}.",
         *_limits(results),
         "The first trial was the documented baseline.",

@@ -111,7 +111,7 @@ def test_studies_that_cannot_be_compared_are_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = write_example(tmp_path / "first", seeds=2)
-    assert _refused(capsys, first.path).startswith("one study cannot be compared with itself")
+    assert _refused(capsys, first.path) == f"{first.path} is one study alone: give the folders of two or more studies"
     assert _refused(capsys, first.path, first.path).startswith("one study cannot be compared with itself")
     assert f"{tmp_path} is not a study" in _refused(capsys, first.path, tmp_path)
     begun = write_example(tmp_path / "begun", seeds=0)

@@ -15,6 +15,7 @@ import torch
 from analysis.results.study_folder import StudyFolder
 from models.onnx_network import open_session
 from study.export.__main__ import main
+from study.export.outdated import outdated_export
 from study.predict.predictor import load_predictor
 from tests.study.export.trained import CLASSES, STATISTICS, write_trained
 
@@ -59,6 +60,7 @@ def test_a_documented_network_is_written(
     folder = write_trained(tmp_path / "study", arch, size=size)
     assert _run(capsys, folder.path)[0] == 0
     _check_answers(folder, folder.path / "winner.onnx", size)
+    assert outdated_export(folder) is None
 
 
 def test_a_network_by_its_import_path_is_written_with_a_card(
@@ -112,7 +114,7 @@ def test_probabilities_are_the_softmax_of_the_logits_also_of_a_study_in_bf16(
     status, out, _ = _run(capsys, folder.path, *RUN, "--softmax", "--output", path)
     assert status == 0
     assert "predictions.npz, made in bf16, differ by at most" in out
-    assert (path.parent / "MODEL_CARD.md").exists() and not (folder.path / "winner.onnx").exists()
+    assert (path.parent / "small-MODEL_CARD.md").exists() and not (folder.path / "winner.onnx").exists()
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     (probabilities,) = open_session(path.read_bytes()).run(["probabilities"], {"images": images})
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
