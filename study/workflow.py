@@ -27,6 +27,7 @@ from analysis.retraining.plans import (
     plan_final_runs,
     stray_runs,
 )
+from analysis.verdict.shipping.exported import outdated_export
 from models.data import Dataset
 from models.precision import resolve
 from study.cli.interrupts import Interrupts
@@ -37,7 +38,6 @@ from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
 from study.earlier.telling import check_same_data, trials_to_tell
-from study.export.outdated import outdated_export
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
 from study.plan.memory import check_memory

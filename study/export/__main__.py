@@ -62,9 +62,9 @@ def _export(options: argparse.Namespace) -> None:
     if missing := missing_packages():
         raise BadInput(f"an export needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
+    from analysis.verdict.shipping.exported import WINNER
     from study.export.model_card import write_card
     from study.export.onnx_file import write_onnx
-    from study.export.outdated import WINNER
     from study.predict.predictor import load_predictor, register_networks
 
     if options.networks is not None:

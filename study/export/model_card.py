@@ -11,11 +11,11 @@ from analysis.results.files import write_text
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.shipping.best_weights import BestWeights, weights_to_ship, what_to_expect
+from analysis.verdict.shipping.exported import WINNER
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Latency, Summary
 from study import __version__
 from study.export.onnx_file import OnnxFile
-from study.export.outdated import WINNER
 from study.predict.predictor import Predictor
 
 

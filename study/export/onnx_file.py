@@ -9,11 +9,11 @@ import torch
 from analysis.results.files import write_bytes
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import read_study
+from analysis.verdict.shipping.exported import weights_digest
 from models.onnx_network import FromBytes, NotExportable, open_session, to_onnx
 from study import __version__
 from study.errors import BadInput
 from study.export.checks import Agreement, check
-from study.export.outdated import weights_digest
 from study.predict.predictor import Predictor
 
 

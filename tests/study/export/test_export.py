@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from analysis.results.study_folder import StudyFolder
+from analysis.verdict.shipping.exported import outdated_export
 from models.onnx_network import open_session
 from study.export.__main__ import main
-from study.export.outdated import outdated_export
 from study.predict.predictor import load_predictor
 from tests.study.export.trained import CLASSES, STATISTICS, write_trained
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.export.outdated import outdated_export, weights_digest
+from analysis.verdict.shipping.exported import outdated_export, weights_digest
 from tests.study.export.trained import write_trained
 
 
