@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -26,7 +27,8 @@ from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore
 from models.networks.registry import Architecture
 from models.networks.user_networks import modules_of_user
 from study.cluster import environment, mps
-from study.cluster.capacity import GIB, Capacity, capacity, capacity_of
+from study.cluster.capacity import Capacity, capacity
+from study.cluster.places.nodes import GIB, present
 from study.cluster.reaper import reaping
 from study.errors import BadInput, StudyFailed, one_line, say_error
 from study.storage.lock import Locked, exclusive
@@ -129,7 +131,7 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
                     # Ray also logs what it raises, and what it can do without.
                     logging_level=logging.CRITICAL,
                 )
-                found = capacity_of(ray.cluster_resources())
+                found = Capacity(tuple(replace(node, name="") for node in present()))
         except Exception as error:  # Ray raises its base class, too
             raise _NotStarted(error, _keep_logs(directory) if keeps_logs else None) from error
         logging.getLogger("ray").setLevel(logging.ERROR)
