@@ -82,9 +82,8 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
     ]
     if not nodes:
         raise _fits_nowhere(capacity, config.cpus_per_trial, gpus)
-    concurrency = config.concurrency or max(
-        1, _fitting(nodes, config.cpus_per_trial or 1.0, gpus, memory_per_run(config))
-    )
+    fitting = _fitting(nodes, config.cpus_per_trial or 1.0, gpus, memory_per_run(config))
+    concurrency = config.concurrency or max(1, fitting)
     cpus = config.cpus_per_trial or _cpus_each(nodes, concurrency, gpus)
     if config.address is None:
         # Further runs would only wait, and their configurations would be suggested without the results of the others.
