@@ -38,6 +38,8 @@ ANSWER_WITHIN_SECONDS = 10.0
 # A short path, because Ray puts sockets there and their paths may have at most 107 bytes.
 _TEMPORARY = Path("/tmp")
 _PREFIX = "fairverdict-"
+# Ray makes its folder writable for everybody. So it lies in a folder that only this account can enter.
+_RAY = "r"
 # The names that `_locked_directory` makes. Folders of other programs may start with the prefix, too.
 _SESSION = re.compile(rf"{_PREFIX}\d+-[a-z0-9_]{{8}}")
 
@@ -126,7 +128,7 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
                     address="local",
                     num_cpus=cpu_count(),
                     include_dashboard=False,
-                    _temp_dir=str(directory),
+                    _temp_dir=str(directory / _RAY),
                     log_to_driver=True,
                     # Ray also logs what it raises, and what it can do without.
                     logging_level=logging.CRITICAL,
@@ -141,7 +143,7 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
 
 def _keep_logs(directory: Path) -> Path | None:
     """Moves the logs out of a folder that will be removed. Returns the log that says most, if there is one."""
-    logs = [path for path in directory.glob("session_latest/logs/*") if path.is_file() and path.stat().st_size]
+    logs = [path for path in directory.glob(f"{_RAY}/session_latest/logs/*") if path.is_file() and path.stat().st_size]
     if not logs:
         return None
     first = max(logs, key=lambda path: (path.stem == "raylet", path.stem == "gcs_server", path.stat().st_mtime))
@@ -173,7 +175,7 @@ def _gpu_shared(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _session_directory() -> Iterator[Path]:
-    """Yields a temporary folder for Ray. Removes the folders that killed drivers left: they are not locked."""
+    """Yields a temporary folder that only this account can enter. Removes folders that killed drivers left."""
     for left in filter(lambda path: _SESSION.fullmatch(path.name), _TEMPORARY.glob(f"{_PREFIX}*")):
         with suppress(Locked, OSError), exclusive(left) as is_ours:
             if is_ours and left.stat().st_uid == os.getuid():
