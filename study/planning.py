@@ -15,6 +15,7 @@ from analysis.retraining.step_time import StepTime, measure_step
 from models.precision import resolve, training_device
 from study.cli.request import Request
 from study.cluster.capacity import Resources, divide, machine_capacity
+from study.cluster.places.waiting import Waiting
 from study.data.datasets import Sizes, sizes
 from study.errors import BadInput
 from study.listeners.progress import Progress
@@ -63,14 +64,15 @@ def why_no_c() -> str | None:
     return None
 
 
-def resolve_precision(config: StudyConfig, resources: Resources) -> str:
+def resolve_precision(config: StudyConfig, resources: Resources, waiting: Waiting) -> str:
     """Return the precision that "auto" means on the hardware that trains. It asks a worker if that is elsewhere."""
     if config.precision != "auto":
         return config.precision
     if config.address is None and not resources.gpus_per_trial:
         return resolve("auto", torch.device("cpu"))
     probe = ray.remote(lambda: resolve("auto", training_device()))
-    return str(ray.get(probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial).remote()))
+    task = probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
+    return str(waiting.answer(task.remote()))
 
 
 def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> Request:
@@ -91,7 +93,9 @@ def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> R
     return _announce(request, progress, resources, str(resolve(config.precision, device)), keep=not is_dry)
 
 
-def announce_cluster(request: Request, progress: Progress, resources: Resources, precision: str) -> None:
+def announce_cluster(
+    request: Request, progress: Progress, resources: Resources, precision: str, waiting: Waiting
+) -> None:
     """Print the plan from a measurement in a worker of the joined Ray, which has the GPU that trains."""
     task = ray.remote(measure_step).options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
     is_cluster = request.config.address is not None
@@ -101,13 +105,13 @@ def announce_cluster(request: Request, progress: Progress, resources: Resources,
         resources,
         precision,
         keep=not is_cluster,
-        measure=partial(_measure_in_worker, task),
+        measure=partial(_measure_in_worker, task, waiting),
         is_elsewhere=is_cluster,
     )
 
 
-def _measure_in_worker(task: Any, *arguments: object) -> StepTime:
-    measured: StepTime = ray.get(task.remote(*arguments))
+def _measure_in_worker(task: Any, waiting: Waiting, *arguments: object) -> StepTime:
+    measured: StepTime = waiting.answer(task.remote(*arguments))
     return measured
 
 

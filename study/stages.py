@@ -18,6 +18,7 @@ from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
 from study.cluster.capacity import Resources, Slots
 from study.cluster.failures import explain
+from study.cluster.places.waiting import Waiting
 from study.cluster.worker import WorkerSettings
 from study.earlier.telling import told_trials
 from study.errors import StudyFailed
@@ -47,6 +48,7 @@ class Stages:
     settings: WorkerSettings
     architectures: dict[str, Architecture]
     ray_runs: RayRuns
+    waiting: Waiting
 
     def search(self) -> Search:
         """Search every network, and write its tables whatever happens."""
@@ -72,6 +74,7 @@ class Stages:
                 self.folder.tune.absolute(),
                 recorder,
                 watch=self.watch,
+                look=self.waiting.look,
             )
         finally:
             recorder.flush(search)
@@ -129,7 +132,7 @@ class Stages:
         )
         self.progress.do("Measuring inference time", "Inference time")
         try:
-            measured = ray.get(
+            measured = self.waiting.answer(
                 task.remote(networks, len(self.dataset.classes), self.resources.threads, self.config.image_size)
             )
         except ray.exceptions.RayError as error:

@@ -34,6 +34,7 @@ from study.cli.interrupts import Interrupts
 from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request
 from study.cluster.capacity import Slots, divide
+from study.cluster.places.waiting import Waiting
 from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
 from study.data.datasets import load_dataset
@@ -116,6 +117,7 @@ def _do(
     with ray_session(request.config.address) as capacity, progress.screen.study_log.warnings_of_ray():
         interrupts.listen()  # Ray has put its own handlers there
         resources = divide(capacity, request.config)
+        waiting = Waiting(resources.cpus_per_trial, resources.gpus_per_trial, progress.screen.warn, request.config.wait)
         _check_storage(request)
         if request.config.address is not None:
             progress.say(f"Joined a cluster for {resources.concurrency} training runs at a time")
@@ -124,7 +126,7 @@ def _do(
         config = replace(
             request.config,
             bit_depth=dataset.bit_depth or request.config.bit_depth,
-            precision=resolve_precision(request.config, resources),
+            precision=resolve_precision(request.config, resources, waiting),
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,
             # A cluster may grow or shrink, so only a number that the user chose is kept there.
@@ -146,7 +148,7 @@ def _do(
         architectures = {arch: architecture_of(config, arch) for arch in config.archs}
         send_code(architectures.values(), config.address)
         if not trains_on_cpus_here(request.config):
-            announce_cluster(request, progress, resources, config.precision)
+            announce_cluster(request, progress, resources, config.precision, waiting)
         settings = WorkerSettings(
             train=ray.put(dataset.train),
             test=ray.put(dataset.test),
@@ -158,7 +160,7 @@ def _do(
             kernels=config.kernels,
         )
         slots = Slots(resources, request.config)
-        ray_runs = RayRuns(architectures, settings, resources, slots, interrupts.check)
+        ray_runs = RayRuns(architectures, settings, resources, slots, interrupts.check, waiting.look)
         stages = Stages(
             request.folder,
             config,
@@ -170,6 +172,7 @@ def _do(
             settings,
             architectures,
             ray_runs,
+            waiting,
         )
         search = None if config.baseline else stages.search()
         failures: list[FailedRun] = []

@@ -29,7 +29,7 @@ from study.track.tracker import check_packages
 
 # These settings may differ when a study goes on: they change how many seeds there are, which machine trains, or where
 # the data lie. The fingerprint of the data must be the same.
-_FREE_ON_RESUME = {"seeds", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "data_dir", "track"}
+_FREE_ON_RESUME = {"seeds", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "wait", "data_dir", "track"}
 _OTHER_VERSION = "go on with that version, or begin anew"
 
 

@@ -3,16 +3,16 @@
 import contextlib
 import math
 import time
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psutil
-import ray
 import torch
-import yaml
 from joblib import cpu_count
 
 from models.data import IMAGE_SIZE
+from study.cluster.places.nodes import GIB, Node, present, startable, together
 from study.errors import BadInput
 from study.settings.check import LEAST_SHARE
 from study.settings.config import StudyConfig
@@ -24,20 +24,22 @@ MEMORY_PER_RUN_GIB = 1.5
 BYTES_PER_PIXEL = 2000
 # At most 4 runs share a GPU by default, because a run alone leaves most of it idle.
 RUNS_PER_GPU = 4
-GIB = 2**30
+# A cluster without a limit of its own gets at most this many runs at a time.
+MOST_RUNS = 100_000
 # A cluster is asked for its capacity at most every 5 s, because nodes take longer than that to start.
 CAPACITY_EVERY_SECONDS = 5.0
-# `ray up` leaves this file on the head. Ray itself does not count nodes that the autoscaler has not started yet.
-LAUNCHER_CONFIG = "ray_bootstrap_config.yaml"
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Counts CPU cores, GPUs and memory in GiB, over all nodes."""
+    """Holds the nodes of a machine or a cluster, with all the nodes that its autoscaler may start."""
 
-    cpus: float
-    gpus: float
-    memory_gib: float
+    nodes: tuple[Node, ...]
+
+    @property
+    def gpus(self) -> float:
+        """Return the number of GPUs of all nodes."""
+        return sum(node.count * node.gpus for node in self.nodes if node.gpus)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Resources:
 
 
 def divide(capacity: Capacity, config: StudyConfig) -> Resources:
-    """Divides the capacity among training runs.
+    """Divides the capacity among training runs. A run gets its share on one node, never on two.
 
     Without GPUs a run gets one CPU: two runs with one thread each train more than one run with two threads, and the
     bits of a result do not depend on the number of runs. With GPUs, several runs share one.
@@ -65,7 +67,7 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
         config: its resource settings are kept. On this machine alone, the concurrency is lowered until the runs fit.
 
     Raises:
-        BadInput: if one run asks for more than the capacity.
+        BadInput: if no node can ever hold a run.
     """
     gpus = _gpu_share(capacity, config.concurrency) if config.gpus_per_trial is None else config.gpus_per_trial
     if gpus and not capacity.gpus:
@@ -73,21 +75,33 @@ def divide(capacity: Capacity, config: StudyConfig) -> Resources:
             f"--gpus-per-trial {gpus:g} needs a GPU, and there is none: use a machine that has one, or train on CPUs by"
             " --gpus-per-trial 0 --cpus-per-trial none --concurrency none"
         )
-    if gpus > capacity.gpus:
-        raise BadInput(f"--gpus-per-trial {gpus:g} asks for more than the {capacity.gpus:g} GPUs there are: lower it")
     if gpus > 1 and gpus != int(gpus):
         raise BadInput(f"--gpus-per-trial {gpus:g} must be a whole number if it is over 1")
-    if config.cpus_per_trial is not None and config.cpus_per_trial > capacity.cpus:
-        raise BadInput(
-            f"--cpus-per-trial {config.cpus_per_trial:g} asks for more than the {capacity.cpus:g} CPUs there are:"
-            " lower it"
-        )
-    concurrency = config.concurrency or _fitting(capacity, config.cpus_per_trial or 1.0, gpus, memory_per_run(config))
-    cpus = config.cpus_per_trial or _cpus_each(capacity, concurrency, on_gpu=gpus > 0)
+    nodes = [
+        node for node in capacity.nodes if node.cpus >= (config.cpus_per_trial or LEAST_SHARE) and node.gpus >= gpus
+    ]
+    if not nodes:
+        raise _fits_nowhere(capacity, config.cpus_per_trial, gpus)
+    fitting = _fitting(nodes, config.cpus_per_trial or 1.0, gpus, memory_per_run(config))
+    concurrency = config.concurrency or max(1, fitting)
+    cpus = config.cpus_per_trial or _cpus_each(nodes, concurrency, gpus)
     if config.address is None:
         # Further runs would only wait, and their configurations would be suggested without the results of the others.
-        concurrency = min(concurrency, _fitting(replace(capacity, memory_gib=math.inf), cpus, gpus, 1.0))
+        concurrency = min(concurrency, max(1, _fitting(nodes, cpus, gpus, 0.0)))
     return Resources(cpus, gpus, concurrency)
+
+
+def _fits_nowhere(capacity: Capacity, cpus: float | None, gpus: float) -> BadInput:
+    """Returns the error for a run that no node can hold."""
+    asked = {"--gpus-per-trial": gpus, "--cpus-per-trial": cpus}
+    flags = [f"{flag} {amount:g}" for flag, amount in asked.items() if amount]
+    if not flags:
+        return BadInput(
+            "no node of the cluster has a CPU, and nothing says which nodes it may start: start one node first"
+        )
+    largest = max(capacity.nodes, key=lambda node: (node.gpus if gpus else 0, node.cpus))
+    where = f"of the largest node, {largest.name}" if largest.name else "there are"
+    return BadInput(f"{' '.join(flags)} asks for more than the {largest} {where}: lower it")
 
 
 def _gpu_share(capacity: Capacity, concurrency: int | None) -> float:
@@ -104,43 +118,36 @@ def memory_per_run(config: StudyConfig) -> float:
     return MEMORY_PER_RUN_GIB + BYTES_PER_PIXEL * more_pixels * config.batch_size / GIB
 
 
-def _fitting(capacity: Capacity, cpus: float, gpus: float, memory_gib: float) -> int:
-    """Returns how many runs with these shares fit at a time, at least 1."""
-    by_memory = capacity.memory_gib / memory_gib
-    by_gpu = capacity.gpus / gpus if gpus else math.inf
-    return max(1, math.floor(min(capacity.cpus / cpus, by_memory, by_gpu) + 1e-9))
+def _fitting(nodes: Iterable[Node], cpus: float, gpus: float, memory_gib: float) -> int:
+    """Returns how many runs with these shares fit at a time, the sum over the nodes."""
+    return sum(_places(node, cpus, gpus, memory_gib) for node in nodes)
 
 
-def _cpus_each(capacity: Capacity, concurrency: int, *, on_gpu: bool) -> float:
-    """Returns the CPUs of each run: at most 1 without a GPU, at most 4 with one."""
-    share = capacity.cpus / concurrency
-    if share < 1:
-        return max(LEAST_SHARE, math.floor(share * 1000) / 1000)
-    return float(min(4, int(share))) if on_gpu else 1.0
+def _places(node: Node, cpus: float, gpus: float, memory_gib: float) -> int:
+    """Returns how many runs fit on the nodes of one kind."""
+    by_memory = node.memory_gib / memory_gib if memory_gib else math.inf
+    by_gpu = node.gpus / gpus if gpus else math.inf
+    each = math.floor(min(node.cpus / cpus, by_memory, by_gpu) + 1e-9)
+    return int(min(MOST_RUNS, node.count * each)) if each else 0
+
+
+def _cpus_each(nodes: Sequence[Node], concurrency: int, gpus: float) -> float:
+    """Returns the CPUs of each run, as many as leave room for all: at most 1 without a GPU, at most 4 with one."""
+    most = min(concurrency, _fitting(nodes, LEAST_SHARE, gpus, 0.0))
+
+    def leaves_room(cpus: float) -> bool:
+        return _fitting(nodes, cpus, 0.0, 0.0) >= concurrency and _fitting(nodes, cpus, gpus, 0.0) >= most
+
+    for whole in (4.0, 3.0, 2.0, 1.0) if gpus else (1.0,):
+        if leaves_room(whole):
+            return whole
+    thousandths = bisect_left(range(1, 1000), True, key=lambda share: not leaves_room(share / 1000))
+    return max(LEAST_SHARE, thousandths / 1000)
 
 
 def capacity() -> Capacity:
     """Returns the capacity of the joined cluster, with all the nodes that its autoscaler may start."""
-    there, possible = ray.cluster_resources(), launchable(Path.home() / LAUNCHER_CONFIG)
-    return capacity_of({name: max(there.get(name, 0.0), possible.get(name, 0.0)) for name in there | possible})
-
-
-def capacity_of(resources: dict[str, float]) -> Capacity:
-    """Converts Ray's resources, memory in bytes, to a capacity."""
-    return Capacity(resources.get("CPU", 0.0), resources.get("GPU", 0.0), resources.get("memory", 0.0) / GIB)
-
-
-def launchable(config: Path) -> dict[str, float]:
-    """Returns the most that a cluster can have by the configuration of `ray up`; nothing if there is no such file."""
-    total: dict[str, float] = {}
-    if config.exists():
-        settings = yaml.safe_load(config.read_text())
-        for name, node in settings["available_node_types"].items():
-            is_head = name == settings["head_node_type"]
-            count = 1 if is_head else min(node.get("max_workers", 0), settings["max_workers"])
-            for resource, amount in node.get("resources", {}).items():
-                total[resource] = total.get(resource, 0.0) + count * amount
-    return total
+    return Capacity(together(present(), startable()))
 
 
 class Slots:
@@ -172,8 +179,9 @@ class Slots:
 
 def machine_capacity() -> Capacity:
     """Returns the capacity of this machine without starting Ray."""
-    return Capacity(
+    node = Node(
         cpus=cpu_count(),  # a container's share of the machine
         gpus=torch.cuda.device_count(),
         memory_gib=psutil.virtual_memory().available / GIB,
     )
+    return Capacity((node,))

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -26,7 +27,8 @@ from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore
 from models.networks.registry import Architecture
 from models.networks.user_networks import modules_of_user
 from study.cluster import environment, mps
-from study.cluster.capacity import GIB, Capacity, capacity, capacity_of
+from study.cluster.capacity import Capacity, capacity
+from study.cluster.places.nodes import GIB, present
 from study.cluster.reaper import reaping
 from study.errors import BadInput, StudyFailed, one_line, say_error
 from study.storage.lock import Locked, exclusive
@@ -36,6 +38,8 @@ ANSWER_WITHIN_SECONDS = 10.0
 # A short path, because Ray puts sockets there and their paths may have at most 107 bytes.
 _TEMPORARY = Path("/tmp")
 _PREFIX = "fairverdict-"
+# Ray makes its folder writable for everybody. So it lies in a folder that only this account can enter.
+_RAY = "r"
 # The names that `_locked_directory` makes. Folders of other programs may start with the prefix, too.
 _SESSION = re.compile(rf"{_PREFIX}\d+-[a-z0-9_]{{8}}")
 
@@ -124,12 +128,12 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
                     address="local",
                     num_cpus=cpu_count(),
                     include_dashboard=False,
-                    _temp_dir=str(directory),
+                    _temp_dir=str(directory / _RAY),
                     log_to_driver=True,
                     # Ray also logs what it raises, and what it can do without.
                     logging_level=logging.CRITICAL,
                 )
-                found = capacity_of(ray.cluster_resources())
+                found = Capacity(tuple(replace(node, name="") for node in present()))
         except Exception as error:  # Ray raises its base class, too
             raise _NotStarted(error, _keep_logs(directory) if keeps_logs else None) from error
         logging.getLogger("ray").setLevel(logging.ERROR)
@@ -139,7 +143,7 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
 
 def _keep_logs(directory: Path) -> Path | None:
     """Moves the logs out of a folder that will be removed. Returns the log that says most, if there is one."""
-    logs = [path for path in directory.glob("session_latest/logs/*") if path.is_file() and path.stat().st_size]
+    logs = [path for path in directory.glob(f"{_RAY}/session_latest/logs/*") if path.is_file() and path.stat().st_size]
     if not logs:
         return None
     first = max(logs, key=lambda path: (path.stem == "raylet", path.stem == "gcs_server", path.stat().st_mtime))
@@ -171,7 +175,7 @@ def _gpu_shared(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _session_directory() -> Iterator[Path]:
-    """Yields a temporary folder for Ray. Removes the folders that killed drivers left: they are not locked."""
+    """Yields a temporary folder that only this account can enter. Removes folders that killed drivers left."""
     for left in filter(lambda path: _SESSION.fullmatch(path.name), _TEMPORARY.glob(f"{_PREFIX}*")):
         with suppress(Locked, OSError), exclusive(left) as is_ours:
             if is_ours and left.stat().st_uid == os.getuid():

@@ -15,6 +15,7 @@ from models.networks.registry import Architecture
 from models.training.history import EpochResult
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings, train_with_checkpoints
 from study.errors import StorageFailed
 
@@ -35,6 +36,7 @@ class RayRuns:
         resources: CPUs and share of a GPU of each run.
         slots: returns how many runs may be made at a time.
         watch: called at least about once a second; an exception that it raises ends the runs.
+        look: called as often with a function that counts the runs given to Ray and those that have reported an epoch.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class RayRuns:
         resources: Resources,
         slots: Callable[[], int],
         watch: Callable[[], None] = lambda: None,
+        look: Callable[[Counts], None] = lambda counts: None,
     ) -> None:
         self._architectures = architectures
         self._settings = settings
         self._slots = slots
         self._watch = watch
+        self._look = look
         self._task = ray.remote(_train_run).options(
             num_cpus=resources.cpus_per_trial,
             num_gpus=resources.gpus_per_trial,
@@ -83,6 +87,7 @@ class RayRuns:
         begin()
         while running:
             self._watch()
+            self._look(lambda: (len(running), sum(epochs[plan.name] > 0 for plan in running.values())))
             found: list[Any] = ray.wait(list(running), timeout=WATCH_SECONDS, fetch_local=False)[0]
             if not found:
                 continue

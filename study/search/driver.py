@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -15,6 +16,7 @@ from models.networks.registry import Architecture
 from models.training.history import EpochResult
 from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings
 from study.errors import StorageFailed, StudyFailed
 from study.search.search import Search
@@ -45,6 +47,7 @@ def run_search(
     listener: SearchListener,
     train: Callable[..., None] = train_trial,
     watch: Callable[[], None] = lambda: None,
+    look: Callable[[Counts], None] = lambda counts: None,
 ) -> None:
     """Run the search to its end on the Ray that this process is connected to.
 
@@ -55,6 +58,7 @@ def run_search(
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
         train: Ray Tune's trainable, called as `train_trial` is.
         watch: called at least about once a second; an exception that it raises ends the search.
+        look: called as often with a function that counts the trials given to Ray and those that have a worker.
 
     Raises:
         StorageFailed: if a checkpoint cannot be written.
@@ -82,7 +86,7 @@ def run_search(
             name=f"search-{datetime.now():%Y%m%d-%H%M%S}",
             storage_path=str(state),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[_Steps(search, listener, watch)],
+            callbacks=[_Steps(search, listener, watch, look)],
             verbose=0,
         ),
     )
@@ -165,12 +169,22 @@ class _Scheduler(_Unpickled, FIFOScheduler):
 class _Steps(_Unpickled, tune.Callback):
     """Calls `watch` and the listener at each step of Tune's loop, which waits for an event for a tenth of a second."""
 
-    def __init__(self, search: Search, listener: SearchListener, watch: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        search: Search,
+        listener: SearchListener,
+        watch: Callable[[], None],
+        look: Callable[[Counts], None],
+    ) -> None:
         super().__init__()
         self._search = search
         self._listener = listener
         self._watch = watch
+        self._look = look
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._watch()
+        self._look(
+            lambda: (sum(not trial.is_finished() for trial in trials), sum(t.status == Trial.RUNNING for t in trials))
+        )
         self._listener.on_step(self._search)

@@ -46,7 +46,11 @@ def check(config: StudyConfig) -> None:
         raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     if not SMALLEST_IMAGE <= config.image_size <= LARGEST_IMAGE:
         raise BadInput(f"--image-size must be from {SMALLEST_IMAGE} to {LARGEST_IMAGE}, not {config.image_size}")
-    positive = [("--max-latency-ms", config.max_latency_ms), ("--budget-hours", config.budget_hours)]
+    positive = [
+        ("--max-latency-ms", config.max_latency_ms),
+        ("--budget-hours", config.budget_hours),
+        ("--wait", config.wait),
+    ]
     for name, number in [*positive, *(("--first-lrs", lr) for lr in config.first_lrs)]:
         if number is not None and not 0 < number < math.inf:
             raise BadInput(f"{name} must be positive, not {number}")

@@ -24,7 +24,7 @@ _FORMERLY: dict[str, Any] = {
     "bit_depth": 16,
     "image_size": 32,
     "margin": 0.5,
-    **dict.fromkeys(("margin_of_errors", "budget_hours", "max_parameters", "max_latency_ms")),
+    **dict.fromkeys(("margin_of_errors", "budget_hours", "max_parameters", "max_latency_ms", "wait")),
     **dict.fromkeys(("title", "group_by", "train_seed")),
     "duplicates": "keep",
     "test_share": 0.2,
@@ -112,6 +112,8 @@ class StudyConfig:
     """Training runs at a time, as far as they fit (none: as many as processors, memory and GPUs allow)."""
     address: str | None = None
     """Join the Ray cluster at this address, auto for the cluster of this machine (none: this machine alone)."""
+    wait: float | None = None
+    """End the study if no run has a place on the cluster for these minutes (none: wait for ever)."""
     storage: str | None = None
     """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
     track: tuple[str, ...] = ()

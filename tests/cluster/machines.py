@@ -169,11 +169,13 @@ class Machine:
         settings = {
             "HOME": str(self.home),
             "PATH": f"{BIN}:{os.environ['PATH']}",
+            # The code under test may lie elsewhere than the code that is installed.
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "COLUMNS": "120",
             "LANG": "C.UTF-8",
-            **{name: value for name, value in environment.items() if value},
+            **environment,
         }
-        pairs = [f"{name}={value}" for name, value in settings.items()]
+        pairs = [f"{name}={value}" for name, value in settings.items() if value]
         # --wd would resolve the folder before it enters; cd does so after.
         script = f"cd {self.home} && exec {shlex.join(command)}"
         inside = ["nsenter", f"--target={self._init}", "--pid", "--net", "--mount"]

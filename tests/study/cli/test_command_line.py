@@ -56,6 +56,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--gpus-per-trial", "0.25"], "gpus_per_trial", 0.25),
     (["--concurrency", "3"], "concurrency", 3),
     (["--address", "auto"], "address", "auto"),
+    (["--wait", "30"], "wait", 30.0),
     (["--storage", "s3://bucket/a?region=x"], "storage", "s3://bucket/a?region=x"),
     (["--baseline"], "baseline", True),
     (["--track", "tensorboard", "mlflow"], "track", ("tensorboard", "mlflow")),

@@ -2,26 +2,20 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from study.cluster.capacity import GIB, Capacity, Resources, Slots, divide, launchable
+from study.cluster.capacity import Capacity, Resources, Slots, divide
+from study.cluster.places.nodes import Node
 from study.errors import BadInput
 from study.settings.config import StudyConfig
 
-AWS = {
-    "max_workers": 4,
-    "head_node_type": "head",
-    "available_node_types": {
-        "head": {"resources": {"CPU": 0, "memory": 5 * GIB}, "max_workers": 0},
-        "worker": {"resources": {"CPU": 4, "GPU": 1, "memory": 12 * GIB}, "min_workers": 0, "max_workers": 4},
-        "large": {"resources": {"CPU": 48}, "max_workers": 0},
-    },
-}
+
+def machine(cpus: float, gpus: float, memory_gib: float) -> Capacity:
+    """Return the capacity of one machine."""
+    return Capacity((Node(cpus, gpus, memory_gib),))
 
 
 @pytest.mark.parametrize(
@@ -58,14 +52,14 @@ AWS = {
     ],
 )
 def test_division(capacity: tuple[float, float, float], flags: dict[str, float], expected: Resources) -> None:
-    assert divide(Capacity(*capacity), StudyConfig(**flags)) == expected  # type: ignore[arg-type]
+    assert divide(machine(*capacity), StudyConfig(**flags)) == expected  # type: ignore[arg-type]
 
 
 @settings(deadline=None)
 @example(7, 0, 1.0, 25)
 @given(st.integers(1, 256), st.integers(0, 8), st.floats(0.1, 2000), st.none() | st.integers(1, 64))
 def test_what_runs_at_a_time_fits(cpus: int, gpus: int, memory: float, concurrency: int | None) -> None:
-    found = divide(Capacity(cpus, gpus, memory), StudyConfig(concurrency=concurrency))
+    found = divide(machine(cpus, gpus, memory), StudyConfig(concurrency=concurrency))
     assert found.concurrency >= 1
     assert found.cpus_per_trial > 0
     rounding = 1e-9  # of a product; Ray counts in ten-thousandths
@@ -83,37 +77,20 @@ def test_what_runs_at_a_time_fits(cpus: int, gpus: int, memory: float, concurren
 )
 def test_a_run_that_fits_nowhere_is_refused(flags: dict[str, float], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        divide(Capacity(4, 0, 16), StudyConfig(**flags))  # type: ignore[arg-type]
+        divide(machine(4, 0, 16), StudyConfig(**flags))  # type: ignore[arg-type]
 
 
 def test_parts_of_several_gpus_are_refused() -> None:
     with pytest.raises(BadInput, match=r"--gpus-per-trial 1\.5 must be a whole number"):
-        divide(Capacity(16, 4, 64), StudyConfig(gpus_per_trial=1.5))
-
-
-def test_nodes_that_are_not_there_yet_count(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(AWS))
-    most = launchable(tmp_path / "config.yaml")
-    assert most == {"CPU": 16, "GPU": 4, "memory": 53 * GIB}
-    resources = divide(Capacity(most["CPU"], most["GPU"], most["memory"] / GIB), StudyConfig(gpus_per_trial=0.25))
-    assert (resources.concurrency, resources.cpus_per_trial, resources.gpus_per_trial) == (16, 1, 0.25)
-
-
-def test_the_cluster_s_own_limit_holds(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(AWS | {"max_workers": 2}))
-    assert launchable(tmp_path / "config.yaml")["GPU"] == 2
+        divide(machine(16, 4, 64), StudyConfig(gpus_per_trial=1.5))
 
 
 def test_processors_that_this_process_may_not_use_do_not_count() -> None:
     ask = "import os; os.sched_setaffinity(0, {0}); import study.cluster.capacity as c; print(c.machine_capacity())"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Capacity(cpus=1, ")
-
-
-def test_without_a_launcher_nothing_is_expected(tmp_path: Path) -> None:
-    assert launchable(tmp_path / "config.yaml") == {}
+    assert done.stdout.startswith("Capacity(nodes=(Node(cpus=1, ")
 
 
 def test_a_number_of_runs_that_was_asked_for_is_kept() -> None:
     config = StudyConfig(address="auto", concurrency=3)
-    assert Slots(divide(Capacity(8, 0, 64), config), config)() == 3
+    assert Slots(divide(machine(8, 0, 64), config), config)() == 3

@@ -1,5 +1,6 @@
 """A Ray of this machine. The tests of real clusters are in tests/cluster."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -71,7 +72,7 @@ def mend(line):
 session.say_error = mend
 before = dict(os.environ)
 with session.ray_session(None) as capacity:
-    print(ray.get(ray.remote(lambda: capacity.cpus > 0).remote()))
+    print(ray.get(ray.remote(lambda: capacity.nodes[0].cpus > 0).remote()))
 assert dict(os.environ).items() <= before.items()
 """
 ALWAYS = """
@@ -113,3 +114,38 @@ def test_a_ray_that_never_starts_is_a_line_with_the_cause(programs: Programs, pl
     assert Path(found[1]).read_text() == "no server here\n"
     shutil.rmtree(Path(found[1]).parent)
     assert study.processes() == study.session_directories() == []
+
+
+# Another account tries to list, read and replace what Ray keeps on this machine.
+AS_NOBODY = """
+import os, subprocess
+from pathlib import Path
+from study.cluster.session import ray_session
+
+LOOK = '''
+for path; do
+    ls -d "$path" || cat "$path" || mv "$path" "$path-theirs" && echo "reached $path"
+done
+exit 0
+'''
+with ray_session(None):
+    (directory,) = Path("/tmp").glob(f"fairverdict-{os.getpid()}-*")
+    session = next(directory.glob("*/session_latest")).resolve()
+    inside = [*(session / "sockets").iterdir(), *(session / "logs").glob("raylet*"), session]
+    command = ["sh", "-c", LOOK, "sh", *inside]
+    nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, **nobody)
+    print(len(inside), done.returncode, done.stdout.strip(), done.stderr.count("ermission denied") >= 3 * len(inside))
+    print(oct(directory.stat().st_mode & 0o777), max(len(str(path)) for path in inside) <= 107)
+"""
+
+
+@pytest.mark.slow
+def test_another_account_cannot_reach_the_sockets_and_logs(programs: Programs, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as another account")
+    done = programs.start("-c", AS_NOBODY, cwd=tmp_path).finish()
+    looked, state = [line for line in done.stdout.splitlines() if line]
+    assert int(looked.split()[0]) >= 4, done.stdout
+    assert looked.split()[1:] == ["0", "True"], (done.stdout, done.stderr)
+    assert state == "0o700 True"
