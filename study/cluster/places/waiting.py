@@ -52,7 +52,7 @@ class Demand:
 
 def demand_of_ray() -> Demand:
     """Return what the joined Ray lacks at present."""
-    return demand_of(get_cluster_resource_state(global_worker.gcs_client))
+    return demand_of(get_cluster_resource_state(global_worker.gcs_client))  # type: ignore[attr-defined]
 
 
 def demand_of(state: Any) -> Demand:
