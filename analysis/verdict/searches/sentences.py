@@ -52,8 +52,9 @@ def luck_sentence(row: ComparisonRow | None, results: StudyResults) -> str:
     )
     if not needed:
         return said
-    stands = "The verdict stands if" if over.call == "better" else "The verdict stands over searches only if"
-    return f"{said} {stands} that luck is {needed}."
+    if over.call == "better":
+        return f"{said} The verdict stands if that luck is {needed}."
+    return f"{said} The verdict would stand over searches if that luck were {needed}."
 
 
 def of_luck(row: ComparisonRow | None) -> Iterator[Caveat]:

@@ -88,7 +88,7 @@ def test_a_call_that_luck_may_change_is_about_two_configurations(erratic: StudyR
     assert summary.headline == "AlexNet is more accurate than MobileNet-like for these two configurations."
     (limit,) = (limit for limit in summary.caveats if limit.label == CHANGES)
     assert limit.grade == Grade.COULD_OVERTURN
-    assert summary.luck is not None and "The verdict stands over searches only if that luck is below " in summary.luck
+    assert summary.luck is not None and "The verdict would stand over searches if that luck were below " in summary.luck
     low, high = summary.verdict.over_searches.ci95
     assert low is not None and high is not None and low < 0 < high
     assert "This holds for these two configurations" in summary.verdict.text
