@@ -20,8 +20,16 @@ def studies(rng: np.random.Generator, n_seeds: int, difference: float, noise: fl
     return sides[0], sides[1]
 
 
-@pytest.mark.parametrize("n_seeds", [5, 10, 20])
-@pytest.mark.parametrize("noise", [0.003, 0.02])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "noise"),
+    [
+        (10, 0.02),
+        *(pytest.param(*cell, marks=SLOW) for cell in [(5, 0.003), (5, 0.02), (10, 0.003), (20, 0.003), (20, 0.02)]),
+    ],
+)
 def test_seeds_show_the_difference_in_4_of_5_studies(n_seeds: int, noise: float) -> None:
     rng = np.random.default_rng(n_seeds)
     # 400 seeds tell the variances well.

@@ -34,7 +34,10 @@ def test_patience_ends_no_run_on_its_first_plateau(losses: tuple[float, ...]) ->
     assert {outcome_of(history[:end], patient, 4) for end in range(1, 15)} == {None}
 
 
-@pytest.mark.parametrize(("n_images", "epochs"), [(60, 15), (120, 9), (360, 6)])
+@pytest.mark.parametrize(
+    ("n_images", "epochs"),
+    [(60, 15), *(pytest.param(*size, marks=pytest.mark.slow) for size in [(120, 9), (360, 6)])],
+)
 def test_a_run_out_of_patience_goes_on_until_it_has_made_60_steps(n_images: int, epochs: int) -> None:
     """A learning rate of 0 never lowers the loss after its first epoch."""
     config = TrainingConfig({"lr": 0.0, "dropout": 0.0}, 20, patience=5, batch_size=16, grace_steps=GRACE_STEPS)
