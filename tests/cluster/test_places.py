@@ -9,11 +9,16 @@ STUDY = [
     *("python", "-m", "study.run", "--dataset", "digits", "--train-size", "150", "--archs", "mobilenet"),
     *("--trials", "1", "--address", "auto"),
 ]
-# Another user's program takes the CPU of the node.
+# Another user's program takes the CPU of the node, and leaves a file when it has it.
 BUSY = """
-import time, ray
+import pathlib, sys, time, ray
+
+def hold(path):
+    pathlib.Path(path).touch()
+    time.sleep(9999)
+
 ray.init(address="auto", logging_level="ERROR")
-ray.get(ray.remote(lambda: print("busy", flush=True) or time.sleep(9999)).remote())
+ray.get(ray.remote(hold).remote(sys.argv[1]))
 """
 
 
@@ -27,11 +32,11 @@ def test_a_study_without_a_place(machine: Callable[[int], Machine], tmp_path: Pa
     line = "error: --cpus-per-trial 2 asks for more than the 1 CPU of the largest node, 10.77.0.1: lower it\n"
     assert (refused.returncode, refused.stderr) == (2, line)
 
-    log = tmp_path / "busy"
-    head.start(["python", "-c", BUSY], log, RAY_AUTH_MODE="token")
-    wait_until(lambda: "busy" in log.read_text(), "the other program has the CPU")
+    held = tmp_path / "held"
+    head.start(["python", "-c", BUSY, str(held)], tmp_path / "busy", RAY_AUTH_MODE="token")
+    wait_until(held.exists, "the other program has the CPU")
     # The precision probe is the first to wait, before anything is created.
-    done = head.run([*STUDY, "--storage", "/tmp/ray", "--wait", "0.6"], RAY_AUTH_MODE="token")
+    done = head.run([*STUDY, "--storage", str(tmp_path / "shared"), "--wait", "0.6"], RAY_AUTH_MODE="token")
     waits = "1 run waits: no node has 1 CPU free; nodes: "
     first, last = done.stderr.splitlines()
     assert first.startswith(waits)
