@@ -1,7 +1,7 @@
 """Surfaces of the true score over the search space, smoothed over recorded learning curves.
 
 A recorded configuration has one score, from one run. A thin-plate spline over the scores stands for the true score of
-every configuration. Its smoothing gives the smallest error on scores that are left out. The noise of a run is the
+every configuration. Leave-one-out cross-validation chooses how smooth the spline is. The noise of a run is the
 deviation of the nearest recorded scores from the spline, so it differs over the search space. Neither the spline nor
 the noise is what `analysis.statistics.search_luck` assumes.
 

@@ -106,7 +106,9 @@ def _words(name: str, value: Any) -> list[str]:
     """Return a setting as the words of a command line."""
     if name in _OF_COMMAND:
         raise ValueError(f"{name} is no setting of a study: {_OF_COMMAND[name]}")
-    flag = "--" + name.replace("_", "-")
+    with refusing():
+        from study.cli.command_line import flag as flag_of
+    flag = flag_of(name)
     if isinstance(value, bool):
         return [flag] if value else []
     if isinstance(value, list | tuple):

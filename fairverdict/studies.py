@@ -232,11 +232,13 @@ class Study:
 
     def _best_run(self, arch: str) -> str:
         """Return the name of a network's tuned run with the lowest validation loss; a baseline's if none was tuned."""
+        from analysis.verdict.shipping.chosen_run import choose_run
+
         _known("network", arch, self._results.architectures)
         group = self._results.group(arch, "tuned") or self._group(f"{arch}-baseline")
-        runs = [run for run in group.runs if run.metrics["val_loss"] is not None] or group.runs
-        best = min(runs, key=lambda run: (run.metrics["status"] == "DIVERGED", run.metrics["val_loss"], run.seed))
-        return f"{group.name}/seed-{best.seed}"
+        if (chosen := choose_run(group)) is None:
+            raise ValueError(f"no final run of {group.title} has a validation loss, so none of them can be chosen")
+        return chosen.name
 
 
 def _known(kind: str, name: str, known: Sequence[str] | dict[str, Any]) -> str:

@@ -15,8 +15,6 @@ _WARM_UP_CALLS = 10
 # At least 5 rounds, because an interval over fewer is wide. At most 25, because a machine that is still not quiet then
 # stays so.
 LEAST_ROUNDS, MOST_ROUNDS = 5, 25
-# At most this half-width of the 95 % interval of the ratio of two times is steady, because a reader acts on no less.
-STEADY_WITHIN = 0.05
 
 
 @dataclass
@@ -66,7 +64,7 @@ class Timed:
 
 
 def take_turns(networks: Sequence[Timed]) -> None:
-    """Time the networks in turns until every ratio of two times is known within STEADY_WITHIN.
+    """Time the networks in turns until every ratio of two times is steady.
 
     Ends after LEAST_ROUNDS rounds at the earliest and after MOST_ROUNDS at the latest.
     """
@@ -83,7 +81,7 @@ def _is_steady(networks: Sequence[Timed]) -> bool:
     first, *others = [network.medians() for network in networks]
     # The time of a single network is compared with 1 second.
     compared = others or [[1.0] * len(first)]
-    return all(time_ratio(first, other).half_width <= STEADY_WITHIN for other in compared)
+    return all(time_ratio(first, other).is_steady for other in compared)
 
 
 def _time_calls(call: Callable[[], object], calls: int) -> list[float]:

@@ -50,8 +50,8 @@ class Comparison:
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
-        detectable: the smallest true difference whose interval excludes 0 with POWER, by number of seeds: USUAL_SEEDS
-            and the number of these runs. Empty with one seed.
+        detectable: the true difference that 4 of 5 studies show, for USUAL_SEEDS and for the seeds of these runs. Empty
+            with one seed.
     """
 
     winner: Literal["a", "b"] | None
@@ -107,7 +107,7 @@ def compare(
         not_worse_p = (layout.p_value_worse(margin), replace(layout, mean=-layout.mean).p_value_worse(margin))
         p_value = layout.p_value()
         equivalence_p = layout.p_value_beyond(margin)
-        detectable = {n: detectable_difference(layout, n) for n in sorted({*USUAL_SEEDS, n_seeds})}
+        detectable = {n: detectable_difference(layout, n, margin) for n in sorted({*USUAL_SEEDS, n_seeds})}
     errors = 1 - min(float(correct.mean()) for correct in (correct_a, correct_b))
     call, reason = _decide(n_seeds, mean, ci95, prob_better, margin, equivalence_p, errors)
     winner: Literal["a", "b"] | None = None
@@ -181,12 +181,18 @@ def _decide(
     return call, reason
 
 
-def detectable_difference(layout: TwoWayLayout, n_seeds: int) -> float:
-    """Return the smallest true difference whose interval excludes 0 with POWER, with this many seeds.
+def detectable_difference(layout: TwoWayLayout, n_seeds: int, margin: float = 0.0) -> float:
+    """Return the true difference that 4 of 5 studies with this many seeds show (POWER).
 
-    It is (t(0.975) + t(POWER)) standard errors of the mean (Bloom, Evaluation Review 19, 1995). It depends on the
-    variances alone, not on the difference that was measured.
+    A study shows a difference if its interval excludes 0 and its mean is at least the margin. So the true difference
+    lies t(POWER) standard errors above both (Bloom, Evaluation Review 19, 1995). It depends on the variances alone, not
+    on the difference that was measured.
+
+    Args:
+        layout: the differences between paired runs on each image.
+        n_seeds: number of seeds of the planned study.
+        margin: the difference that matters in practice, in [0, 1].
     """
     planned = layout.with_seeds(n_seeds)
     # The half-width of this confidence is t(POWER) standard errors.
-    return planned.half_width() + planned.half_width(2 * POWER - 1)
+    return max(planned.half_width(), margin) + planned.half_width(2 * POWER - 1)

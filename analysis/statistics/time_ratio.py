@@ -8,6 +8,10 @@ import numpy as np
 
 from analysis.statistics.calls import CONFIDENCE
 
+# At most this half-width of the 95 % interval, as a share of the ratio, is steady: a reader acts on no smaller
+# difference.
+STEADY_WITHIN = 0.05
+
 
 @dataclass(frozen=True)
 class TimeRatio:
@@ -21,6 +25,11 @@ class TimeRatio:
         """Return half the width of the interval as a share of the ratio; NaN with one round."""
         low, high = self.ci95
         return math.sqrt(high / low) - 1
+
+    @property
+    def is_steady(self) -> bool:
+        """Return whether the ratio is known within STEADY_WITHIN."""
+        return self.half_width <= STEADY_WITHIN
 
 
 def time_ratio(a: Sequence[float], b: Sequence[float]) -> TimeRatio:

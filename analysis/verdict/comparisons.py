@@ -106,7 +106,7 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
     if len(results.architectures) != 2 or len(primary) != 1:
         return None
     (row,) = primary
-    held = row.over_searches is not None and row.over_searches.call == row.call
+    held = row.call != "not shown" and row.over_searches is not None and row.over_searches.call == row.call
     whom = "networks tuned by such a search" if held else "these two configurations"
     holds = f"This holds for {whom} and these {results.study.data.n_train:,} training images"
     holds += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."

@@ -129,7 +129,7 @@ class ComparisonRow(_Part):
     values of A being worse than B by the margin, and of B being worse than A, not adjusted. If runs failed, each is the
     larger one with and without them. `headline` and `difference_text` are parts of `text`.
     `without_failed_runs` is set if runs failed.
-    `detectable` is the smallest true difference that a number of seeds shows with 80 % power, by that number.
+    `detectable` is the true difference that 4 of 5 studies show, by their number of seeds.
     `over_searches` is there if the luck of both searches can be estimated. `luck_to_overturn` is the luck of both
     searches, as `over_searches` has it, with which the interval over searches would include 0. It is there if the
     interval of the two configurations excludes 0.

@@ -22,7 +22,7 @@ from study.settings.networks import space_of
 from study.settings.search_space import SearchSpace
 
 # The score of a configuration depends on these settings and, for each network, on these keys of its table.
-_OF_STUDY = ("max_epochs", "patience", "batch_size", "image_size", "recipe")
+_OF_STUDY = ("max_epochs", "patience", "grace_steps", "batch_size", "image_size", "recipe")
 _OF_NETWORK: dict[str, Any] = {"factory": None, "arguments": {}, "normalisation": "training", "skip": [], "freeze": []}
 
 

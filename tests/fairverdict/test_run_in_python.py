@@ -81,6 +81,7 @@ def test_a_table_beside_a_file_is_refused() -> None:
         ({"study": {"trials": -1}}, "--trials must be at least 1, not -1"),
         ({"preset": "quick", "recipe": {"optimizer": "sgdd"}}, "[recipe] optimizer: there is no value 'sgdd': did"),
         ("nowhere.toml", "--config 'nowhere.toml' cannot be read: No such file or directory"),
+        ({"from_study": "nowhere"}, "--from: nowhere is not a study"),
     ],
 )
 def test_bad_input_is_the_line_of_the_command(

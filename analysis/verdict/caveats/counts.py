@@ -1,5 +1,6 @@
 """Counts what weakens a verdict and is in no interval: pure functions of a study's tables."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,10 +62,15 @@ def other_groups(groups: Mapping[str, Group]) -> list[Group]:
     return [group for group in groups.values() if group.name not in names]
 
 
-def capped_runs(groups: Iterable[Group], max_epochs: int, patience: int) -> list[CapShare]:
+def capped_runs(groups: Iterable[Group], max_epochs: int, patience: float) -> list[CapShare]:
     """Count, for each group, the runs whose best epoch lies within the patience of the cap.
 
     Such a run could not run out of patience, so the cap decided when it ended. A run that diverged does not count.
+
+    Args:
+        groups: the groups.
+        max_epochs: the cap.
+        patience: epochs without a lower validation loss that end a run; infinite if nothing but the cap ends one.
     """
     return [
         CapShare(
@@ -77,6 +83,12 @@ def capped_runs(groups: Iterable[Group], max_epochs: int, patience: int) -> list
         )
         for group in groups
     ]
+
+
+def epochs_of_grace(study: Study) -> int:
+    """Return the epoch before which patience ends no run: the first one with the steps of grace behind it."""
+    steps = math.ceil((study.data.n_train - study.n_validation()) / study.search.batch_size)
+    return math.ceil(study.config.grace_steps / steps)
 
 
 def at_edges(groups: Mapping[str, Group], spaces: Mapping[str, Mapping[str, Dimension]]) -> list[AtEdge]:

@@ -16,6 +16,7 @@ from analysis.verdict.caveats.counts import (
     capped_runs,
     constant_share,
     deciding_groups,
+    epochs_of_grace,
     has_added_seeds,
     other_groups,
     rare_answers,
@@ -115,7 +116,9 @@ def _few_seeds(results: StudyResults) -> Iterator[Caveat]:
 
 
 def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
-    cap, patience = results.study.config.max_epochs, results.study.search.patience
+    cap = results.study.config.max_epochs
+    # Patience ends no run before this epoch. If the cap is not later, only the cap can end a run.
+    patience = math.inf if cap <= epochs_of_grace(results.study) else results.study.search.patience
     groups = deciding_groups(results.groups)
     deciding = capped_runs(groups, cap, patience)
     others = capped_runs(other_groups(results.groups), cap, patience)
@@ -164,6 +167,9 @@ def _test_images(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
     if margin == 0:
         text = "No two networks can be called equivalent, because the margin of this study is 0."
         yield Caveat(grade=Grade.FOR_INFORMATION, text=text)
+    elif margin is not None and margin <= 1 / n_images:
+        text = "No two networks can be called equivalent, because the margin is a single test image."
+        yield Caveat(grade=Grade.FOR_INFORMATION if winner else Grade.WEAKENS, text=text)
     elif margin is not None and n_images <= 3 / margin:
         text = (
             f"No two networks can be called equivalent with {n_images:,} test images: more than"

@@ -29,9 +29,12 @@ def advice(
         times: the comparison of their inference times by runtime.
 
     Returns:
-        The sentence; None if the cheaper network is the better one anyway, if none is cheaper, or if nothing is shown.
+        The sentence; None if the cheaper network is the better one anyway, if none is cheaper, if the margin is 0, or
+        if nothing is shown.
     """
     if row is None or row.not_worse_p is None or len(row.seeds) < LEAST_SEEDS or row.reason == "nothing learned":
+        return None
+    if not row.margin:  # then a network that is not worse is better
         return None
     by_name = dict(zip(groups, titles, strict=True))
     for cheap, dear, p in ((row.a, row.b, row.not_worse_p[0]), (row.b, row.a, row.not_worse_p[1])):

@@ -8,8 +8,6 @@ from analysis.results.study_json import is_resized
 from analysis.statistics.time_ratio import time_ratio
 from analysis.verdict.summary_json import GroupSummary, TimesCompared
 
-# A half-width of at most this share of the ratio is steady: `analysis.retraining.turns` measures until then.
-STEADY_WITHIN = 0.05
 # At least this much wall time for a second of processor time is a busy machine. Quiet ones stay below 1.05.
 BUSY = 1.2
 
@@ -47,7 +45,8 @@ def _compare(names: list[str], a: Mapping[str, Any], b: Mapping[str, Any]) -> Ti
     n_rounds = len(rounds[0]["median_ms"])
     if not n_rounds or len(rounds[1]["median_ms"]) != n_rounds:
         return None
-    is_cpu = a.get("device", "CPU") == "CPU"
+    # A clock of the processor that is too coarse may have counted nothing.
+    is_cpu = a.get("device", "CPU") == "CPU" and all(min(one["cpu_ms"]) > 0 for one in rounds)
     wait = max(sum(one["mean_ms"]) / sum(one["cpu_ms"]) for one in rounds) if is_cpu else None
     is_busy = wait is not None and wait >= BUSY
     ratio = time_ratio(*(one["cpu_ms" if is_busy else "median_ms"] for one in rounds))
@@ -58,6 +57,6 @@ def _compare(names: list[str], a: Mapping[str, Any], b: Mapping[str, Any]) -> Ti
         ci95=ratio.ci95,
         is_processor_time=is_busy,
         wall_per_processor_time=wait,
-        is_steady=ratio.half_width <= STEADY_WITHIN,
+        is_steady=ratio.is_steady,
         rounds=n_rounds,
     )

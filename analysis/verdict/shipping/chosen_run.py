@@ -23,6 +23,11 @@ class ChosenRun:
     correct: np.ndarray
 
     @property
+    def name(self) -> str:
+        """Return the name by which commands know the run: "alexnet-tuned/seed-3"."""
+        return f"{self.run.group}/seed-{self.run.seed}"
+
+    @property
     def own_correct(self) -> np.ndarray:
         """Return whether the chosen run classifies each test image correctly, bool [n_test]."""
         correct: np.ndarray = self.correct[[run.seed for run in self.candidates].index(self.run.seed)]

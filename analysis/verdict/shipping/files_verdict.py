@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from analysis.numbers import plural
-from analysis.results.load import Group, StudyResults
+from analysis.results.load import StudyResults
 from analysis.statistics.predictions.two_files import FilesCompared, compare_files
 from analysis.verdict.caveats.counts import beats_constant
-from analysis.verdict.shipping.chosen_run import ChosenRun, choose_run
+from analysis.verdict.shipping.chosen_run import choose_run
 from analysis.verdict.summary_json import Difference, FilesVerdict, Verdict
 from analysis.verdict.wording import difference_in_words
 
@@ -30,7 +30,7 @@ def judge_files(results: StudyResults, verdict: Verdict | None) -> FilesVerdict 
     found = compare_files(chosen_a.own_correct, chosen_b.own_correct, margin=verdict.margin)
     if found.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
         found = replace(found, call="not shown", reason="nothing learned")
-    runs = {"a": _run_name(a, chosen_a), "b": _run_name(b, chosen_b)}
+    runs = {"a": chosen_a.name, "b": chosen_b.name}
     titles = (results.architectures[a.arch], results.architectures[b.arch])
     return FilesVerdict(
         a=runs["a"],
@@ -44,11 +44,6 @@ def judge_files(results: StudyResults, verdict: Verdict | None) -> FilesVerdict 
         margin=verdict.margin,
         text=f"{_sentences(found, titles, (runs['a'], runs['b']))} {WHICH_QUESTION}",
     )
-
-
-def _run_name(group: Group, chosen: ChosenRun) -> str:
-    """Return the name by which commands know the run: "alexnet-tuned/seed-3"."""
-    return f"{group.same_as or group.name}/seed-{chosen.run.seed}"
 
 
 def _sentences(found: FilesCompared, titles: tuple[str, str], runs: tuple[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What is said while runs wait for a place, with a clock that does not run by itself."""
+"""Tests the lines about runs that wait for a place. The test moves the clock."""
 
 import pytest
 from ray.core.generated.autoscaler_pb2 import ClusterResourceState  # type: ignore[attr-defined]

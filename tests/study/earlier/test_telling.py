@@ -183,6 +183,7 @@ def test_that_the_test_images_were_seen_is_noted_and_handed_on(first: StudyFolde
     [
         (["--max-epochs", "9"], "plain: max_epochs is 9, was 50; other: max_epochs is 9, was 50"),
         (["--batch-size", "9"], "plain: batch_size is 9, was 128"),
+        (["--grace-steps", "9"], "plain: grace_steps is 9, was 60"),
         (["--archs", "mobilenet"], "mobilenet: that study does not have it"),
         (["--archs", "other"], "other: no trial of it has ended with a score"),
         (["--config", "space.toml"], "plain: its search space is another"),

@@ -1,4 +1,4 @@
-"""What trackers show of a report, without its figures."""
+"""Writes the parts of a report that trackers show, without its figures."""
 
 from pathlib import Path
 

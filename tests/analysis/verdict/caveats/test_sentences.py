@@ -161,3 +161,21 @@ def test_a_small_margin_is_not_rounded_away(study: StudyResults) -> None:
     changed = row.model_copy(update={"call": "better", "difference": difference, "margin": 0.0008})
     (found,) = [limit for limit in caveats(study, "alexnet", changed) if "too small to matter" in limit.text]
     assert "begins at 0.04 points, and less than 0.08 does not matter" in found.text
+
+
+@pytest.mark.parametrize(("steps", "is_capped"), [(11 * 8, True), (11 * 7 + 1, True), (11 * 7, False)])
+def test_within_the_steps_of_grace_only_the_cap_ends_a_run(study: StudyResults, steps: int, is_capped: bool) -> None:
+    """An epoch has 11 steps, the cap is 8 epochs, and the best epoch was the first."""
+    images = study.study.data.model_copy(update={"n_train": 1173})
+    search = study.study.search.model_copy(update={"batch_size": 96, "validation_fraction": 0.1})
+    told = with_config(study.study, grace_steps=steps).model_copy(update={"data": images, "search": search})
+    early = {name: [1] * 6 for name in study.groups}
+    limits = [limit.text for limit in caveats(replace(ending_at(study, early), study=told), None)]
+    assert any("while they could still improve" in text for text in limits) == is_capped
+    assert any("ended no final run that could still improve" in text for text in limits) != is_capped
+
+
+def test_a_margin_of_a_single_image_is_said(study: StudyResults) -> None:
+    told = with_config(study.study, margin=None, margin_of_errors=None)
+    perfect = replace(study, study=told, trials=study.trials.assign(val_accuracy=1.0), confirmations=())
+    assert grade(with_leads(perfect, {}, 600), "because the margin is a single test image") == WEAKENS

@@ -64,6 +64,11 @@ def test_on_a_busy_machine_processor_time_is_compared(results: StudyResults) -> 
     assert "busy" not in limits(on_gpu)
 
 
+def test_a_clock_that_counts_nothing_does_not_make_a_machine_busy(results: StudyResults) -> None:
+    coarse = measured(results, timed([12.0] * 5, cpu=0.0), timed([2.0] * 5))
+    assert "AlexNet takes 6 times as long as MobileNet-like" in (summarise(coarse).price or "")
+
+
 def test_onnx_runtime_has_a_ratio_of_its_own(results: StudyResults) -> None:
     quantiles = {"latency_ms": {"p50": 1.0, "p90": 1.0, "p99": 1.0}}
     alexnet, mobilenet = (

@@ -189,3 +189,10 @@ def test_a_search_is_read_as_it_went(erratic: StudyResults) -> None:
     assert (record.planned, record.confirm, record.starts) == (10, 2, 1)
     fixed = replace(results, study=with_config(results.study, first_lrs=[3e-3, 3e-4]))
     assert search_record(fixed, "alexnet").starts == 3
+
+
+def test_a_verdict_that_shows_nothing_claims_nothing_of_other_searches(results: StudyResults) -> None:
+    summary = leading(replace(results, study=with_config(results.study, margin=0.0)), 0)
+    assert summary.verdict is not None and summary.verdict.call == "not shown"
+    assert summary.verdict.over_searches is not None
+    assert "This holds for these two configurations" in summary.verdict.text
