@@ -1,5 +1,6 @@
 """Programs that end with their test, the order of the tests, and hardware that this machine lacks or must not use."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ import torch
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import PRECISION, Programs
+
+# What a test writes need not outlive a power failure. The disk would take a seventh of the tests' time.
+os.fsync = lambda fd: None
 
 if not torch.cuda.is_available():
     # Before anything imports Triton, which looks at it then.
@@ -25,6 +29,12 @@ STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that run whole studies first, so that no test process waits long for another's last test."""
     items.sort(key=lambda item: not set(getattr(item, "fixturenames", ())).intersection(STUDIES))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what the imports made out of every later garbage collection, which would look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 # Files whose tests look at one study, report or wheel: one test process runs all tests of a name.
@@ -52,6 +62,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduler
     return Scheduler(config, log)
 
 
+# Modules that no test wrote. Looking at all modules after each test would take a twentieth of the tests' time.
+_KEPT: set[str] = set()
+
+
 @pytest.fixture(autouse=True)
 def _forgotten_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Forget the modules that a test wrote and imported, because another test writes others of the same name."""
@@ -59,9 +73,11 @@ def _forgotten_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     yield
     sys.path[:] = path
     written = str(tmp_path_factory.getbasetemp())
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(written):
+    for name in sys.modules.keys() - _KEPT:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(written):
             del sys.modules[name]
+        else:
+            _KEPT.add(name)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Checks that imports point one way and in no circle, and that a study's first step waits for no import in vain."""
 
 import ast
+import functools
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -57,6 +58,7 @@ BELOW = {
 }
 
 
+@functools.cache
 def modules() -> dict[str, set[str]]:
     """Each module's imports of this project's modules."""
     found = {}

@@ -1,7 +1,11 @@
-"""What the page of a report says, read back from it."""
+"""What the page of a report says, read back from it, and pages without figures."""
 
 import html
 import re
+
+import pytest
+
+from analysis.figures.catalogue import PARTS
 
 
 def table(page: str, name: str) -> list[list[str]]:
@@ -16,3 +20,8 @@ def words(page: str) -> str:
     """Return the page's text, in which white space is one blank."""
     text = re.sub(r"<(style|script)>.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
     return html.unescape(re.sub(r"\s+", " ", text))
+
+
+def leave_out_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports be built without figures, which take most of a report's time."""
+    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})

@@ -142,6 +142,7 @@ def test_a_target_counts_from_when_the_choice_stays_at_it() -> None:
 # --- the sides
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SIDES.values(), ids=list(SIDES))
 def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) -> None:
     recorded = Recorded(_table(), "mobilenet")

@@ -144,6 +144,7 @@ def test_operations_account_for_a_step(arch: str) -> None:
     assert parts[operations.REST] + parts[operations.OTHER] < 0.5 * sum(parts.values())
 
 
+@pytest.mark.slow
 def test_the_limits_count_what_a_step_must_do() -> None:
     first = 64 * 27 * 32 * 32
     convolutions = first + 192 * 64 * 9 * 16**2 + (384 * 192 + 256 * 384) * 9 * 8**2

@@ -93,6 +93,7 @@ def test_bad_input_is_the_line_of_the_command(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_study_fails_with_the_line_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (write_example(tmp_path / "results" / "old", seeds=1, search=False).path / "study.json").write_text("[]")
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from study.planning import why_no_c
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_without_programs_is_named(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system")

@@ -84,6 +84,7 @@ def test_a_fault_is_one_line_before_ray_starts(
     assert not ray.is_initialized() and not (here / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_fault_is_named_within_10_seconds(programs: Programs, tmp_path: Path) -> None:
     write_modules(tmp_path)
     with within(10):

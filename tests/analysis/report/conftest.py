@@ -2,10 +2,10 @@
 
 import pytest
 
-from analysis.figures.catalogue import PARTS
+from tests.analysis.pages import leave_out_figures
 
 
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let reports be built without figures."""
-    monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
+    leave_out_figures(monkeypatch)

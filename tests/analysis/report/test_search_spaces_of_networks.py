@@ -15,7 +15,7 @@ from analysis.verdict.summary import summarise
 from analysis.verdict.wording import chosen_trials
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import SPACES
-from tests.analysis.pages import table, words
+from tests.analysis.pages import leave_out_figures, table, words
 
 TITLES = {"alexnet": "AlexNet", "resnet18": "ResNet18"}
 
@@ -33,7 +33,9 @@ def results(folder: StudyFolder) -> StudyResults:
 
 @pytest.fixture(scope="module")
 def page(folder: StudyFolder) -> str:
-    return build_report(folder).read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_figures(patch)
+        return build_report(folder).read_text()
 
 
 def test_the_verdict_is_about_networks_with_their_spaces_wherever_it_is_read(
@@ -79,7 +81,9 @@ def test_each_network_says_what_was_searched(page: str, folder: StudyFolder) -> 
         assert said in paragraph and said.removeprefix("We searched ").rstrip(".") in words(page)
 
 
-def test_many_hyperparameters_are_drawn_as_slices_and_lines(page: str, folder: StudyFolder) -> None:
+@pytest.mark.slow
+def test_many_hyperparameters_are_drawn_as_slices_and_lines(folder: StudyFolder) -> None:
+    page = build_report(folder).read_text()
     identifiers = re.findall(r'id="([^"]+)"', page)
     assert {"search-space", "lines"} <= set(identifiers)
     assert len(identifiers) == len(set(identifiers))

@@ -236,9 +236,8 @@ interrupted_twice()
 """
 
 
-@pytest.mark.parametrize(
-    "program", [EMBEDDED, pytest.param(EMBEDDED + STUDY, marks=pytest.mark.slow)], ids=["errors", "a study"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [EMBEDDED, EMBEDDED + STUDY], ids=["errors", "a study"])
 def test_a_process_that_goes_on_has_its_signals_back(programs: Programs, program: str, tmp_path: Path) -> None:
     started = _start(programs, program, tmp_path)
     said = []

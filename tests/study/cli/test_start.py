@@ -1,5 +1,6 @@
 """The first second of a command: help and typing errors come before torch and Ray, and Ctrl-C is in order."""
 
+import functools
 import os
 import resource
 import signal
@@ -24,6 +25,12 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
     return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@functools.cache
+def _compile(module: str) -> None:
+    """Compile the bytecode of a program if nobody has."""
+    _ended("-m", module, "--version")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -45,7 +52,7 @@ def _ended(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
     ],
 )
 def test_help_and_typing_errors_come_at_once(arguments: list[str], status: int, words: str) -> None:
-    _ended("-m", arguments[0], "--version")  # compiles the bytecode if nobody has
+    _compile(arguments[0])
     done, seconds = _ended("-m", *arguments)
     assert (done.returncode, done.stderr if status == 0 else done.stdout) == (status, "")
     assert words in (done.stdout or done.stderr)
@@ -83,6 +90,7 @@ def test_a_folder_that_is_not_text_or_gone_is_a_line(tmp_path: Path) -> None:
         assert done.stderr.startswith("error: ") and done.stderr.endswith(f"{words}\n")
 
 
+@pytest.mark.slow
 def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
     ways = (["study.cli.commands", "report"], ["analysis.report"])
     first, second = (_ended("-m", *way, str(tmp_path))[0] for way in ways)
@@ -90,9 +98,17 @@ def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
     assert "is not a study" in first.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["argparse", "numpy", "torch", "ray"])
-def test_an_interrupt_during_the_imports_is_one_line(module: str, number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "module"),
+    [
+        (signal.SIGINT, "argparse"),
+        (signal.SIGTERM, "argparse"),
+        (signal.SIGINT, "numpy"),
+        (signal.SIGTERM, "torch"),
+        (signal.SIGINT, "ray"),
+    ],
+)
+def test_an_interrupt_during_the_imports_is_one_line(number: signal.Signals, module: str, tmp_path: Path) -> None:
     # With -X importtime Python prints a line as each module has been imported.
     command = [sys.executable, "-X", "importtime", "-m", "study.run", "--preset", "quick"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -61,6 +61,7 @@ def test_the_settings_of_another_ray_are_left_alone_and_each_session_has_a_token
     assert len(first) == len(second) == 64 and first != second
 
 
+@pytest.mark.slow
 def test_an_account_without_a_home_folder_can_ask_for_the_plan(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can hide the list of accounts")

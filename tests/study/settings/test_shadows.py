@@ -29,12 +29,14 @@ def test_a_file_that_hides_a_package_is_named(command: tuple[str, ...], name: st
     assert (done.returncode, done.stderr, done.stdout) == (2, _line(tmp_path / name, module), "")
 
 
+@pytest.mark.slow
 def test_on_a_cluster_a_file_that_hides_a_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "models.py").touch()
     done = _planned((*COMMAND, "--address", "auto"), tmp_path)
     assert (done.returncode, done.stderr) == (2, _line(tmp_path / "models.py", "models"))
 
 
+@pytest.mark.slow
 def test_the_command_takes_no_file_for_its_own_package(tmp_path: Path) -> None:
     for name in ("models/__init__.py", "analysis/__init__.py", "study.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -44,7 +46,7 @@ def test_the_command_takes_no_file_for_its_own_package(tmp_path: Path) -> None:
     assert done.stdout.startswith("Plan:")
 
 
-@pytest.mark.parametrize("command", [RUN, COMMAND])
+@pytest.mark.parametrize("command", [RUN, pytest.param(COMMAND, marks=pytest.mark.slow)])
 def test_a_file_that_hides_a_module_of_python_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "numbers.py").write_text("numbers = [1, 2]\n")
     (tmp_path / "webbrowser.py").touch()  # no study imports it
