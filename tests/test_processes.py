@@ -66,7 +66,18 @@ FAILS = "    assert False\n"
 def test_what_a_failed_test_started_is_gone(test: str, ending: str, tmp_path: Path) -> None:
     first, _, second = BEGIN.partition("def test_nothing_is_left")
     (tmp_path / "test_failure.py").write_text(first + test + ending + "\n\ndef test_nothing_is_left" + second)
-    options = ["-p", "no:cacheprovider", "-p", "no:randomly", "-c", str(ROOT / "pyproject.toml"), "--rootdir", "."]
+    options = [
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--rootdir",
+        ".",
+        "--basetemp",
+        "temporary",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "test_failure.py"],
         cwd=tmp_path,

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from analysis.results.optuna_database import open_database
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
-from tests.processes import SMALL, Programs
+from tests.processes import DRAWN, SMALL, Programs
 from tests.study.conftest import Finished, Maker
 
 ARCHS = ("tiny", "small")
@@ -27,11 +27,11 @@ def resumed(shared: Callable[[str, Maker], Finished]) -> Finished:
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
         journal = cwd / "results" / "resumed" / "tune" / "journal.jsonl"
-        study = programs.study([*SMALL, "--name", "resumed"], cwd)
+        study = programs.study([*SMALL, "--name", "resumed"], cwd, DRAWN)
         study.wait_for(lambda: journal.exists() and '"event": "epoch"' in journal.read_text())
         study.kill()
         study.wait_until_gone()
-        return programs.run_study(["--resume", "--name", "resumed"], cwd)
+        return programs.run_study(["--resume", "--name", "resumed"], cwd, DRAWN)
 
     return shared("resumed", make)
 
