@@ -37,7 +37,7 @@ from study.cluster.capacity import Slots, divide
 from study.cluster.places.waiting import Waiting
 from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
-from study.data.datasets import load_dataset
+from study.data.datasets import load_dataset, sizes
 from study.earlier.telling import check_same_data, trials_to_tell
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
@@ -91,6 +91,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
         request = checked(request, progress)
         if is_dry:
             announce(request, progress, is_dry=True)
+            _say_what_is_told(request, progress)
             return 0
         if trains_on_cpus_here(request.config):
             request = announce(request, progress)
@@ -102,6 +103,19 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
         failures = _do(request, dataset, progress, interrupts, stack)
         progress.show("Writing the report", "Report")
         return _conclude(request.folder, screen, failures)
+
+
+def _say_what_is_told(request: Request, progress: Progress) -> None:
+    """Say which trials of an earlier study, if there is one, the new study would be told.
+
+    Raises:
+        BadInput: if there is no trial to tell.
+    """
+    if request.earlier is None:
+        return
+    networks = describe_networks(request.config, sizes(request.config).classes, request.notes)
+    if (telling := trials_to_tell(request.earlier, request.config, networks)) is not None:
+        progress.say(f"{telling.sentence()}. The images of both studies are compared when the study begins")
 
 
 def _do(

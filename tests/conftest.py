@@ -37,6 +37,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the end of the process collect everything."""
+    gc.unfreeze()
+
+
 # Files whose tests look at one study, report or wheel: one test process runs all tests of a name.
 TOGETHER = {
     "tests/study/test_whole_study.py": "resumed",

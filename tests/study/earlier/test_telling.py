@@ -254,3 +254,13 @@ def test_the_refusal_of_growth_names_the_way_on(first: StudyFolder) -> None:
     for flags in (["--trials", "9"], ["--add-arch", "mobilenet"]):
         with pytest.raises(BadInput, match="begin a new study that is told its trials by --from results/first"):
             read_request(["--resume", "--name", "first", *flags])
+
+
+def test_a_dry_run_says_what_would_be_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FROM, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The samplers are told 2 trials of plain from first; none of other (no trial of it has ended" in said
+    assert said.endswith("The images of both studies are compared when the study begins")
+    assert main([*FROM, "--max-epochs", "9", "--dry-run"]) == 2
+    assert "none of its trials fits this study" in capsys.readouterr().err
+    assert not Path("results/second").exists()
