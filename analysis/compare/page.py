@@ -9,6 +9,7 @@ from rich.table import Table as TerminalTable
 from rich.text import Text
 
 import analysis.report.page
+from analysis.compare.repeats import Repeat
 from analysis.compare.studies import ComparedStudy, Difference
 from analysis.compare.tables import DIFFERENCE, HOLM, INTERVAL
 from analysis.report.page import templates
@@ -22,12 +23,16 @@ _OF_THE_REPORT = Path(analysis.report.page.__file__).parent / "templates"
 _IN_TERMINAL = {
     "studies": ("Study", "verdict", "seeds"),
     "networks": ("Study: network", "configuration", "accuracy", INTERVAL),
+    "repeats": ("A against B", "searches", DIFFERENCE, INTERVAL, HOLM),
     "differences": ("A against B", "call", DIFFERENCE, INTERVAL, HOLM),
 }
 
 
 def comparison_page(
-    studies: Sequence[ComparedStudy], differences: Sequence[Difference], tables: dict[str, Table]
+    studies: Sequence[ComparedStudy],
+    differences: Sequence[Difference],
+    repeats: Sequence[Repeat],
+    tables: dict[str, Table],
 ) -> str:
     """Return one HTML file that holds everything it shows, in the style of a report."""
     environment = templates(_TEMPLATES, _OF_THE_REPORT)
@@ -35,6 +40,7 @@ def comparison_page(
         "studies": studies,
         "tables": tables,
         "sentences": [pair.text for pair in differences if pair.text],
+        "repeats": [row.text for row in repeats],
         "data": studies[0].results.study.data,
     }
     body = environment.get_template("studies.html.j2").render(shown)

@@ -115,9 +115,9 @@ def compare_studies(studies: Sequence[ComparedStudy]) -> list[Difference]:
 def different_settings(studies: Sequence[ComparedStudy]) -> dict[str, list[str]]:
     """Return the settings, search spaces and software that differ, by name, with the value of each study as text."""
     rows: dict[str, list[str]] = {}
-    flat = [_settings(study) for study in studies]
-    for name in dict.fromkeys(name for settings in flat for name in settings):
-        values = [_text(settings.get(name)) for settings in flat]
+    flat = [settings(study) for study in studies]
+    for name in dict.fromkeys(name for one in flat for name in one):
+        values = [_text(one.get(name)) for one in flat]
         if len(set(values)) > 1:
             rows[name] = values
     return rows
@@ -160,7 +160,7 @@ def _text(value: Any) -> str:
     return DASH if value is None else json.dumps(value, ensure_ascii=False).strip('"')
 
 
-def _settings(study: ComparedStudy) -> dict[str, Any]:
+def settings(study: ComparedStudy) -> dict[str, Any]:
     """Return what can change a study's result, by name."""
     described = study.results.study
     config = {name: value for name, value in described.config.model_dump().items() if name not in _PLACES}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.compare.repeats import Repeat
 from analysis.compare.studies import ComparedStudy, Difference, different_settings
 from analysis.numbers import DASH, number, p_value, percent, points
 from analysis.report.tables import Column, Remark, Table
@@ -92,6 +93,24 @@ def differences_table(differences: Sequence[Difference]) -> Table:
     return Table("differences", "Differences of the final runs", columns, rows)
 
 
+def repeats_table(repeats: Sequence[Repeat]) -> Table:
+    """Return a row a pair of networks: their difference over repeated searches."""
+    columns = (
+        Column("A against B"),
+        Column("searches", "of each"),
+        Column(DIFFERENCE, "points", points),
+        Column(INTERVAL, "points", partial(_interval, write=points)),
+        Column("deviation", "points", lambda value: number(100 * value, ".2f")),
+        Column("p", write=p_value),
+        Column(HOLM, write=p_value),
+    )
+    rows = [
+        (f"{row.a} against {row.b}", len(row.studies), row.mean, row.ci95, row.deviation, row.p_value, row.holm_p)
+        for row in repeats
+    ]
+    return Table("repeats", "Differences over repeated searches", columns, rows)
+
+
 def settings_table(studies: Sequence[ComparedStudy]) -> Table:
     """Return a row a setting that differs between the studies."""
     columns = (Column("Setting"), *(Column(study.label) for study in studies))
@@ -134,6 +153,25 @@ def differences_csv(differences: Sequence[Difference]) -> pd.DataFrame:
             row |= {"low": made.ci95[0], "high": made.ci95[1], "p": made.p_value, "holm_p": pair.judged.holm_p}
             row |= {"prob_better": made.prob_better, "seeds": len(pair.judged.seeds)}
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def repeats_csv(repeats: Sequence[Repeat]) -> pd.DataFrame:
+    """Return repeats.csv: a row a pair of networks over repeated searches, with fractions in [-1, 1]."""
+    rows = [
+        {
+            "a": row.a,
+            "b": row.b,
+            "searches": len(row.studies),
+            "difference": row.mean,
+            "low": row.ci95[0],
+            "high": row.ci95[1],
+            "deviation": row.deviation,
+            "p": row.p_value,
+            "holm_p": row.holm_p,
+        }
+        for row in repeats
+    ]
     return pd.DataFrame(rows)
 
 
