@@ -4,7 +4,7 @@ import warnings
 from functools import cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # At most this many values of a tensor, because Triton's kernels count them in 32 bits.
 MOST_VALUES = 2**31 - 1
@@ -30,6 +30,22 @@ def use_kernels(model: nn.Module, allowed: bool) -> None:
 def has_switchable(model: nn.Module) -> bool:
     """Return whether some layer of the network has fast code."""
     return any(isinstance(module, Switchable) for module in model.modules())
+
+
+def has_memory(values: Tensor) -> bool:
+    """Return whether fast code may read the memory of a tensor; if not, torch's layers have to compute.
+
+    A tensor of a subclass, such as a FakeTensor, may have no memory. A function transform (`torch.func`) or a trace
+    sees torch's operations alone.
+    """
+    modes = torch._C._TorchDispatchModeKey
+    return (
+        type(values) in (Tensor, nn.Parameter)
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._get_tracing_state() is None
+        and not torch.compiler.is_compiling()
+        and not any(torch._C._get_dispatch_mode(mode) for mode in (modes.FAKE, modes.PROXY))
+    )
 
 
 @cache

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from models.kernels.available import MOST_VALUES, Switchable, can_use_triton
+from models.kernels.available import MOST_VALUES, Switchable, can_use_triton, has_memory
 
 HAS_TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 # At most 8 pixels a row, because oneDNN is slow on such rows; on rows of 16 it is not.
@@ -40,6 +40,8 @@ class Conv2d(Switchable, nn.Conv2d):
     def forward(self, images: Tensor) -> Tensor:
         """Convolve with the fast code if it is switched on and supports the images, else with torch's layer."""
         if not self.uses_kernels:
+            return super().forward(images)
+        if not has_memory(images):
             return super().forward(images)
         if self.groups == 1 and images.shape[-1] <= NARROW and _multiplies_in_tiles(images):
             output: Tensor = _SideBySide.apply(images.bfloat16(), self.weight.bfloat16())

@@ -21,6 +21,7 @@ from benchmarks import (
     recipes,
     scale,
     throughput,
+    tiles,
 )
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Setting
 from models.networks.registry import ARCHITECTURES
@@ -133,6 +134,16 @@ def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     for arch in ARCHITECTURES:
         assert 0 < measured[arch, "the limit"] < measured[arch, "this project"]
     assert "plain PyTorch" in capsys.readouterr().out
+
+
+def test_tiles_give_the_gradient_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.json"
+    assert tiles.main(["--quick", "--threads", "1", "--json", str(rows)]) == 0
+    measured = json.loads(rows.read_text())
+    assert [row["layer"] for row in measured] == list(tiles.LAYERS)
+    for row in measured:
+        assert 0 < row["side_by_side_error"] <= 1.1 * row["torch_error"] < 0.01
+    assert "side by side" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -6,8 +6,11 @@ the result. README.md, one folder up, says what this saves.
 """
 
 import ctypes
+import os
+import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ SOURCE = Path(__file__).with_name("norm_relu_pool.c")
 COMPILER = ("cc", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
 # Without fused multiply-add forward and backward round alike, so they agree on the highest pixel of a window.
 ROUNDING = ("-ffp-contract=off",)
+# At least 100 times as long as the compiler takes on a quiet server (0.35 s), because one that takes longer hangs.
+LONGEST_SECONDS = 120.0
 OPTIONS = {torch.bfloat16: ("-DBFLOAT16",), torch.float32: ()}
 
 
@@ -45,13 +50,31 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory() as directory:
             output = Path(directory, "norm_relu_pool.so")
             command = [*COMPILER, *ROUNDING, *OPTIONS[dtype], str(SOURCE), "-o", str(output), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
+            _compile(command, Path(directory, "errors"))
             # torch has already loaded OpenMP, so the code shares torch's threads.
             return ctypes.CDLL(str(output))
-    except subprocess.CalledProcessError as error:
-        raise CompilationFailed(error.stderr.strip() or str(error)) from error
     except OSError as error:
         raise CompilationFailed(str(error)) from error
+
+
+def _compile(command: Sequence[str], errors: Path) -> None:
+    """Run the compiler, whose errors go into a file, and end it with its processes if it takes too long."""
+    with (
+        errors.open("wb") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        ) as compiler,
+    ):
+        try:
+            status = compiler.wait(LONGEST_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise CompilationFailed(f"{command[0]} did not end within {LONGEST_SECONDS:.0f} s") from error
+        finally:
+            if compiler.poll() is None:
+                os.killpg(compiler.pid, signal.SIGKILL)
+    if status:
+        said = errors.read_text(errors="replace").strip()
+        raise CompilationFailed(said or f"{command[0]} ended with status {status}")
 
 
 def run_c(function: Any, *arguments: Tensor | ctypes.Structure | ctypes.c_double) -> None:

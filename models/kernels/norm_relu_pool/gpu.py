@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from models.kernels.norm_relu_pool.gpu_kernels import (
     backward_kernel,
@@ -79,6 +80,7 @@ class _NormReluPool(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, deviation, weight, bias = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 
-from models.kernels.available import MOST_VALUES, can_compile_c, can_use_triton
+from models.kernels.available import MOST_VALUES, can_compile_c, can_use_triton, has_memory
 from models.kernels.norm_relu_pool import cpu
 
 
@@ -37,6 +37,7 @@ def _is_supported(images: Tensor, norm: BatchNorm2d, side: int) -> bool:
     return (
         norm.training
         and norm.momentum is not None
+        and has_memory(images)
         and images.ndim == 4
         and images.numel() > images.shape[1]
         and images.shape[2] % side == 0

@@ -29,6 +29,8 @@ def _ask() -> bool:
 def triton_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer, "can_use_triton", _ask)
     monkeypatch.setattr(convolution, "can_use_triton", _ask)
+    for module in (layer, convolution):
+        monkeypatch.setattr(module, "has_memory", lambda values: True)
 
 
 def _images(n: int, channels: int) -> Any:

@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from benchmarks.plain import plain_network
 from models.kernels import available as kernels
 from models.kernels.norm_relu_pool import cpu as norm_relu_pool_cpu
+from models.kernels.norm_relu_pool import layer
 from models.networks import layers as blocks
 from models.networks.layers import conv_bn_relu
 from models.networks.registry import ARCHITECTURES
@@ -339,13 +343,16 @@ def compiles_anew() -> Iterator[None]:
         (None, "cc"),
         ("echo no such option >&2; exit 1", "no such option"),
         ('while [ "$1" != -o ]; do shift; done; echo nothing > "$2"', "norm_relu_pool.so"),
+        ("/bin/sleep 4321; /bin/sleep 4321", "cc did not end within 0 s"),
     ],
-    ids=["no compiler", "a compiler that fails", "code that cannot be loaded"],
+    ids=["no compiler", "a compiler that fails", "code that cannot be loaded", "a compiler that hangs"],
 )
 def test_without_a_compiler_torch_trains_and_says_so_once(
     compiler: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    if compiler and "sleep" in compiler:
+        monkeypatch.setattr(norm_relu_pool_cpu, "LONGEST_SECONDS", 0.1)
     if compiler:
         script = tmp_path / "cc"
         script.write_text(f"#!/bin/sh\n{compiler}\n")
@@ -357,3 +364,42 @@ def test_without_a_compiler_torch_trains_and_says_so_once(
         first = features(images)
     torch.testing.assert_close(first, plain(images))
     features(images)
+    assert not [process for process in psutil.process_iter(["cmdline"]) if "4321" in (process.info["cmdline"] or ())]
+
+
+@NeedsC
+def test_tensors_without_memory_are_left_to_torch() -> None:
+    """The C code would read the memory of a FakeTensor, which has none."""
+    with FakeTensorMode():
+        norm, images = nn.BatchNorm2d(16), torch.empty(4, 16, 8, 8)
+        output: Tensor = layer.norm_relu_pool(images, norm, 2)
+    assert output.shape == (4, 16, 4, 4) and isinstance(output, FakeTensor)
+
+
+@NeedsC
+def test_transforms_and_traces_see_torchs_operations() -> None:
+    norm, images = trained_norm(16), torch.rand(4, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def total(images: Tensor) -> Tensor:
+        output: Tensor = layer.norm_relu_pool(images, norm, 2)
+        return output.square().sum()
+
+    network = fast_features(norm, nn.ReLU(), nn.MaxPool2d(2))
+    several = {f"0.{name}": torch.stack([values, values]) for name, values in norm.named_buffers()}
+    outputs = torch.func.vmap(lambda images, buffers: torch.func.functional_call(network, buffers, (images,)))(
+        torch.stack([images, images.flip(0)]), several
+    )
+    torch.testing.assert_close(outputs[0], torchs(images, norm, 2))
+    assert "batch_norm" in str(make_fx(total)(images).graph)
+    assert "NormReluPool" in type(total(images).grad_fn.next_functions[0][0].next_functions[0][0]).__name__  # type: ignore[union-attr]
+
+
+def test_a_second_derivative_is_refused(kernel: tuple[Kernel, torch.device]) -> None:
+    """Without the refusal it would be wrong, because the backward pass is no operation of torch."""
+    run, device = kernel
+    images = torch.rand(2, 16, 4, 4, device=device, requires_grad=True)
+    (gradient,) = torch.autograd.grad(
+        run(images, trained_norm(16, device), 2).square().sum(), images, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
