@@ -23,23 +23,6 @@ from analysis.statistics.search_progress import best_scores, rung_epochs
 from analysis.verdict.summary_json import Summary
 from analysis.verdict.wording import chosen_trials, side_title
 
-# The parts of the page that show figures.
-PARTS = (
-    "accuracy",
-    "differences",
-    "costs",
-    "classes",
-    "confusion",
-    "samples",
-    "repeats",
-    "final",
-    "space",
-    "lines",
-    "rungs",
-    "search",
-    "best",
-)
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -59,9 +42,8 @@ class Picture:
 
 
 def study_pictures(results: StudyResults, summary: Summary) -> dict[str, list[Picture]]:
-    """Draw the figures of each part of the page. A part without data has none."""
+    """Draw the figures of each part of the page. A part without data may be missing or empty."""
     return {
-        **{part: [] for part in PARTS},
         **_of_final_runs(results, summary),
         **_of_predictions(results),
         **_of_search(results),

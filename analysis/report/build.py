@@ -15,7 +15,7 @@ from analysis.report import digest, search_tables, tables
 from analysis.report.exports import csv_files, documents
 from analysis.report.exports.methods import methods
 from analysis.report.exports.references import bibtex, used_references
-from analysis.report.page import Page, ShownPicture, render_page
+from analysis.report.page import PARTS, Page, ShownPicture, render_page
 from analysis.report.parts.classes import class_table
 from analysis.report.parts.probabilities import calibration_table, metric_differences_table
 from analysis.report.parts.provenance import kernels_used, times
@@ -77,7 +77,7 @@ def _build(folder: StudyFolder) -> Path:
         results=results,
         summary=summary,
         tables={table.name: table for table in made},
-        pictures=shown,
+        pictures={part: shown.get(part, []) for part in PARTS},
         best=best,
         missing=digest.missing_parts(results),
         resumed=digest.resumed_sessions(results.study),

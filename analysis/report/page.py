@@ -21,6 +21,23 @@ from analysis.verdict.caveats.own_settings import own_settings_sentence, setting
 from analysis.verdict.shipping.best_weights import BestWeights, what_to_expect
 from analysis.verdict.summary_json import Caveat, Summary
 
+# The parts of the page that show figures.
+PARTS = (
+    "accuracy",
+    "differences",
+    "costs",
+    "classes",
+    "confusion",
+    "samples",
+    "repeats",
+    "final",
+    "space",
+    "lines",
+    "rungs",
+    "search",
+    "best",
+)
+
 
 @dataclass(frozen=True)
 class ShownPicture:
@@ -39,7 +56,7 @@ class Page:
         results: the study.
         summary: its numbers.
         tables: the tables by their names.
-        pictures: the figures of each part of the page.
+        pictures: the figures of each part of PARTS.
         best: the weights to ship, if there is a winner.
         missing: the parts that are missing, if the study is not finished.
         resumed: the sessions that resumed it.

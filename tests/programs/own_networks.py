@@ -11,7 +11,6 @@ test decides how far a study comes. When the folder is gone, training goes on fr
 import os
 import sys
 import time
-from collections import defaultdict
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -102,6 +101,6 @@ if __name__ == "__main__":
     if arguments[:1] == [FIGURES]:
         del arguments[0]
     else:
-        catalogue: Any = SimpleNamespace(Picture=Any, study_pictures=lambda *_: defaultdict(list))
+        catalogue: Any = SimpleNamespace(Picture=Any, study_pictures=lambda *_: {})
         sys.modules["analysis.figures.catalogue"] = catalogue
     sys.exit(main(arguments))

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from analysis.figures.catalogue import PARTS
 from analysis.report.build import build_report
 from analysis.report.exports.documents import latex, markdown
 from analysis.report.exports.methods import methods
@@ -23,7 +22,7 @@ from analysis.verdict.summary import summarise
 from models.training.recipe import TrainingConfig
 from study import __version__
 from tests.analysis.example_study import write_example
-from tests.analysis.pages import table
+from tests.analysis.pages import leave_out_figures, table
 
 ROOT = Path(__file__).parents[4]
 ODD = Table(
@@ -39,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     titles = {"alexnet": "AlexNet", "mobilenet": "MobileNet-like", "third": "Third"}
     folder = write_example(tmp_path_factory.mktemp("studies") / "s", titles=titles, same_as=["third"], confirm=True)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("analysis.report.build.study_pictures", lambda *_: {part: [] for part in PARTS})
+        leave_out_figures(patched)
         build_report(folder)
     return folder
 
