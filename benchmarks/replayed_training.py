@@ -20,7 +20,7 @@ def replay(config: dict[str, Any], *, settings: Any, **_: object) -> None:
     rng = np.random.default_rng([config["number"], int(recipe["values"]["lr"] * 1e9)])
     best, since = math.inf, 0
     for epoch in range(1, recipe["max_epochs"] + 1):
-        row = _result(**recipe["values"], epoch=epoch, rng=rng)
+        row = result(**recipe["values"], epoch=epoch, rng=rng)
         since = 0 if row["val_loss"] < best else since + 1
         best = min(best, row["val_loss"])
         tune.report(row)
@@ -37,7 +37,7 @@ def _wait_for_the_others(folder: str) -> None:
         time.sleep(0.1)
 
 
-def _result(lr: float, dropout: float, epoch: int, rng: np.random.Generator) -> dict[str, Any]:
+def result(lr: float, dropout: float, epoch: int, rng: np.random.Generator) -> dict[str, Any]:
     """Draws an epoch whose loss falls as 1/epoch to a floor, lowest near lr 1e-3 and dropout 0.3, and rises late."""
     floor = 0.6 + 0.2 * abs(math.log10(lr) + 3) + 0.3 * (dropout - 0.3) ** 2
     loss = floor + 1.5 / (1 + epoch * lr / 1e-3) + 0.004 * epoch + 0.02 * rng.standard_normal()

@@ -14,6 +14,11 @@ replays learning curves instead of training. It prints a row for each size:
     folder_mb                  size of the study folder at the end
 
 Every size runs in a process of its own, with the same nodes and the same number of trials at a time.
+
+    python -m benchmarks.scale --at-a-time 4 64 400
+
+plays searches with as many trials at a time, without Ray (benchmarks/many_at_a_time.py). Its rows have trials,
+at_a_time, driver_cpu_seconds_per_trial, peak_memory_mb, and proposals and epochs per second of processor time.
 """
 
 import argparse
@@ -37,6 +42,7 @@ from rich.table import Table
 
 from analysis.paths import user_path
 from analysis.results.study_folder import StudyFolder
+from benchmarks.many_at_a_time import play
 from benchmarks.replayed_training import WAIT_FOR, replay
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split
 from study.cluster.capacity import Resources
@@ -53,6 +59,8 @@ from study.storage.checkpoints import CheckpointStore
 
 SIZES = (100, 1000, 10_000)
 QUICK_SIZES = (6,)
+# At least so many trials with `--at-a-time`, so that a model proposes most of them.
+LEAST_TRIALS = 200
 NODES = 2
 TRIALS_A_NODE = 2
 MAX_EPOCHS = 18
@@ -137,30 +145,43 @@ def _dataset() -> Dataset:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", metavar="N", help="sizes, each at least 2 and even")
+    parser.add_argument("--at-a-time", type=int, nargs="+", metavar="N", help="trials at a time, without Ray")
     parser.add_argument("--quick", action="store_true", help="a short form: 6 trials")
     parser.add_argument("--json", type=user_path, help="write the rows there")
-    parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--row", type=int, nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.row:
-        print(json.dumps(run(options.row)))
+        print(json.dumps(run(*options.row) if len(options.row) == 1 else play(*options.row)))
         return 0
-    sizes = options.trials or (QUICK_SIZES if options.quick else SIZES)
-    if any(size < 2 or size % 2 for size in sizes):
+    if options.trials and any(size < 2 or size % 2 for size in options.trials):
         parser.error("--trials needs even numbers from 2 on: half of the trials are each network's")
-    rows = []
-    for size in sizes:
-        command = [sys.executable, "-m", "benchmarks.scale", "--row", str(size)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(rows[-1], flush=True)
-    _print(rows)
+    if options.at_a_time:
+        least = 6 if options.quick else LEAST_TRIALS
+        rows = [
+            _row(number, size)
+            for number in options.at_a_time
+            for size in options.trials or [2 * max(least // 2, number)]
+        ]
+        _print(rows, "Without Ray, as many trials at a time as given")
+    else:
+        rows = [_row(size) for size in options.trials or (QUICK_SIZES if options.quick else SIZES)]
+        _print(rows, f"{NODES} simulated nodes, {NODES * TRIALS_A_NODE} trials at a time")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
     return 0
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"{NODES} simulated nodes, {NODES * TRIALS_A_NODE} trials at a time")
+def _row(*numbers: int) -> dict[str, Any]:
+    """Returns a row that a process of its own measures."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--row", *map(str, numbers)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(row, flush=True)
+    return row
+
+
+def _print(rows: list[dict[str, Any]], title: str) -> None:
+    table = Table(title=title)
     for heading in rows[0]:
         table.add_column(heading, justify="right")
     for row in rows:

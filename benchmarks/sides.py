@@ -36,7 +36,7 @@ MakeSide = Callable[[str, int, int, int], Side]
 class _Unwritten(Ledger):
     """Keeps a ledger without a journal."""
 
-    def _record(self, event: dict[str, Any]) -> None:
+    def _record(self, event: dict[str, Any], *, may_wait: bool = False) -> None:
         self._apply(event)
 
 

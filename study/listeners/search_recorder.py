@@ -19,8 +19,10 @@ from study.settings.config import StudyConfig
 # The tables are written at most this often, and take at most this share of the driver's time.
 TABLES_EVERY_SECONDS = 5.0
 SHARE_OF_TIME = 0.005
-# The database is written at most this often: it is promised to be at most a minute old.
+# The database is written at most this often: it is promised to be at most a minute old if a few dozen trials run.
 DATABASE_EVERY_SECONDS = 45.0
+# The database and the screen each take at most this share of the driver's time, however many trials run.
+SHARE_OF_SHOWING = 0.05
 METRIC = "validation accuracy"
 # A terminal has a column for each of these from the start, so that columns do not move.
 _STATES = ("running", "complete", "stopped early", "pruned")
@@ -61,25 +63,45 @@ class SearchRecorder:
         self._dataset = dataset
         self._images = images
         self._running: dict[str, Trial] = {}
+        self._noted = 0
         self._next_tables = float("-inf")
         self._next_database = float("-inf")
+        self._next_screen = float("-inf")
+        self._is_screen_behind = False
         self._are_tables_behind = self._is_database_behind = False
         self._database = optuna_database.OptunaDatabase(folder.optuna)
 
     def begin(self, search: Search) -> None:
-        """Show the search before its first change."""
+        """Show the search before its first change. Trials that ended in an earlier session are no news."""
+        self._noted = len(search.ledger.trials())
+        self._running = {trial.trial_id: trial for trial in search.ledger.running()}
         self._progress.begin("Search", self._rows(search.ledger))
 
     def on_change(self, search: Search) -> None:
-        """Show the change. `on_step` writes it into the files."""
+        """Show the change, or leave it to `on_step`, which writes it into the files."""
+        self._are_tables_behind = self._is_database_behind = self._is_screen_behind = True
+        self._show_now_and_then(search.ledger)
+
+    def _show_now_and_then(self, ledger: Ledger) -> None:
+        """Show the rows if they are behind, and not before the last showing took its share of the time."""
+        begun = time.monotonic()
+        if self._is_screen_behind and begun >= self._next_screen:
+            self._show(ledger)
+            self._next_screen = time.monotonic() + (time.monotonic() - begun) / SHARE_OF_SHOWING
+
+    def _show(self, ledger: Ledger) -> None:
+        new = ledger.trials()[self._noted :]
+        self._noted += len(new)
+        self._running.update((trial.trial_id, trial) for trial in new)
         for trial_id, trial in list(self._running.items()):
             if trial.status is not None:
                 self._progress.end(self._unit(self._running.pop(trial_id)))
-        self._progress.update(self._rows(search.ledger))
-        self._are_tables_behind = self._is_database_behind = True
+        self._progress.update(self._rows(ledger))
+        self._is_screen_behind = False
 
     def on_step(self, search: Search) -> None:
-        """Write what has changed, now and then, because the files take longer the more there is."""
+        """Show and write what has changed, now and then, because the files take longer the more there is."""
+        self._show_now_and_then(search.ledger)
         if self._are_tables_behind and time.monotonic() >= self._next_tables:
             self._write_tables(search.ledger)
         if self._is_database_behind and time.monotonic() >= self._next_database:
@@ -87,6 +109,7 @@ class SearchRecorder:
 
     def finish(self, search: Search) -> None:
         """Write everything, and show the end of the search."""
+        self._show(search.ledger)
         self.flush(search)
         self._progress.finish(self._rows(search.ledger))
 
@@ -104,9 +127,11 @@ class SearchRecorder:
         self._next_tables = time.monotonic() + max(TABLES_EVERY_SECONDS, seconds / SHARE_OF_TIME)
 
     def _write_database(self, search: Search) -> None:
-        self._next_database = time.monotonic() + DATABASE_EVERY_SECONDS
+        begun = time.monotonic()
         self._database.update([self._search(search, arch) for arch in self._titles])
         self._is_database_behind = False
+        seconds = time.monotonic() - begun
+        self._next_database = begun + max(DATABASE_EVERY_SECONDS, seconds / SHARE_OF_SHOWING)
 
     def _search(self, search: Search, arch: str) -> optuna_database.Search:
         """Return a network's search as optuna.db holds it."""
@@ -116,7 +141,6 @@ class SearchRecorder:
         return optuna_database.Search(arch, METRIC, attributes, trials)
 
     def _rows(self, ledger: Ledger) -> list[Row]:
-        self._running.update((trial.trial_id, trial) for trial in ledger.running())
         rows = []
         for arch, title in self._titles.items():
             tally = ledger.tally(arch)
@@ -148,7 +172,7 @@ class SearchRecorder:
             trial.values,
             len(trial.history),
             self._config.max_epochs,
-            seconds=sum(row.seconds for row in trial.history),
+            seconds=trial.seconds,
             loss=last.val_loss if last else None,
             accuracy=last.val_accuracy if last else None,
             images_per_s=self._images / last.seconds if last and last.seconds else None,
@@ -172,7 +196,7 @@ def _described(told: FrozenTrial, trial: Trial) -> FrozenTrial:
         "baseline": trial.is_baseline,
         "status": _state(trial.status),
         "best epoch": None if best is None else best.epoch,
-        "seconds": round(sum(row.seconds for row in trial.history), 3),
+        "seconds": round(trial.seconds, 3),
     }
     return described
 

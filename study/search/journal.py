@@ -1,12 +1,14 @@
 """The file that a ledger is written to: one event a line, as JSON with a checksum.
 
-Each line reaches the disk before `append` returns, so a killed driver loses at most the line it was writing. A
-damaged line costs that line only: the damaged file is kept beside the journal, and the other lines stay.
+Each line is in the file before `append` returns, so a killed driver loses at most the line it was writing. A power
+failure may lose the last epochs that arrived within a second, and the checkpoints bring them back. A damaged line costs
+that line only: the damaged file is kept beside the journal, and the other lines stay.
 """
 
 import errno
 import json
 import os
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from typing import Any
 
 from analysis.results.files import write_atomically
 
+# At least once a second what was written is brought to the disk: one flush for all epochs that arrive together.
+FLUSH_EVERY_SECONDS = 1.0
 # An error line lists at most this many line numbers, because a damaged block can hold hundreds of lines.
 LISTED = 5
 
@@ -47,9 +51,14 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._flushed = float("-inf")
 
-    def append(self, event: dict[str, Any]) -> None:
-        """Write an event to the disk, whole or not at all."""
+    def append(self, event: dict[str, Any], *, may_wait: bool = False) -> None:
+        """Write an event to the file, whole or not at all.
+
+        Args:
+            may_wait: True lets it reach the disk up to FLUSH_EVERY_SECONDS later, with an event that comes after it.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab", buffering=0) as file:
             whole = file.tell()
@@ -57,7 +66,9 @@ class Journal:
             try:
                 if file.write(line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-                os.fsync(file.fileno())
+                if not may_wait or time.monotonic() - self._flushed >= FLUSH_EVERY_SECONDS:
+                    os.fsync(file.fileno())
+                    self._flushed = time.monotonic()
             except OSError:
                 file.truncate(whole)
                 raise

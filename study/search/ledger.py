@@ -104,7 +104,7 @@ class Ledger:
             return False
         if known:
             self._record({"event": "rewind", "trial_id": trial_id, "epoch": result.epoch})
-        self._record({"event": "epoch", "trial_id": trial_id, **vars(result)})
+        self._record({"event": "epoch", "trial_id": trial_id, **vars(result)}, may_wait=True)
         return True
 
     def note_error(self, trial_id: str, error: str) -> None:
@@ -134,7 +134,7 @@ class Ledger:
                     "best_epoch": best.epoch if best else None,
                     "val_accuracy": best.val_accuracy if best else None,
                     "val_loss": best.val_loss if best else None,
-                    "seconds": sum(row.seconds for row in trial.history),
+                    "seconds": trial.seconds,
                     "is_baseline": trial.is_baseline,
                 }
             )
@@ -153,8 +153,8 @@ class Ledger:
         ]
         return pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
 
-    def _record(self, event: dict[str, Any]) -> None:
-        self._journal.append(event)
+    def _record(self, event: dict[str, Any], *, may_wait: bool = False) -> None:
+        self._journal.append(event, may_wait=may_wait)
         self._apply(event)
 
     def _apply(self, event: dict[str, Any] | None) -> None:

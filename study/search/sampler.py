@@ -20,6 +20,8 @@ from study.settings.search_space import STARTUP_TRIALS, SearchSpace
 # number.
 HISTORY = 100
 BEST = 25
+# The Gaussian process sees at most this many running trials, the newest: each draws from its posterior anew.
+RUNNING = 32
 # A proposal lies at least this far from every trial, as a share of the distance between as many evenly spread trials.
 NEAREST = 0.25
 # At most this many points of the sequence are tried in place of a proposal: a space of few configurations runs out.
@@ -158,7 +160,7 @@ class Sampler:
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=1)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials([self._as_told(number, self._scores[number]) for number in self._shown()])
-        study.add_trials([self._as_told(number) for number in sorted(self._running)])
+        study.add_trials([self._as_told(number) for number in sorted(self._running)[-RUNNING:]])
         # The matrices are tiny: extra BLAS threads would only take CPU from the training runs.
         with threadpool_limits(1):
             return study.ask(dict(self._space.ranges)).params

@@ -134,6 +134,10 @@ class Search:
             return False
         return self._is_stopped_at_rung(self.ledger.trial(trial_id), len(self.ledger.trial(trial_id).history))
 
+    def is_over(self, trial: Trial) -> bool:
+        """Return whether a trial has ended by itself: at the cap, out of patience, or diverged."""
+        return self._outcome(trial) is not None
+
     def end(self, trial_id: str, *, failed: bool = False) -> None:
         """Note that a trial has ended: by itself, by a rung, or by failing for good."""
         trial = self.ledger.trial(trial_id)

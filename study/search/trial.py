@@ -32,6 +32,7 @@ class Trial:
     ended: datetime | None = None
     error: str | None = None
     history: list[EpochResult] = field(default_factory=list)
+    _sums: "_Sums" = field(default_factory=lambda: _Sums(), init=False, repr=False, compare=False)
 
     @property
     def trial_id(self) -> str:
@@ -44,7 +45,12 @@ class Trial:
     @property
     def best(self) -> EpochResult | None:
         """Return the epoch of lowest validation loss; None before there is a finite one."""
-        return best_epoch(self.history)
+        return self._sums.of(self.history).best
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of training so far."""
+        return self._sums.of(self.history).seconds
 
     def scores(self) -> list[float]:
         """Return, after each epoch, the validation accuracy of the weights that the trial would keep then."""
@@ -57,6 +63,26 @@ class Trial:
         if self.status in (None, "FAILED"):
             return None
         return 0.0 if self.status == "DIVERGED" else self.scores()[-1]
+
+
+@dataclass
+class _Sums:
+    """Keeps what is asked of a history after every epoch, so that an answer takes no longer the longer it is."""
+
+    epochs: int = 0
+    last: EpochResult | None = None
+    best: EpochResult | None = None
+    seconds: float = 0.0
+
+    def of(self, history: list[EpochResult]) -> "_Sums":
+        """Return itself after the epochs of the history that are new. If the history was cut, sum it up anew."""
+        if self.epochs > len(history) or (self.epochs and history[self.epochs - 1] is not self.last):
+            self.epochs, self.last, self.best, self.seconds = 0, None, None, 0.0
+        for row in history[self.epochs :]:
+            self.epochs, self.last, self.seconds = self.epochs + 1, row, self.seconds + row.seconds
+            if row.is_finite and (self.best is None or row.val_loss < self.best.val_loss):
+                self.best = row
+        return self
 
 
 @dataclass
@@ -83,7 +109,6 @@ class Tally:
         if (best := trial.best) is not None:
             self.score = best.val_accuracy if self.score is None else max(self.score, best.val_accuracy)
         self.epochs += len(trial.history)
-        seconds = sum(row.seconds for row in trial.history)
-        self.seconds += seconds
+        self.seconds += trial.seconds
         if trial.status is None:
-            self.under_way += seconds
+            self.under_way += trial.seconds

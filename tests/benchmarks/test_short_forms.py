@@ -213,6 +213,16 @@ def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "trials at a time" in capfd.readouterr().out
 
 
+@pytest.mark.slow
+def test_scale_has_a_row_a_number_of_trials_at_a_time(tmp_path: Path) -> None:
+    assert scale.main(["--quick", "--at-a-time", "2", "4", "--trials", "8", "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["trials"], row["at_a_time"]) for row in rows] == [(8, 2), (8, 4)]
+    for row in rows:
+        assert row["proposals_per_second"] > 0 and row["epochs_per_second"] > 0
+        assert row["driver_cpu_seconds_per_trial"] > 0 and row["peak_memory_mb"] > 100
+
+
 def test_scale_takes_sizes_that_both_networks_can_share() -> None:
     for odd in ("3", "0", "-2"):
         with pytest.raises(SystemExit):

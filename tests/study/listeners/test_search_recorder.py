@@ -1,10 +1,13 @@
 """optuna.db while a search runs: at most a minute old, and with a name for everything."""
 
 import io
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import optuna
 import pytest
@@ -14,6 +17,7 @@ from analysis.results.study_folder import StudyFolder
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
 from study.listeners.search_recorder import SearchRecorder
+from study.listeners.work import Row, Unit
 from study.search.journal import Journal
 from study.search.ledger import Ledger
 from study.search.search import Search
@@ -107,3 +111,48 @@ def test_the_database_of_a_running_search_is_at_most_a_minute_old(
         "best epoch": 2,
         "seconds": 5.0,
     }
+
+
+class _SlowScreen:
+    """Takes a second of the clock to show the rows, and keeps the names of the trials that it was told have ended."""
+
+    def __init__(self) -> None:
+        self.now, self.shown, self.ended = 1000.0, 0, list[str]()
+
+    def begin(self, stage: str, rows: Sequence[Row]) -> None:
+        pass
+
+    def update(self, rows: Sequence[Row]) -> None:
+        self.now += 1
+        self.shown += 1
+
+    def finish(self, rows: Sequence[Row]) -> None:
+        pass
+
+    def end(self, unit: Unit) -> None:
+        self.ended.append(unit.name)
+
+
+def test_a_slow_screen_takes_a_twentieth_of_the_time_and_misses_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen, folder = _SlowScreen(), StudyFolder(tmp_path)
+    monkeypatch.setattr(time, "monotonic", lambda: screen.now)
+    monkeypatch.setattr(SearchRecorder, "flush", lambda *_: None)
+    config = StudyConfig(trials=4, max_epochs=9, archs=("alexnet",))
+    search = Search(config, {"alexnet": baseline_of(config, "alexnet")}, Ledger(folder.journal))
+    recorder = SearchRecorder(folder, cast(Progress, screen), {"alexnet": "AlexNet"}, config, "digits", images=80)
+    recorder.begin(search)
+    for shown in (1, 1, 2):
+        trial = search.next_trial()
+        assert trial is not None
+        search.report(trial.trial_id, epoch(1))
+        recorder.on_change(search)
+        search.end(trial.trial_id)
+        recorder.on_change(search)
+        recorder._next_tables = recorder._next_database = math.inf
+        recorder.on_step(search)
+        assert screen.shown == shown
+        screen.now += 11
+    recorder.finish(search)
+    assert screen.ended == ["alexnet-0", "alexnet-1", "alexnet-2"], "one began and ended between two showings"

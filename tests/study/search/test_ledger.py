@@ -3,9 +3,9 @@
 import json
 import math
 import os
+import time
 import zlib
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 
 import pandas as pd
@@ -72,12 +72,20 @@ def test_a_ledger_is_read_back_as_it_was(journal: Path) -> None:
     assert after.trial("alexnet-1").values["lr"] == 0.1 + 0.2
 
 
-def test_what_is_told_is_on_the_disk(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
-    _filled(journal)
-    lines = journal.read_bytes().splitlines(keepends=True)
-    assert synced == list(accumulate(len(line) for line in lines))
+def test_what_is_told_is_on_the_disk_and_epochs_share_a_flush(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, synced = 0.0, []
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(len(Path(journal).read_bytes().splitlines())))
+    ledger = Ledger(journal)
+    ledger.ask("alexnet", 0, {"lr": 1e-3})
+    for number in (1, 2, 3):
+        ledger.report("alexnet-0", epoch(number))
+    assert synced == [1], "the epochs arrive within a second of the last flush"
+    assert len(journal.read_bytes().splitlines()) == 4, "and are in the file"
+    now += 1
+    ledger.report("alexnet-0", epoch(4))
+    ledger.end("alexnet-0", "PRUNED")
+    assert synced == [1, 5, 6]
 
 
 def test_an_epoch_counts_once(journal: Path) -> None:

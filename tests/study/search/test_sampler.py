@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.results.optuna_database import OptunaDatabase, Search, open_database
-from study.search.sampler import BEST, HISTORY, NEAREST, Sampler
+from study.search.sampler import BEST, HISTORY, NEAREST, RUNNING, Sampler
 from study.search.trial import Status, Trial
 from study.settings.search_space import SEARCH_SPACE
 from tests.builders import epoch
@@ -296,3 +296,20 @@ def test_the_model_is_shown_no_more_the_longer_the_history(monkeypatch: pytest.M
         shown.clear()
         sampler.suggest(length)
         assert HISTORY - BEST <= shown[0] <= HISTORY
+
+
+def test_of_many_running_trials_the_model_sees_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Watched(optuna.samplers.GPSampler):
+        def sample_relative(self, study: optuna.Study, *arguments: Any) -> dict[str, Any]:
+            running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            seen.extend(trial.params["dropout"] for trial in running if trial.params)
+            return {}
+
+    monkeypatch.setattr(optuna.samplers, "GPSampler", Watched)
+    sampler = _sampler(PAST)
+    for number in range(RUNNING + 5):
+        sampler.begin(Trial("alexnet", 100 + number, {"lr": 1e-3, "dropout": number / 100}))
+    sampler.suggest(12)
+    assert seen == [number / 100 for number in range(5, RUNNING + 5)]
