@@ -59,7 +59,7 @@ from study.storage.checkpoints import CheckpointStore
 
 SIZES = (100, 1000, 10_000)
 QUICK_SIZES = (6,)
-# At least so many trials with `--at-a-time`, so that a model proposes most of them.
+# At least this many trials with `--at-a-time`, so that a model proposes most of them.
 LEAST_TRIALS = 200
 NODES = 2
 TRIALS_A_NODE = 2
