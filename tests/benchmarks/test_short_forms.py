@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmarks import (
     agreement,
     calibration,
     concurrency,
+    field_rules,
     limits,
     operations,
     overhead,
@@ -134,6 +136,18 @@ def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     for arch in ARCHITECTURES:
         assert 0 < measured[arch, "the limit"] < measured[arch, "this project"]
     assert "plain PyTorch" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_rules_of_the_field_call_equal_networks_better_more_often(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    assert field_rules.main(["--studies", "60", "--json", str(rows)]) == 0
+    wrong: Counter[str] = Counter()
+    for row in json.loads(rows.read_text()):
+        assert 0 <= row["wrong"] <= row["studies"] and row["right"] + row["wrong"] <= row["studies"]
+        wrong[row["rule"]] += row["wrong"] * (row["difference"] == 0)
+    assert set(wrong) == set(field_rules.RULES)
+    assert wrong["this project"] < min(count for rule, count in wrong.items() if rule != "this project")
 
 
 def test_tiles_give_the_gradient_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
