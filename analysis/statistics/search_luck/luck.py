@@ -54,7 +54,7 @@ class SearchRecord:
     Attributes:
         space: its search space, each hyperparameter as study.json describes it.
         trials: the trials that have a score, in their order.
-        confirmations: the runs that chose between the leading trials.
+        confirmations: the runs with a score that chose between the leading trials.
         planned: number of trials of the search, with those that have no score.
         confirm: number of trials that were confirmed.
         starts: number of first trials that every search begins with: the baseline and the fixed learning rates.
@@ -69,7 +69,7 @@ class SearchRecord:
 
     def suffices(self) -> bool:
         """Return whether there is enough to estimate the luck of the search."""
-        return len(self.trials) >= LEAST_TRIALS and self.confirm > 0
+        return len(self.trials) >= LEAST_TRIALS and len(self.confirmations) > 0
 
 
 def search_luck(record: SearchRecord) -> float:
