@@ -12,9 +12,9 @@ from analysis.statistics.search_luck.luck import Run, SearchRecord
 def search_record(results: StudyResults, arch: str) -> SearchRecord:
     """Return the search of a network.
 
-    A trial that a rung stopped has its last score, and a trial that diverged has 0, as the search was told. A trial that
-    failed has none. A confirmation run that diverged has no score either: it says when training broke, not how accurate
-    the configuration is, and one such score beside the others would pass for noise of every run.
+    A trial that a rung stopped has its last score, and a trial that diverged has 0, as the search was told. A trial
+    that failed has none. A confirmation run that diverged has none either: its score would say when training broke, not
+    how accurate the configuration is, and would pass for noise of every run.
     """
     space = results.study.space_of(arch)
     rows = {str(row["trial_id"]): row for row in results.trials_of(arch).to_dict("records")}
