@@ -91,13 +91,22 @@ def search_luck(record: SearchRecord) -> float:
         return _luck(record, places)
 
 
-def _luck(record: SearchRecord, places: Places) -> float:
+def fitted_runs(record: SearchRecord) -> tuple[list[Run], np.random.Generator]:
+    """Return the runs that a Gaussian process is fitted to, and a source of chance that depends on their scores alone.
+
+    These are at most MOST_TRIALS trials, evenly spaced, and then the confirmation runs.
+    """
     kept = np.unique(np.linspace(0, len(record.trials) - 1, MOST_TRIALS).astype(int))
     runs = [*(record.trials[index] for index in kept), *record.confirmations]
     scores = np.array([run.score for run in runs], float)
-    rng = np.random.default_rng(np.frombuffer(scores.tobytes(), np.uint32))
+    return runs, np.random.default_rng(np.frombuffer(scores.tobytes(), np.uint32))
+
+
+def _luck(record: SearchRecord, places: Places) -> float:
+    runs, rng = fitted_runs(record)
+    scores = np.array([run.score for run in runs], float)
     told = places.of([run.config for run in runs])
-    starts = min(record.starts, len(kept))
+    starts = min(record.starts, len(runs) - len(record.confirmations))
     points = np.concatenate([told[:starts], places.spread(POINTS, rng)])
     between = places.distances(points, points)
     surfaces = draw_surfaces(
