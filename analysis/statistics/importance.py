@@ -78,20 +78,24 @@ def _shares(record: SearchRecord, places: Places) -> np.ndarray:
         SURFACES,
         rng,
     )
-    return _main_effects(surfaces.scores.reshape(SURFACES, len(places), LEVELS, OTHERS))
+    return main_effects(surfaces.scores.reshape(SURFACES, len(places), LEVELS, OTHERS))
 
 
-def _main_effects(scores: np.ndarray) -> np.ndarray:
+def main_effects(scores: np.ndarray) -> np.ndarray:
     """Return the share of each hyperparameter in the sum of the variances that single ones explain.
 
     The two-way layout of values and configurations takes the interactions out of a variance.
 
     Args:
-        scores: float64 [surfaces, hyperparameters, values, configurations].
+        scores: the score at `Places.sweeps`, float64 [surfaces, hyperparameters, values, configurations].
+
+    Returns:
+        The shares, float64 [surfaces, hyperparameters]. They are equal if nothing varies.
     """
+    _, count, levels, others = scores.shape
     by_value = scores.mean(axis=3)
     additive = by_value[..., None] + scores.mean(axis=2, keepdims=True) - scores.mean(axis=(2, 3), keepdims=True)
-    ms_residual = np.sum((scores - additive) ** 2, axis=(2, 3)) / ((LEVELS - 1) * (OTHERS - 1))
-    variance = np.maximum(by_value.var(axis=2, ddof=1) - ms_residual / OTHERS, 0.0)
+    ms_residual = np.sum((scores - additive) ** 2, axis=(2, 3)) / ((levels - 1) * (others - 1))
+    variance = np.maximum(by_value.var(axis=2, ddof=1) - ms_residual / others, 0.0)
     total = variance.sum(axis=1, keepdims=True)
-    return np.where(total > 0, variance / np.where(total > 0, total, 1.0), 1 / scores.shape[1])
+    return np.where(total > 0, variance / np.where(total > 0, total, 1.0), 1 / count)
