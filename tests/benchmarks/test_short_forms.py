@@ -51,7 +51,7 @@ def test_importance_of_known_functions(tmp_path: Path, capsys: pytest.CaptureFix
     assert importance.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["function"], row["trials"]) for row in rows] == [("two that interact", 16), ("four", 16)]
-    assert all(row["held"] >= 0.6 and 0 < row["width"] < 1 and row["error"] < 0.4 for row in rows)
+    assert all(row["held"] >= 0.6 and 0 < row["width"] <= 1 and row["error"] < 0.4 for row in rows)
     assert "two that interact" in capsys.readouterr().out
 
 
