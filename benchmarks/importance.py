@@ -53,7 +53,7 @@ class Function:
         """Return the importance of each hyperparameter, float64 [hyperparameters]."""
         places, levels, others = Places(self.space), 24, 256
         points = places.sweeps(levels, others, np.random.default_rng(0))
-        return main_effects(self.score(points).reshape(1, len(places), levels, others))[0]
+        return np.asarray(main_effects(self.score(points).reshape(1, len(places), levels, others))[0])
 
     def play(self, trials: int, count: int) -> list[SearchRecord]:
         """Play searches, each with trials at points that the space was sampled at."""
@@ -145,13 +145,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    names, numbers, count = list(FUNCTIONS), TRIALS, options.searches
+    names, numbers, count = list(FUNCTIONS), list(TRIALS), options.searches
     if options.quick:
         names, numbers, count = names[1:3], TRIALS[:1], 3
     table = Table(title=f"Shares in percent of {count} searches a row")
     for heading in ("function", "trials", "interval holds it", "median width", "error", "error of the forest"):
         table.add_column(heading, justify="right")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for trials in numbers:
         for name in names:
             rows.append({"function": name, "trials": trials, **measure(FUNCTIONS[name], trials, count)})

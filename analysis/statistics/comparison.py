@@ -206,9 +206,10 @@ def _winning_difference(planned: TwoWayLayout) -> float:
     """Return the true difference with which a network wins LEAST_PROBABILITY of the pairs in 4 of 5 studies.
 
     The differences of pairs are taken as normal. Then the share of wins varies as its quantile does, and the images,
-    which all pairs share, move every pair alike.
+    which all pairs share, move every pair alike. Half a win corrects for whole numbers of wins.
     """
-    quantile, tail = special.ndtri(LEAST_PROBABILITY), LEAST_PROBABILITY * (1 - LEAST_PROBABILITY)
+    share = (math.ceil(LEAST_PROBABILITY * planned.n_seeds) - 0.5) / planned.n_seeds
+    quantile, tail = special.ndtri(share), share * (1 - share)
     between_pairs = planned.ms_seed / planned.n_images
     of_images = max(0.0, planned.ms_image - planned.ms_residual) / (planned.n_seeds * planned.n_images)
     density = math.exp(-(quantile**2) / 2) / math.sqrt(2 * math.pi)

@@ -98,4 +98,4 @@ def main_effects(scores: np.ndarray) -> np.ndarray:
     ms_residual = np.sum((scores - additive) ** 2, axis=(2, 3)) / ((levels - 1) * (others - 1))
     variance = np.maximum(by_value.var(axis=2, ddof=1) - ms_residual / others, 0.0)
     total = variance.sum(axis=1, keepdims=True)
-    return np.where(total > 0, variance / np.where(total > 0, total, 1.0), 1 / count)
+    return np.asarray(np.where(total > 0, variance / np.where(total > 0, total, 1.0), 1 / count))

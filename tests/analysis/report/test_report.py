@@ -171,7 +171,7 @@ def test_page_says_who_went_on_with_the_study(tmp_path: Path) -> None:
 
 def test_it_imports_neither_torch_nor_ray(made: tuple[StudyFolder, set[str]]) -> None:
     loaded = {module.partition(".")[0] for module in made[1]}
-    assert {"matplotlib", "optuna", "analysis"} <= loaded
+    assert {"matplotlib", "analysis"} <= loaded
     assert not loaded & {"torch", "ray", "models"}
 
 
