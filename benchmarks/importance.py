@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     names, numbers, count = list(FUNCTIONS), list(TRIALS), options.searches
     if options.quick:
-        names, numbers, count = names[1:3], TRIALS[:1], 3
+        names, numbers, count = names[1:3], list(TRIALS[:1]), 3
     table = Table(title=f"Shares in percent of {count} searches a row")
     for heading in ("function", "trials", "interval holds it", "median width", "error", "error of the forest"):
         table.add_column(heading, justify="right")
