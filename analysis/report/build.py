@@ -23,7 +23,6 @@ from analysis.results.errors import UnusableStudy
 from analysis.results.files import json_text, write_bytes, write_csv, write_json, write_text
 from analysis.results.load import StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
-from analysis.statistics.importance import read_importances
 from analysis.verdict.shipping.best_weights import weights_to_ship
 from analysis.verdict.summary import comparison_table, summarise
 from analysis.verdict.summary_json import Summary
@@ -119,12 +118,11 @@ def _tables(folder: StudyFolder, results: StudyResults, summary: Summary) -> lis
         calibration_table(results),
     ]
     if len(results.trials):
-        importances = read_importances(folder.optuna, results.architectures)
         made += [
             search_tables.search_table(results),
             search_tables.confirmation_table(results),
             search_tables.rungs_table(results),
-            search_tables.importance_table(results, importances),
+            search_tables.importance_table(results, summary),
             search_tables.trials_table(results),
             search_tables.budget_table(results, summary),
         ]

@@ -1,18 +1,16 @@
 """The tables of the search."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from analysis.numbers import number, percent, share, si
-from analysis.report.tables import Column, Remark, Table, hyperparameter_columns, percent_column
+from analysis.numbers import DASH, number, percent, share, si
+from analysis.report.tables import Column, Remark, Table, hyperparameter_columns, percent_column, write_interval
 from analysis.results.load import StudyResults
 from analysis.results.study_json import Study
-from analysis.statistics.importance import Importance
 from analysis.statistics.search_progress import Rung, best_score, rung_counts, rung_epochs
-from analysis.verdict.summary_json import Summary
+from analysis.verdict.summary_json import Share, Summary
 from analysis.verdict.wording import chosen_trials
 
 _ENDS = {
@@ -63,22 +61,27 @@ def _stopped(rung: Rung) -> str:
     return share(rung.stopped, rung.reached) if rung.reached else "0 of 0"
 
 
-def importance_table(results: StudyResults, importances: Mapping[str, Importance]) -> Table:
-    """Return a row a network: the importance of each hyperparameter, or why it is unknown."""
+def importance_table(results: StudyResults, summary: Summary) -> Table:
+    """Return a row a network: the importance of each hyperparameter with its interval, or why it is unknown."""
     titles = results.study.titles()
     columns = (
         Column("Network"),
         Column("trials with a score"),
-        *(Column(title, "%", partial(percent, digits=0)) for title in titles.values()),
+        *(Column(title, "%", _importance) for title in titles.values()),
     )
     rows: list[tuple[Any, ...]] = []
     for arch, title in results.architectures.items():
-        found = importances[arch]
+        found = summary.importance[arch]
         if found.shares:
             rows.append((title, found.trials, *(found.shares.get(name) for name in titles)))
         else:
-            rows.append((title, found.trials or number(None), Remark(f"unknown: {found.reason}")))
+            rows.append((title, found.trials, Remark(f"unknown: {found.reason}")))
     return Table("importance-table", "Importance of the hyperparameters", columns, rows)
+
+
+def _importance(found: Share | None) -> str:
+    write = partial(percent, digits=0)
+    return DASH if found is None else f"{write(found.share)} {write_interval(found.ci95, write)}"
 
 
 def confirmation_table(results: StudyResults) -> Table:

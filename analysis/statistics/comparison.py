@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from analysis.statistics.calls import CONFIDENCE, Call
 from analysis.statistics.two_way_layout import TwoWayLayout
@@ -50,8 +51,8 @@ class Comparison:
         prob_better: share of seeds in which A is more accurate, ties half.
         margin: the difference that matters in practice.
         reason: why nothing was shown.
-        detectable: the true difference that 4 of 5 studies show, for USUAL_SEEDS and for the seeds of these runs. Empty
-            with one seed.
+        detectable: the true difference that 4 of 5 studies call "better", for USUAL_SEEDS and for the seeds of these
+            runs if they are enough. Empty with one seed.
     """
 
     winner: Literal["a", "b"] | None
@@ -107,7 +108,8 @@ def compare(
         not_worse_p = (layout.p_value_worse(margin), replace(layout, mean=-layout.mean).p_value_worse(margin))
         p_value = layout.p_value()
         equivalence_p = layout.p_value_beyond(margin)
-        detectable = {n: detectable_difference(layout, n, margin) for n in sorted({*USUAL_SEEDS, n_seeds})}
+        numbers = sorted({*USUAL_SEEDS, max(n_seeds, LEAST_SEEDS)})
+        detectable = {n: detectable_difference(layout, n, margin) for n in numbers}
     errors = 1 - min(float(correct.mean()) for correct in (correct_a, correct_b))
     call, reason = _decide(n_seeds, mean, ci95, prob_better, margin, equivalence_p, errors)
     winner: Literal["a", "b"] | None = None
@@ -182,11 +184,12 @@ def _decide(
 
 
 def detectable_difference(layout: TwoWayLayout, n_seeds: int, margin: float = 0.0) -> float:
-    """Return the true difference that 4 of 5 studies with this many seeds show (POWER).
+    """Return the true difference that 4 of 5 studies with this many seeds call "better" (POWER).
 
-    A study shows a difference if its interval excludes 0 and its mean is at least the margin. So the true difference
-    lies t(POWER) standard errors above both (Bloom, Evaluation Review 19, 1995). It depends on the variances alone, not
-    on the difference that was measured.
+    The mean of such a study lies beyond the half-width of its interval and at or above the margin. So the true
+    difference lies t(POWER) standard errors above both (Bloom, Evaluation Review 19, 1995). If there are many seeds and
+    they lie far apart, winning LEAST_PROBABILITY of the paired runs needs a larger one. It depends on the variances
+    alone, not on the difference that was measured.
 
     Args:
         layout: the differences between paired runs on each image.
@@ -195,4 +198,20 @@ def detectable_difference(layout: TwoWayLayout, n_seeds: int, margin: float = 0.
     """
     planned = layout.with_seeds(n_seeds)
     # The half-width of this confidence is t(POWER) standard errors.
-    return max(planned.half_width(), margin) + planned.half_width(2 * POWER - 1)
+    shown = max(planned.half_width(), margin) + planned.half_width(2 * POWER - 1)
+    return max(shown, _winning_difference(planned))
+
+
+def _winning_difference(planned: TwoWayLayout) -> float:
+    """Return the true difference with which a network wins LEAST_PROBABILITY of the pairs in 4 of 5 studies.
+
+    The differences of pairs are taken as normal. Then the share of wins varies as its quantile does, and the images,
+    which all pairs share, move every pair alike. Half a win corrects for whole numbers of wins.
+    """
+    share = (math.ceil(LEAST_PROBABILITY * planned.n_seeds) - 0.5) / planned.n_seeds
+    quantile, tail = special.ndtri(share), share * (1 - share)
+    between_pairs = planned.ms_seed / planned.n_images
+    of_images = max(0.0, planned.ms_image - planned.ms_residual) / (planned.n_seeds * planned.n_images)
+    density = math.exp(-(quantile**2) / 2) / math.sqrt(2 * math.pi)
+    variance = tail / density**2 * between_pairs / planned.n_seeds + of_images
+    return float(quantile * math.sqrt(between_pairs) + special.ndtri(POWER) * math.sqrt(variance))

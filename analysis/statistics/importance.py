@@ -1,19 +1,35 @@
-"""The importance of each hyperparameter in a search, computed by Optuna."""
+"""The importance of each hyperparameter in a search: its share of the variance of the score, with an interval.
 
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+The variance of the true score f over the search space has a part for each hyperparameter alone, the variance of
+E[f | hyperparameter] (functional ANOVA: Hutter, Hoos and Leyton-Brown, 2014). An importance is such a part divided by
+their sum. f is not known. So the importance is computed on surfaces that a Gaussian process of the scores gives
+(`analysis.statistics.search_luck.surfaces`), and the interval holds 95 % of the surfaces.
+"""
+
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+import numpy as np
+from threadpoolctl import threadpool_limits
 
-from analysis.results.optuna_database import open_database
+from analysis.statistics.calls import CONFIDENCE
+from analysis.statistics.search_luck.luck import SearchRecord, fitted_runs
+from analysis.statistics.search_luck.places import Places
+from analysis.statistics.search_luck.surfaces import draw_surfaces
 
-# At least this many trials, because with fewer the shares are like the shares of scores in random order.
+# At least this many trials, because with fewer the interval says almost nothing (benchmarks/RESULTS.md).
 LEAST_TRIALS = 16
+SURFACES = 100
+# Values of a hyperparameter, and configurations in which it takes them; the second is a power of 2.
+LEVELS, OTHERS = 8, 8
+
+
+@dataclass(frozen=True)
+class ImportanceShare:
+    """Holds the importance of one hyperparameter, in [0, 1], and both limits of its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -21,77 +37,65 @@ class Importance:
     """Holds the importance of each hyperparameter in one search.
 
     Attributes:
-        trials: number of trials with a score. A trial that a rung stopped counts with its last score: it was stopped
-            because of its hyperparameters, so without it the shares may say the opposite.
-        shares: each hyperparameter's share of the variance of the score, summing to 1; empty if unknown.
+        trials: number of trials with a score. A trial that a rung stopped counts with its last score.
+        shares: the importance of each hyperparameter that varies; the shares sum to about 1. Empty if unknown.
         reason: why the shares are unknown.
     """
 
     trials: int = 0
-    shares: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, ImportanceShare] = field(default_factory=dict)
     reason: str = ""
 
 
-def read_importances(database: Path, architectures: Iterable[str]) -> dict[str, Importance]:
-    """Compute importance by fANOVA (Hutter, Hoos and Leyton-Brown, 2014) for the Optuna study of each network.
+def importance(record: SearchRecord) -> Importance:
+    """Estimate the importance of the hyperparameters of a search. Equal records give equal numbers."""
+    trials = len(record.trials)
+    if trials < LEAST_TRIALS:
+        return Importance(trials, reason=f"it takes at least {LEAST_TRIALS} trials with a score")
+    if len({run.score for run in record.trials}) == 1:
+        return Importance(trials, reason="all trials have the same score")
+    places = Places(record.space)
+    if not len(places):
+        return Importance(trials, reason="no hyperparameter varies")
+    # The matrices are small, so further threads of BLAS would only wait for each other.
+    with threadpool_limits(1):
+        shares = _shares(record, places)
+    tail = (1 - CONFIDENCE) / 2
+    middle, low, high = np.quantile(shares, [0.5, tail, 1 - tail], axis=0).tolist()
+    limits = zip(middle, low, high, strict=True)
+    return Importance(trials, {name: ImportanceShare(*one) for name, one in zip(places.names, limits, strict=True)})
 
-    The database stays as it is, and equal databases give equal numbers. A fault of the database becomes a reason.
+
+def _shares(record: SearchRecord, places: Places) -> np.ndarray:
+    """Return the importance of each hyperparameter on each surface, float64 [surfaces, hyperparameters]."""
+    runs, rng = fitted_runs(record)
+    told, points = places.of([run.config for run in runs]), places.sweeps(LEVELS, OTHERS, rng)
+    surfaces = draw_surfaces(
+        np.array([run.score for run in runs], float),
+        places.distances(told, told),
+        places.distances(points, told),
+        places.distances(points, points),
+        SURFACES,
+        rng,
+    )
+    return main_effects(surfaces.scores.reshape(SURFACES, len(places), LEVELS, OTHERS))
+
+
+def main_effects(scores: np.ndarray) -> np.ndarray:
+    """Return the share of each hyperparameter in the sum of the variances that single ones explain.
+
+    The two-way layout of values and configurations takes the interactions out of a variance.
+
+    Args:
+        scores: the score at `Places.sweeps`, float64 [surfaces, hyperparameters, values, configurations].
+
+    Returns:
+        The shares, float64 [surfaces, hyperparameters]. They are equal if nothing varies.
     """
-    names = list(architectures)
-    if not database.is_file():
-        return dict.fromkeys(names, Importance(reason="optuna.db is not there"))
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            copy = Path(directory) / "optuna.db"
-            shutil.copy(database, copy)
-            storage = open_database(copy)
-            known = {study.study_name for study in storage.get_all_studies()}
-            return {
-                name: importance(optuna.load_study(study_name=name, storage=storage))
-                if name in known
-                else Importance(reason="optuna.db does not hold its search")
-                for name in names
-            }
-        # A damaged database can fail anywhere in SQLite, SQLAlchemy, Alembic or Optuna. The report shows the reason.
-        except Exception:
-            return dict.fromkeys(names, Importance(reason="optuna.db cannot be read"))
-
-
-def importance(study: optuna.Study) -> Importance:
-    """Compute the importance of the hyperparameters of one Optuna study."""
-    trials = _scored_trials(study)
-    if len(trials) < LEAST_TRIALS:
-        return Importance(len(trials), reason=f"it takes at least {LEAST_TRIALS} trials with a score")
-    if len({trial.value for trial in trials}) == 1:
-        return Importance(len(trials), reason="all trials have the same score")
-    # Imported here because it imports scikit-learn, which takes a second.
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-
-    with _quiet():
-        scored = optuna.create_study(direction=study.direction)
-    scored.add_trials(trials)
-    try:
-        shares = get_param_importances(scored, evaluator=FanovaImportanceEvaluator(seed=0))
-    except RuntimeError:  # each forest resamples the trials, and can miss the one score that differs
-        return Importance(len(trials), reason="the trials hardly differ in score")
-    return Importance(len(trials), {name: float(shares[name]) for name in sorted(shares)})
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna from logging each study that it makes."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-def _scored_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
-    """Return the trials with a score, as completed trials, because fANOVA takes only those."""
-    return [
-        create_trial(params=trial.params, distributions=trial.distributions, value=trial.value)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        if trial.value is not None
-    ]
+    _, count, levels, others = scores.shape
+    by_value = scores.mean(axis=3)
+    additive = by_value[..., None] + scores.mean(axis=2, keepdims=True) - scores.mean(axis=(2, 3), keepdims=True)
+    ms_residual = np.sum((scores - additive) ** 2, axis=(2, 3)) / ((levels - 1) * (others - 1))
+    variance = np.maximum(by_value.var(axis=2, ddof=1) - ms_residual / others, 0.0)
+    total = variance.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > 0, variance / np.where(total > 0, total, 1.0), 1 / count))

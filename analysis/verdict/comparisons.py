@@ -1,5 +1,6 @@
 """Makes every comparison of a study, and the verdict."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -87,6 +88,7 @@ def judge(pairs: Sequence[tuple[Group, Group]], margins: Sequence[float]) -> lis
     ]
     holm_p = holm([one.p_value for one in compared])
     equivalence_p = holm([one.equivalence_p for one in compared])
+    sound_pairs = _sound_pairs(pairs, seeds, margins)
     judged = []
     for index, (a, b) in enumerate(pairs):
         comparison = compared[index]
@@ -94,9 +96,8 @@ def judge(pairs: Sequence[tuple[Group, Group]], margins: Sequence[float]) -> lis
             comparison = _corrected(comparison, holm_p[index], equivalence_p[index])
         if comparison.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
             comparison = replace(comparison, call="not shown", reason="nothing learned")
-        sound = compare_without_failures(a, b, seeds[index], margins[index])
-        comparison = hold_without_failures(comparison, sound)
-        judged.append(Judged(a, b, seeds[index], comparison, holm_p[index], equivalence_p[index], sound))
+        comparison = hold_without_failures(comparison, sound_pairs[index])
+        judged.append(Judged(a, b, seeds[index], comparison, holm_p[index], equivalence_p[index], sound_pairs[index]))
     return judged
 
 
@@ -163,6 +164,26 @@ def _corrected(comparison: Comparison, holm_p: float, equivalence_holm_p: float)
     if p is None or p < 1 - CONFIDENCE:
         return comparison
     return replace(comparison, call="not shown", winner=None, reason="several comparisons")
+
+
+def _sound_pairs(
+    pairs: Sequence[tuple[Group, Group]], seeds: Sequence[list[int]], margins: Sequence[float]
+) -> list[SoundPair]:
+    """Compare the pairs of one family without failed runs. Each call has to stand among them.
+
+    A pair without a p value, because no two sound seeds are left, counts as a comparison that shows nothing.
+    """
+    found = [
+        compare_without_failures(a, b, common, margin)
+        for (a, b), common, margin in zip(pairs, seeds, margins, strict=True)
+    ]
+    known = [pair.comparison for pair in found]
+    better = holm([1.0 if one is None or math.isnan(one.p_value) else one.p_value for one in known])
+    equivalent = holm([1.0 if one is None or math.isnan(one.equivalence_p) else one.equivalence_p for one in known])
+    return [
+        replace(pair, comparison=one and _corrected(one, better_p, equivalent_p))
+        for pair, one, better_p, equivalent_p in zip(found, known, better, equivalent, strict=True)
+    ]
 
 
 def _widen(judged: Sequence[Judged], results: StudyResults) -> list[Widened]:

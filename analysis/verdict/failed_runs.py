@@ -114,6 +114,8 @@ def compare_sound(correct_a: np.ndarray, correct_b: np.ndarray, pair: SoundPair,
 def hold_without_failures(comparison: Comparison, sound: SoundPair) -> Comparison:
     """Withdraw "better" if the same network is not better without the failed runs.
 
+    Both calls have to be corrected for the pairs of a family before.
+
     A network that is not worse has to be so with and without them too. So the larger p value counts, and it is 1 with
     fewer than LEAST_SEEDS seeds without a failed run.
 

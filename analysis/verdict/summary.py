@@ -7,14 +7,16 @@ import pandas as pd
 
 from analysis.results.load import Group, StudyResults
 from analysis.results.study_json import is_of_network
+from analysis.statistics.importance import importance
 from analysis.statistics.metrics import image_values
 from analysis.statistics.two_way_layout import proportion_interval
 from analysis.verdict.comparisons import make_comparisons, make_verdict
 from analysis.verdict.conclusion import conclude
 from analysis.verdict.cost.inference_time import measured_times
 from analysis.verdict.failed_runs import failed_seeds, share_that_learns
+from analysis.verdict.searches.records import search_record
 from analysis.verdict.shipping.files_verdict import judge_files
-from analysis.verdict.summary_json import Budget, GroupSummary, Latency, Spread, Summary
+from analysis.verdict.summary_json import Budget, GroupSummary, ImportanceSummary, Latency, Share, Spread, Summary
 
 # Back-propagation multiplies twice as often as prediction: once for the weights, once for the activations.
 TRAINING_PASSES = 3
@@ -29,6 +31,10 @@ def summarise(results: StudyResults) -> Summary:
     comparisons = make_comparisons(results)
     verdict = make_verdict(results, comparisons)
     groups = {name: _summarise_group(group, results) for name, group in results.groups.items()}
+    # A key that is not set is not written.
+    further: dict[str, Any] = {}
+    if len(results.trials):
+        further["importance"] = {arch: _importance(arch, results) for arch in results.architectures}
     return Summary(
         **dict(conclude(results, groups, comparisons, verdict)),
         groups=groups,
@@ -36,6 +42,7 @@ def summarise(results: StudyResults) -> Summary:
         files=judge_files(results, verdict),
         comparisons=comparisons,
         budget={arch: _budget(arch, results) for arch in results.architectures} if len(results.trials) else {},
+        **further,
     )
 
 
@@ -120,6 +127,14 @@ def _summarise_group(group: Group, results: StudyResults) -> GroupSummary:
         parameters=measured.get("parameters", network.parameters),
         macs=measured.get("macs", network.macs),
     )
+
+
+def _importance(arch: str, results: StudyResults) -> ImportanceSummary:
+    found = importance(search_record(results, arch))
+    if found.reason:
+        return ImportanceSummary(trials=found.trials, reason=found.reason)
+    shares = {name: Share(share=one.share, ci95=(one.low, one.high)) for name, one in found.shares.items()}
+    return ImportanceSummary(trials=found.trials, shares=shares)
 
 
 def _budget(arch: str, results: StudyResults) -> Budget:

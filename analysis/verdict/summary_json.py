@@ -31,7 +31,7 @@ class Spread(_Part):
 
 
 class Share(_Part):
-    """Holds a share of runs with its 95 % interval (Clopper and Pearson)."""
+    """Holds a share of runs, or of a variance, with its 95 % interval."""
 
     share: float
     ci95: Interval
@@ -218,6 +218,18 @@ class Budget(_Part):
     confirm_macs: int | None
 
 
+class ImportanceSummary(_Part):
+    """Holds the importance of each hyperparameter in a network's search.
+
+    `trials` counts the trials with a score. `shares` are shares of the variance of the score, each from one
+    hyperparameter alone. They are missing if they are not known, and `reason` says why.
+    """
+
+    trials: int
+    shares: dict[str, Share] = {}
+    reason: str | None = None
+
+
 class Grade(StrEnum):
     """Says what a limit can do to a verdict, the gravest first."""
 
@@ -282,6 +294,7 @@ class Summary(Conclusion):
     files: FilesVerdict | None = None
     comparisons: list[ComparisonRow]
     budget: dict[str, Budget]
+    importance: dict[str, ImportanceSummary] = {}
 
     def as_json(self) -> dict[str, Any]:
         """Return the object to write as JSON."""

@@ -19,6 +19,8 @@ from analysis.verdict.summary_json import Interval
 MOST_DECIMALS = 6
 # At least this share of a difference is hardly less than it.
 HARDLY_LESS = 0.9
+# At most this many times the margin, the margin decides what can be shown, because the interval is narrower than it.
+NEAR_MARGIN = 1.4
 # Below a third of the mean, the nearer end of an interval shows a difference barely: the power was below about 85 %.
 BARELY = 3
 
@@ -168,7 +170,10 @@ def what_seeds_show(comparison: Comparison, n_seeds: int) -> str:
     if others:
         said += f" {listed([f'{n} seeds show {value} points' for n, value in others])}."
     if others and min(shown.values()) > HARDLY_LESS * shown[least]:
-        said += " More seeds hardly help: this test set is too small."
+        limit = "this test set is too small"
+        if min(shown.values()) < NEAR_MARGIN * comparison.margin:
+            limit = f"less than the margin of {100 * comparison.margin:.3g} points is never called better"
+        said += f" More seeds hardly help: {limit}."
     return said
 
 

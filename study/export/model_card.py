@@ -18,6 +18,11 @@ from study import __version__
 from study.export.onnx_file import OnnxFile
 from study.predict.predictor import Predictor
 
+WHICH_QUESTION = (
+    "The interval of the difference answers which of these two configurations is better. The interval over repeated"
+    " searches answers which network is better once another such search has tuned each."
+)
+
 
 def write_card(folder: StudyFolder, predictor: Predictor, file: OnnxFile) -> Path:
     """Write the card beside an ONNX file, and return its path.
@@ -128,6 +133,12 @@ def _accuracy(results: StudyResults, summary: Summary, predictor: Predictor, bes
             " for its test accuracy, expect the mean."
         )
     lines = [expected, "", " ".join(filter(None, (summary.headline, summary.accuracies, summary.price)))]
+    if summary.luck:
+        lines += ["", summary.luck]
+    if summary.verdict and summary.verdict.over_searches:
+        lines.append(WHICH_QUESTION)
+    if summary.advice:
+        lines += ["", summary.advice]
     if not is_best:
         lines += ["", "These are not the weights that the study recommends." if best else "The study has no winner."]
     return lines

@@ -16,6 +16,7 @@ from benchmarks import (
     calibration,
     concurrency,
     field_rules,
+    importance,
     limits,
     operations,
     overhead,
@@ -46,6 +47,15 @@ def test_calibration_counts_calls(tmp_path: Path, capsys: pytest.CaptureFixture[
     (easy,) = (row for row in rows if (row["setting"], row["seeds"], row["difference"]) == ("CIFAR-like", 5, 0.02))
     assert easy["right"] >= 36
     assert "CIFAR-like" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_importance_of_known_functions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert importance.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["function"], row["trials"]) for row in rows] == [("two that interact", 16), ("four", 16)]
+    assert all(row["held"] >= 0.6 and 0 < row["width"] <= 1 and row["error"] < 0.4 for row in rows)
+    assert "two that interact" in capsys.readouterr().out
 
 
 @pytest.mark.slow

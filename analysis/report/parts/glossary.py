@@ -13,7 +13,7 @@ TERMS = {
     "F1": "The harmonic mean of precision and recall. Macro F1 is its mean over classes.",
     "final run": "A training run on a fresh seed that is judged once on the test images.",
     "Holm p": "A p value corrected for the several comparisons of a kind (Holm, 1979).",
-    "importance": "The share of the variance of the scores that a hyperparameter explains (fANOVA).",
+    "importance": "The share of the variance of the true score that a hyperparameter alone explains (fANOVA).",
     "interval": "The 95 % interval, for fresh seeds and fresh test images.",
     "kappa": "Agreement beyond chance (Cohen, 1960).",
     "log loss": "The cross-entropy of the class probabilities on the test images.",

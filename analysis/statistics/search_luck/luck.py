@@ -54,7 +54,7 @@ class SearchRecord:
     Attributes:
         space: its search space, each hyperparameter as study.json describes it.
         trials: the trials that have a score, in their order.
-        confirmations: the runs that chose between the leading trials.
+        confirmations: the runs with a score that chose between the leading trials.
         planned: number of trials of the search, with those that have no score.
         confirm: number of trials that were confirmed.
         starts: number of first trials that every search begins with: the baseline and the fixed learning rates.
@@ -69,7 +69,7 @@ class SearchRecord:
 
     def suffices(self) -> bool:
         """Return whether there is enough to estimate the luck of the search."""
-        return len(self.trials) >= LEAST_TRIALS and self.confirm > 0
+        return len(self.trials) >= LEAST_TRIALS and len(self.confirmations) > 0
 
 
 def search_luck(record: SearchRecord) -> float:
@@ -91,13 +91,22 @@ def search_luck(record: SearchRecord) -> float:
         return _luck(record, places)
 
 
-def _luck(record: SearchRecord, places: Places) -> float:
+def fitted_runs(record: SearchRecord) -> tuple[list[Run], np.random.Generator]:
+    """Return the runs that a Gaussian process is fitted to, and a source of chance that depends on their scores alone.
+
+    These are at most MOST_TRIALS trials, evenly spaced, and then the confirmation runs.
+    """
     kept = np.unique(np.linspace(0, len(record.trials) - 1, MOST_TRIALS).astype(int))
     runs = [*(record.trials[index] for index in kept), *record.confirmations]
     scores = np.array([run.score for run in runs], float)
-    rng = np.random.default_rng(np.frombuffer(scores.tobytes(), np.uint32))
+    return runs, np.random.default_rng(np.frombuffer(scores.tobytes(), np.uint32))
+
+
+def _luck(record: SearchRecord, places: Places) -> float:
+    runs, rng = fitted_runs(record)
+    scores = np.array([run.score for run in runs], float)
     told = places.of([run.config for run in runs])
-    starts = min(record.starts, len(kept))
+    starts = min(record.starts, len(runs) - len(record.confirmations))
     points = np.concatenate([told[:starts], places.spread(POINTS, rng)])
     between = places.distances(points, points)
     surfaces = draw_surfaces(

@@ -30,6 +30,11 @@ class Places:
         self._widths = [len(one.choices) if isinstance(one, Choices) else 1 for one in self._space.values()]
         self.numeric = sum(isinstance(one, Range) for one in self._space.values())
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the hyperparameters that vary."""
+        return list(self._space)
+
     def __len__(self) -> int:
         """Return the number of hyperparameters that vary."""
         return len(self._space)
@@ -49,6 +54,27 @@ class Places:
         shares = np.clip(0.5 + EDGES * (qmc.Sobol(len(self), rng=rng).random(count) - 0.5), 0, 1)
         columns = [_snapped(one, share) for one, share in zip(self._space.values(), shares.T, strict=True)]
         return np.concatenate(columns, axis=1)
+
+    def sweeps(self, levels: int, others: int, rng: np.random.Generator) -> np.ndarray:
+        """Return places at which each hyperparameter in turn takes evenly spaced values.
+
+        Args:
+            levels: number of values, evenly spaced on the scale of the search.
+            others: number of configurations, spread evenly over the space, whose value is replaced; a power of 2.
+            rng: the source of chance.
+
+        Returns:
+            The places, by hyperparameter, value and configuration, float64 [sizes multiplied, coordinates].
+        """
+        space = list(self._space.values())
+        spread = qmc.Sobol(len(self), rng=rng).random(others)
+        beside = [_snapped(one, share) for one, share in zip(space, spread.T, strict=True)]
+        swept = []
+        for index, one in enumerate(space):
+            columns = [np.tile(column, (levels, 1)) for column in beside]
+            columns[index] = np.repeat(_snapped(one, (np.arange(levels) + 0.5) / levels), others, axis=0)
+            swept.append(np.concatenate(columns, axis=1))
+        return np.concatenate(swept)
 
     def distances(self, a: np.ndarray, b: np.ndarray) -> Distances:
         """Return the squared distances between two sets of places, float64 [hyperparameters, a, b]."""

@@ -117,8 +117,8 @@ def _few_seeds(results: StudyResults) -> Iterator[Caveat]:
 
 def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
     cap = results.study.config.max_epochs
-    # Patience ends no run before this epoch. If the cap is not later, only the cap can end a run.
-    patience = math.inf if cap <= epochs_of_grace(results.study) else results.study.search.patience
+    # Patience ends no run before this epoch. If the cap is earlier, only the cap can end a run.
+    patience = math.inf if cap < epochs_of_grace(results.study) else results.study.search.patience
     groups = deciding_groups(results.groups)
     deciding = capped_runs(groups, cap, patience)
     others = capped_runs(other_groups(results.groups), cap, patience)

@@ -12,24 +12,27 @@ from analysis.statistics.search_luck.luck import Run, SearchRecord
 def search_record(results: StudyResults, arch: str) -> SearchRecord:
     """Return the search of a network.
 
-    A trial that a rung stopped has its last score, and a trial that diverged has 0. A trial that failed has none.
+    A trial that a rung stopped has its last score, and a trial that diverged has 0, as the search was told. A trial
+    that failed has none. A confirmation run that diverged has none either: its score would say when training broke, not
+    how accurate the configuration is, and would pass for noise of every run.
     """
     space = results.study.space_of(arch)
     rows = {str(row["trial_id"]): row for row in results.trials_of(arch).to_dict("records")}
     numbered = sorted((_number(trial_id), row) for trial_id, row in rows.items()) if rows else []
     scored = [(number, run) for number, row in numbered for run in _scored(row, space)]
+    again = [run for run in results.confirmations if run.group in rows]
     confirmed = [
-        (run.group, Run(_config(rows[run.group], space), run.metrics["val_accuracy"] or 0.0))
-        for run in results.confirmations
-        if run.group in rows
+        Run(_config(rows[run.group], space), float(run.metrics["val_accuracy"]))
+        for run in again
+        if run.metrics["val_accuracy"] is not None and run.metrics.get("status") != "DIVERGED"
     ]
     is_fixed = len(results.study.config.first_lrs) if "lr" in space else 0
     return SearchRecord(
         space=space,
         trials=[run for _, run in scored],
-        confirmations=[run for _, run in confirmed],
+        confirmations=confirmed,
         planned=results.study.config.trials,
-        confirm=len({group for group, _ in confirmed}),
+        confirm=len({run.group for run in again}),
         starts=max(1, sum(number <= is_fixed for number, _ in scored)),
     )
 

@@ -8,8 +8,8 @@ from analysis.report.search_tables import importance_table, trials_table
 from analysis.report.tables import quality_table
 from analysis.results.load import load_results
 from analysis.results.study_json import Choices, Range
-from analysis.statistics.importance import Importance
 from analysis.verdict.summary import summarise
+from analysis.verdict.summary_json import ImportanceSummary, Share
 from analysis.verdict.wording import chosen_trials
 from tests.analysis.example_study import write_example
 
@@ -35,7 +35,12 @@ def test_any_hyperparameters_have_columns_of_their_own(tmp_path: Path) -> None:
     quality = quality_table(changed, summarise(changed))
     assert [column.title for column in quality.columns[5:8]] == columns
     assert quality.cells()[0][6:8] == ["32", "max"]
-    found = {arch: Importance(16, {"lr": 0.5, "pool": 0.25}) for arch in results.architectures}
-    assert importance_table(changed, found).cells()[0][2:] == ["50", "\N{EN DASH}", "25"]
+    shares = {"lr": Share(share=0.5, ci95=(0.4, 0.61)), "pool": Share(share=0.25, ci95=(0.0, 0.3))}
+    found = {arch: ImportanceSummary(trials=16, shares=shares) for arch in results.architectures}
+    summary = summarise(changed)
+    shown = importance_table(changed, summary.model_copy(update={"importance": found})).cells()
+    assert shown[0][1:] == ["16", "50 [40, 61]", "\N{EN DASH}", "25 [0, 30]"]
+    unknown = importance_table(changed, summary).cells()
+    assert unknown[0][1:] == ["3", "unknown: it takes at least 16 trials with a score"]
     rate = "learning rate 0.0001 to 0.01 (log-uniform)"
     assert searched(study) == f"{rate}, channels 8 to 64 (uniform), pool max or mean"

@@ -1,4 +1,4 @@
-"""Tests the difference that 4 of 5 studies show, by simulated studies of known variances."""
+"""Tests the difference that 4 of 5 studies call "better", by simulated studies of known variances."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_seeds_show_the_difference_in_4_of_5_studies(n_seeds: int, noise: float)
     a, b = studies(rng, 400, 0.0, noise)
     difference = detectable_difference(TwoWayLayout.of(a.astype(np.int8) - b.astype(np.int8)), n_seeds)
     found = [compare(*studies(rng, n_seeds, difference, noise)) for _ in range(500)]
-    shown = np.mean([one.ci95[0] > 0 or one.ci95[1] < 0 for one in found])
+    shown = np.mean([one.call == "better" for one in found])
     # A standard error of the share is 0.02.
     assert POWER - 0.05 <= shown <= POWER + 0.05
 
@@ -54,11 +54,19 @@ def test_a_comparison_knows_it_for_its_own_seeds_and_for_usual_numbers() -> None
     assert [*detectable] == [5, 7, 10, 20]
     assert [*detectable.values()] == sorted(detectable.values(), reverse=True)
     assert compare(a[:1], b[:1]).detectable == {}
+    assert [*compare(a[:3], b[:3]).detectable] == [5, 10, 20], "3 seeds show nothing"
 
 
 def test_equal_predictions_still_leave_the_rule_of_three() -> None:
     a, _ = studies(np.random.default_rng(0), 5, 0.0, 0.02)
     assert compare(a, a, margin=0.0).detectable[20] == pytest.approx(6 / N_IMAGES)
+
+
+def test_what_wins_too_few_pairs_is_not_said_to_be_shown() -> None:
+    """Pairs deviate by 2 points. 40 seeds tell 1 point from 0, but a network 1 point ahead wins 69 % of the pairs."""
+    layout = TwoWayLayout(40, 10_000, 0.0, 10_000 * 0.02**2, 0.1, 0.1)
+    assert layout.half_width() + layout.half_width(2 * POWER - 1) < 0.01
+    assert detectable_difference(layout, 40) == pytest.approx(0.02 * (0.6357 + 0.8416 * (1.8225 / 40) ** 0.5), rel=1e-3)
 
 
 def test_a_difference_below_the_margin_is_not_said_to_be_shown() -> None:

@@ -108,6 +108,24 @@ def test_better_with_and_without_failed_runs_stays_better() -> None:
     assert (without.call, without.mean) == ("better", pytest.approx(0.13))
 
 
+def test_better_without_failed_runs_stands_among_several_comparisons_or_is_not_shown() -> None:
+    a, b, c = group([0.91] * 12), group([0.1] * 6 + [0.904] * 6, seed=1), group([0.91] * 12, seed=2)
+    (alone,) = judge([(a, b)], [0.005])
+    assert (alone.comparison.call, alone.sound.comparison and alone.sound.comparison.p_value) == (
+        "better",
+        pytest.approx(0.025, abs=0.001),
+    )
+    among = judge([(a, b), (a, c), (b, c)], [0.005] * 3)[0]
+    assert among.holm_p < 0.02, "with all runs the call stands"
+    assert (among.comparison.call, among.comparison.reason) == ("not shown", "failed runs")
+    without = among.sound.difference()
+    assert without is not None and without.call == "not shown"
+    # A network that never learned leaves no seeds, and its comparisons still count.
+    nothing = group([0.1] * 12, seed=3)
+    among = judge([(a, b), (a, nothing), (b, nothing)], [0.005] * 3)[0]
+    assert (among.comparison.call, among.comparison.reason) == ("not shown", "failed runs")
+
+
 def test_not_worse_holds_without_the_failed_runs_too() -> None:
     a, b = [0.9] * 12, [0.1] * 4 + [0.95] * 8
     whole = compare(group(a).correct(), group(b, seed=1).correct()).not_worse_p

@@ -24,7 +24,7 @@ def _summary(path: Path, **changed: Any) -> dict[str, Any]:
 
 def test_groups_are_in_order_and_complete(tmp_path: Path) -> None:
     summary = _summary(tmp_path)
-    assert list(summary)[-5:] == ["groups", "verdict", "files", "comparisons", "budget"]
+    assert list(summary)[-6:] == ["groups", "verdict", "files", "comparisons", "budget", "importance"]
     assert list(summary["groups"]) == GROUPS
     for group in summary["groups"].values():
         assert group["seeds"] == [0, 1, 2]

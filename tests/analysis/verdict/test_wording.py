@@ -48,6 +48,13 @@ def test_every_call_has_its_sentence() -> None:
             " 20 seeds show 1.1 points. More seeds hardly help: this test set is too small.",
         ),
         (
+            10,
+            {5: 0.0069, 10: 0.0063, 20: 0.0059},
+            "If the true difference is about 0.63 percentage points, 10 seeds show it in 4 of 5 studies (80 % power)."
+            " 20 seeds show 0.59 points. More seeds hardly help: less than the margin of 0.5 points is never called"
+            " better.",
+        ),
+        (
             25,
             {5: 0.031, 10: 0.02, 20: 0.013, 25: 0.0119},
             "If the true difference is about 1.2 percentage points, 25 seeds show it in 4 of 5 studies (80 % power).",

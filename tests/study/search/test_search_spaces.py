@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import TypeAdapter
 
 from analysis.figures.drawing.files import render
 from analysis.figures.search.space import search_space
-from analysis.results import optuna_database
 from analysis.results.study_folder import TRIAL_COLUMNS, StudyFolder
-from analysis.statistics.importance import read_importances
+from analysis.results.study_json import Dimension
+from analysis.statistics.importance import importance
+from analysis.statistics.search_luck.luck import Run, SearchRecord
 from models.training.history import EpochResult
 from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger
@@ -146,11 +148,9 @@ def test_three_hyperparameters_from_the_search_to_the_figures(tmp_path: Path) ->
     assert list(trials.columns) == [*TRIAL_COLUMNS[:4], "pooling", *TRIAL_COLUMNS[4:]]
     assert trials["pooling"].tolist() == [trial.values["pooling"] for trial in search.ledger.trials()]
 
-    told = search.samplers["alexnet"].study.trials
-    optuna_database.OptunaDatabase(folder.optuna).update([optuna_database.Search("alexnet", "accuracy", {}, told)])
-    shares = read_importances(folder.optuna, ["alexnet"])["alexnet"].shares
-    assert set(shares) == {"lr", "dropout", "pooling"}
-    assert sum(shares.values()) == pytest.approx(1)
+    scored = [Run(trial.values, trial.told) for trial in search.ledger.trials() if trial.told is not None]
+    space = {name: TypeAdapter(Dimension).validate_python(one) for name, one in THREE.to_json().items()}
+    assert set(importance(SearchRecord(space, scored, [], 20, 0)).shares) == {"lr", "dropout", "pooling"}
 
     spaces = {"alexnet": THREE.to_json()}
     figure = search_space(trials, {"alexnet": "AlexNet"}, spaces, TITLES, {"alexnet": "alexnet-0"})

@@ -163,9 +163,12 @@ def test_a_small_margin_is_not_rounded_away(study: StudyResults) -> None:
     assert "begins at 0.04 points, and less than 0.08 does not matter" in found.text
 
 
-@pytest.mark.parametrize(("steps", "is_capped"), [(11 * 8, True), (11 * 7 + 1, True), (11 * 7, False)])
+@pytest.mark.parametrize(("steps", "is_capped"), [(11 * 8 + 1, True), (11 * 8, False), (11 * 7, False)])
 def test_within_the_steps_of_grace_only_the_cap_ends_a_run(study: StudyResults, steps: int, is_capped: bool) -> None:
-    """An epoch has 11 steps, the cap is 8 epochs, and the best epoch was the first."""
+    """An epoch has 11 steps, the cap is 8 epochs, and the best epoch was the first.
+
+    If patience may end a run from epoch 8 on, the run would have ended there without the cap too.
+    """
     images = study.study.data.model_copy(update={"n_train": 1173})
     search = study.study.search.model_copy(update={"batch_size": 96, "validation_fraction": 0.1})
     told = with_config(study.study, grace_steps=steps).model_copy(update={"data": images, "search": search})

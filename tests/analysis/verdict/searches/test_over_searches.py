@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,22 @@ CHANGES = "but another search may change it"
 
 
 @pytest.fixture(scope="module")
-def erratic(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
-    """Return a study whose confirmation runs differ by up to 90 points."""
+def unscored(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """Return a study in which one of four confirmation runs of each network has no score."""
     path = tmp_path_factory.mktemp("luck") / "study"
     return load_results(write_example(path, seeds=6, trials=10, confirm=True))
+
+
+@pytest.fixture(scope="module")
+def erratic(unscored: StudyResults) -> StudyResults:
+    """Return a study whose confirmation runs differ by up to 89 points."""
+    return with_confirmations(unscored, lambda metrics: metrics | {"val_accuracy": metrics["val_accuracy"] or 0.01})
+
+
+def with_confirmations(results: StudyResults, change: Callable[[dict[str, Any]], dict[str, Any]]) -> StudyResults:
+    """Return the study with changed metrics of its confirmation runs."""
+    changed = tuple(replace(run, metrics=change(run.metrics)) for run in results.confirmations)
+    return replace(results, confirmations=changed)
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +197,24 @@ def test_a_search_is_read_as_it_went(erratic: StudyResults) -> None:
     assert [run.score for run in record.trials] == [
         0.0 if row["status"] == "DIVERGED" else row["val_accuracy"] for _, row in trials.iterrows()
     ]
-    assert [run.score for run in record.confirmations] == [0.9, 0.0, 0.6, 0.6]
+    assert [run.score for run in record.confirmations] == [0.9, 0.01, 0.6, 0.6]
     assert record.confirmations[0].config == {name: trials.loc["alexnet-0"][name] for name in ("lr", "dropout")}
     assert (record.planned, record.confirm, record.starts) == (10, 2, 1)
     fixed = replace(results, study=with_config(results.study, first_lrs=[3e-3, 3e-4]))
     assert search_record(fixed, "alexnet").starts == 3
+
+
+def test_a_confirmation_run_that_diverged_is_no_noise(unscored: StudyResults, erratic: StudyResults) -> None:
+    def end(metrics: dict[str, Any]) -> dict[str, Any]:
+        return metrics | {"status": "DIVERGED" if metrics["val_accuracy"] == 0.01 else "COMPLETE"}
+
+    scored, counted = search_record(with_confirmations(erratic, end), "alexnet"), search_record(erratic, "alexnet")
+    assert search_record(unscored, "alexnet") == scored
+    assert [run.score for run in scored.confirmations] == [0.9, 0.6, 0.6]
+    assert (scored.confirm, scored.suffices()) == (2, True)
+    assert 0 < 1.5 * search_luck(scored) < search_luck(counted)
+    none = search_record(with_confirmations(erratic, lambda metrics: metrics | {"status": "DIVERGED"}), "alexnet")
+    assert not none.suffices(), "no run says how much the scores of one configuration differ"
 
 
 def test_a_verdict_that_shows_nothing_claims_nothing_of_other_searches(results: StudyResults) -> None:
