@@ -76,7 +76,7 @@ def _is_finished(results: StudyResults, summary: Mapping[str, Any]) -> bool:
     """Return whether every planned final run was made and the report shows all of them."""
     made = {name: group.seeds for name, group in results.groups.items()}
     shown = {name: group["seeds"] for name, group in summary.get("groups", {}).items()}
-    return bool(made) and made == shown and all(len(seeds) >= results.study.config.seeds for seeds in made.values())
+    return bool(made) and made == shown and all(len(seeds) >= results.study.planned_seeds for seeds in made.values())
 
 
 def _trials(arch: str, results: StudyResults, going: str) -> list[dict[str, Any]]:
@@ -162,7 +162,7 @@ def _study_tags(study: Study) -> dict[str, str]:
     tags = {
         "networks": ", ".join(network.title for network in study.architectures.values()),
         "trials": str(study.config.trials),
-        "seeds": str(study.config.seeds),
+        "seeds": str(study.planned_seeds),
         "command": study.command,
         "version": environment.version,
         "commit": environment.git_commit,

@@ -1,0 +1,85 @@
+"""The number of a study's seeds: the confidence of its comparisons, the looks of `--seeds auto`, and the limits."""
+
+from collections.abc import Iterator
+
+from analysis.numbers import listed, number, percent
+from analysis.results.load import StudyResults
+from analysis.results.study_json import Study
+from analysis.statistics.calls import CONFIDENCE
+from analysis.statistics.comparison import LEAST_SEEDS
+from analysis.verdict.caveats.counts import deciding_groups, has_added_seeds, unseen_mishaps
+from analysis.verdict.failed_runs import failed_seeds
+from analysis.verdict.summary_json import Caveat, Grade
+from analysis.verdict.wording import error_in_percent, level
+
+# The share of studies without a difference that name a winner if seeds are added until one shows: from 5 to 10 to 20,
+# and one at a time from 5 to 20 (benchmarks/RESULTS.md, `python -m benchmarks.looks`).
+ADDED_AT_LOOKS, ADDED_ONE_BY_ONE = 0.10, 0.16
+
+
+def confidence_of(study: Study, n_seeds: int) -> float:
+    """Return the confidence of a study's comparison of this many seeds. A look has its own."""
+    alpha = study.alpha(n_seeds)
+    return CONFIDENCE if alpha is None else 1 - alpha
+
+
+def looks_in_words(study: Study) -> str:
+    """Say at which numbers of seeds a study looks, and which look this is; empty if the number was fixed beforehand."""
+    if (looks := study.looks) is None:
+        return ""
+    seeds = listed([str(look.seeds) for look in looks.plan])
+    errors = listed([number(100 * look.alpha, ".2g") for look in looks.plan])
+    here = confidence_of(study, looks.reached)
+    pairs = "the call" if len(study.architectures) == 2 else "the call of every pair"
+    return (
+        f"The number of seeds was not fixed: the study looks at {seeds} seeds and stops once {pairs} is better or"
+        f" equivalent. These looks err in at most {errors} % of studies. This is the look at {looks.reached} seeds, so"
+        f" intervals of a difference are {level(here)} intervals, and tests are at {error_in_percent(here)} %."
+    )
+
+
+def of_few_seeds(results: StudyResults) -> Iterator[Caveat]:
+    """Yield a limit if few seeds are planned, and one if some of them are not there."""
+    planned = results.study.planned_seeds
+    if _is_compared(results) and planned < LEAST_SEEDS:
+        text = (
+            f"{planned} seed{' is' if planned == 1 else 's are'} too few to show a difference. At least {LEAST_SEEDS}"
+            f" are needed. Resume the study with --seeds {LEAST_SEEDS}."
+        )
+        yield Caveat.grave(text, "because there are too few seeds")
+    if any(len(group.runs) < planned for group in results.groups.values()):
+        is_grave = _is_compared(results) and any(len(one.runs) < planned for one in deciding_groups(results.groups))
+        text = (
+            "Some planned seeds are not there yet. The intervals and p values hold for the planned number of seeds: if"
+            " you look again and again and stop once something shows, you will be wrong more often than they say."
+        )
+        yield Caveat.grave(text, "but some seeds are not there yet", is_grave)
+
+
+def of_added_seeds(results: StudyResults) -> Iterator[Caveat]:
+    """Yield a limit if a session that resumed the study added seeds."""
+    if has_added_seeds(results.study.resumed or ()):
+        text = (
+            "Seeds were added when the study was resumed. The intervals and p values hold for a number of seeds settled"
+            " beforehand. If seeds are added from 5 to 10 to 20 until a difference shows,"
+            f" {percent(ADDED_AT_LOOKS, 0)} % of simulated studies without a difference name a winner, and"
+            f" {percent(ADDED_ONE_BY_ONE, 0)} % if they are added one by one. --seeds auto plans such looks beforehand"
+            " and errs in 5 %."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def of_unseen_mishaps(results: StudyResults) -> Iterator[Caveat]:
+    """Yield a limit if no run failed: how often a run may fail without a failure in this many."""
+    seeds = min((len(group.runs) for group in results.groups.values()), default=0)
+    if seeds > 1 and not any(failed_seeds(group) for group in results.groups.values()):
+        text = (
+            f"{seeds} runs cannot rule out that up to {percent(unseen_mishaps(seeds), 0)} % of a network's runs go"
+            " wrong in a way that no run of this study did, such as a collapse (95 % limit). The intervals do not cover"
+            " that."
+        )
+        yield Caveat(grade=Grade.WEAKENS, text=text)
+
+
+def _is_compared(results: StudyResults) -> bool:
+    return not results.study.config.baseline and len(results.architectures) > 1
