@@ -109,7 +109,7 @@ class Stages:
         return failures
 
     def final_runs(self, plan: Callable[[int], list[RunPlan]]) -> list[FailedRun]:
-        """Make the final runs. With `--seeds auto`, make those of one look after the other until the study stops.
+        """Make the final runs. With `--seeds auto`, make the runs of one look, then of the next, until the study stops.
 
         A look is taken once all of its runs are there. study.json records the next one before its first run, so no look
         is ever taken twice with other runs.
@@ -190,7 +190,7 @@ def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
 
 
 def next_look(folder: StudyFolder) -> int | None:
-    """Return the number of seeds of the next look; None if the study stops at the one that was reached."""
+    """Return the number of seeds of the next look; None if the study stops."""
     from analysis.verdict import comparisons  # here, since it imports SciPy, which no first step needs
 
     return comparisons.next_look(load_results(folder))

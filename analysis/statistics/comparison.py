@@ -52,7 +52,7 @@ class Comparison:
         reason: why nothing was shown.
         detectable: the true difference that 4 of 5 studies show, for USUAL_SEEDS and for the seeds of these runs. Empty
             with one seed.
-        confidence: of the interval. Tests and calls may err as often as the interval.
+        confidence: confidence of the interval. Tests and calls may err as often as the interval.
     """
 
     winner: Literal["a", "b"] | None
@@ -83,7 +83,7 @@ def compare(
         correct_a: true if network A is right, bool [seeds, images].
         correct_b: the same for network B, with the same seeds and images.
         margin: the difference in accuracy that matters in practice, at least 0.
-        confidence: of the interval, at least CONFIDENCE. It is higher at a look that is not the only one.
+        confidence: confidence of the interval, at least CONFIDENCE. It is higher at a look that is not the only one.
         rng: kept for callers and not used.
 
     Raises:
@@ -200,7 +200,7 @@ def detectable_difference(
         layout: the differences between paired runs on each image.
         n_seeds: number of seeds of the planned study.
         margin: the difference that matters in practice, in [0, 1].
-        confidence: of the interval that has to exclude 0.
+        confidence: confidence of the interval that has to exclude 0.
     """
     planned = layout.with_seeds(n_seeds)
     # The half-width of this confidence is t(POWER) standard errors.

@@ -94,7 +94,7 @@ def compare_without_failures(
         b: group B, judged on the same test images.
         compared: the seeds that both have.
         margin: the difference in accuracy that matters, in [0, 1].
-        confidence: of the interval.
+        confidence: confidence of the interval.
     """
     failed_a, failed_b = ([seed for seed in failed_seeds(group) if seed in compared] for group in (a, b))
     correct_a, correct_b = (group.correct()[[group.seeds.index(seed) for seed in compared]] for group in (a, b))
@@ -115,7 +115,7 @@ def compare_sound(
         correct_b: the same for network B.
         pair: the seeds, and those that failed.
         margin: the difference in accuracy that matters, in [0, 1].
-        confidence: of the interval.
+        confidence: confidence of the interval.
     """
     rows = [pair.compared.index(seed) for seed in pair.seeds]
     if not rows:

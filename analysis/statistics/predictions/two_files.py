@@ -52,7 +52,7 @@ def compare_files(
         correct_a: true if A is right, bool [images].
         correct_b: the same for B, with the same images.
         margin: the difference in accuracy that matters in practice, at least 0.
-        confidence: of the interval.
+        confidence: confidence of the interval.
     """
     n = len(correct_a)
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())

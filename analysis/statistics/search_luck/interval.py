@@ -25,7 +25,7 @@ class OverSearches:
 
     Attributes:
         layout: the differences between paired runs, on each image.
-        confidence: of the intervals.
+        confidence: confidence of the intervals.
     """
 
     layout: TwoWayLayout
