@@ -191,9 +191,9 @@ def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
 
 def next_look(folder: StudyFolder) -> int | None:
     """Return the number of seeds of the next look; None if the study stops."""
-    from analysis.verdict import comparisons  # here, since it imports SciPy, which no first step needs
+    from analysis.verdict.looks import next_look  # here, since it imports SciPy, which no first step needs
 
-    return comparisons.next_look(load_results(folder))
+    return next_look.next_look(load_results(folder))
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:

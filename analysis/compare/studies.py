@@ -15,9 +15,9 @@ from analysis.results.errors import UnusableStudy
 from analysis.results.load import Group, StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.verdict.caveats.counts import deciding_groups
-from analysis.verdict.caveats.seeds import confidence_of
 from analysis.verdict.comparisons import Judged, judge
 from analysis.verdict.failed_runs import failure_sentences
+from analysis.verdict.looks.level import confidence_of
 from analysis.verdict.margin import margin_between
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Summary

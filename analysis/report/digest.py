@@ -9,9 +9,9 @@ from analysis.results.load import VARIANTS, StudyResults
 from analysis.results.study_json import Dimension, Range, Study
 from analysis.statistics.calls import Call
 from analysis.verdict.caveats.own_settings import own_settings_sentence
-from analysis.verdict.caveats.seeds import looks_in_words
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
 from analysis.verdict.failed_runs import failed_of
+from analysis.verdict.looks.level import looks_in_words
 from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title

@@ -14,13 +14,13 @@ from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import Comparison, compare, holm
 from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.caveats.own_settings import with_own_settings
-from analysis.verdict.caveats.seeds import confidence_of, looks_in_words
 from analysis.verdict.failed_runs import (
     SoundPair,
     compare_without_failures,
     failure_sentences,
     hold_without_failures,
 )
+from analysis.verdict.looks.level import confidence_of, looks_in_words
 from analysis.verdict.margin import margin_between
 from analysis.verdict.searches.sentences import luck_sentence, scope
 from analysis.verdict.searches.wider import Pair, Widened, widen
@@ -66,27 +66,14 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
         paired = [pair for pair in pairs if _common(*pair)]
-        judged = _judge(results, paired)
+        judged = judge_in_study(results, paired)
         widened = _widen(judged, results) if family == TUNED_FAMILY else [None] * len(judged)
         made += [_row(family, one, results, wider) for one, wider in zip(judged, widened, strict=True)]
     return made
 
 
-def next_look(results: StudyResults) -> int | None:
-    """Return the number of seeds of the next look of `--seeds auto`; None if the study stops, or has no looks.
-
-    It stops if every pair of tuned networks is called better or equivalent, or after the last look.
-    """
-    looks = results.study.looks
-    later = [look.seeds for look in looks.plan if look.seeds > looks.reached] if looks else []
-    tuned = [group for group in results.groups.values() if group.variant == "tuned"]
-    pairs = [pair for pair in combinations(tuned, 2) if _common(*pair)]
-    if not later or all(one.comparison.call != "not shown" for one in _judge(results, pairs)):
-        return None
-    return min(later)
-
-
-def _judge(results: StudyResults, pairs: Sequence[tuple[Group, Group]]) -> list[Judged]:
+def judge_in_study(results: StudyResults, pairs: Sequence[tuple[Group, Group]]) -> list[Judged]:
+    """Compare the pairs of one family as `judge` does, with the margins and the confidence of the study."""
     margins = [margin_between(results, *pair) for pair in pairs]
     return judge(pairs, margins, partial(confidence_of, results.study))
 

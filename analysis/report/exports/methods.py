@@ -8,7 +8,7 @@ from analysis.results.load import StudyResults, group_name
 from analysis.results.study_json import is_resized
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS
 from analysis.verdict.caveats.own_settings import settings_of
-from analysis.verdict.caveats.seeds import looks_in_words
+from analysis.verdict.looks.level import looks_in_words
 from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Summary
 

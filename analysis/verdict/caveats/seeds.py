@@ -1,41 +1,17 @@
-"""The number of a study's seeds: the confidence of its comparisons, the looks of `--seeds auto`, and the limits."""
+"""Says in sentences how the number of seeds limits a verdict."""
 
 from collections.abc import Iterator
 
-from analysis.numbers import listed, number, percent
+from analysis.numbers import percent
 from analysis.results.load import StudyResults
-from analysis.results.study_json import Study
-from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import LEAST_SEEDS
 from analysis.verdict.caveats.counts import deciding_groups, has_added_seeds, unseen_mishaps
 from analysis.verdict.failed_runs import failed_seeds
 from analysis.verdict.summary_json import Caveat, Grade
-from analysis.verdict.wording import error_in_percent, level
 
 # The share of studies without a difference that name a winner if seeds are added until one shows: from 5 to 10 to 20,
 # and one at a time from 5 to 20 (benchmarks/RESULTS.md, `python -m benchmarks.looks`).
 ADDED_AT_LOOKS, ADDED_ONE_BY_ONE = 0.10, 0.16
-
-
-def confidence_of(study: Study, n_seeds: int) -> float:
-    """Return the confidence of a study's comparison of this many seeds. A look has its own."""
-    alpha = study.alpha(n_seeds)
-    return CONFIDENCE if alpha is None else 1 - alpha
-
-
-def looks_in_words(study: Study) -> str:
-    """Say at which numbers of seeds a study looks, and which look this is; empty if the number was fixed beforehand."""
-    if (looks := study.looks) is None:
-        return ""
-    seeds = listed([str(look.seeds) for look in looks.plan])
-    errors = listed([number(100 * look.alpha, ".2g") for look in looks.plan])
-    here = confidence_of(study, looks.reached)
-    pairs = "the call" if len(study.architectures) == 2 else "the call of every pair"
-    return (
-        f"The number of seeds was not fixed: the study looks at {seeds} seeds and stops once {pairs} is better or"
-        f" equivalent. These looks err in at most {errors} % of studies. This is the look at {looks.reached} seeds, so"
-        f" intervals of a difference are {level(here)} intervals, and tests are at {error_in_percent(here)} %."
-    )
 
 
 def of_few_seeds(results: StudyResults) -> Iterator[Caveat]:

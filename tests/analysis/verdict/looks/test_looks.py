@@ -15,7 +15,7 @@ from analysis.results.load import StudyResults, load_results
 from analysis.results.study_json import Look, Looks, Study, read_study
 from analysis.statistics.calls import LOOKS
 from analysis.statistics.comparison import compare
-from analysis.verdict.comparisons import next_look
+from analysis.verdict.looks.next_look import next_look
 from analysis.verdict.summary import summarise
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config, with_leads
