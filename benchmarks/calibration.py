@@ -314,12 +314,13 @@ def _print(rows: list[dict[str, object]]) -> None:
         table.add_column(heading, justify="right")
     for row in rows:
         difference = f"{100 * float(str(row['difference'])):g}"
-        rates = [_rate(int(str(row[key])), int(str(row["studies"]))) for key in columns]
+        rates = [rate(int(str(row[key])), int(str(row["studies"]))) for key in columns]
         table.add_row(str(row["setting"]), str(row["seeds"]), difference, *rates)
     Console(width=140).print(table)
 
 
-def _rate(count: int, total: int) -> str:
+def rate(count: int, total: int) -> str:
+    """Write a share in percent, with its Monte-Carlo standard error."""
     share = count / total
     return f"{100 * share:.1f} ± {100 * math.sqrt(share * (1 - share) / total):.1f}"
 

@@ -51,7 +51,7 @@ def run_twin_study(seed: int, config: StudyConfig) -> TwinStudy:
         dataset = Dataset(dataset.title, dataset.classes, kept, dataset.test)
     tuned = _search(seed, config, dataset)
     correct = [
-        np.stack([_final_run(seed, number, recipe, dataset) for number in range(config.seeds)])
+        np.stack([_final_run(seed, number, recipe, dataset) for number in range(config.seed_range[1])])
         for recipe in tuned.values()
     ]
     return TwinStudy(compare(*correct), (float(correct[0].mean()), float(correct[1].mean())))

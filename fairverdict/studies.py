@@ -32,7 +32,8 @@ class Verdict:
         winner: name of the network that is better than every other; None if none is.
         difference: test accuracy of the study's first network minus the second's, once tuned, in [-1, 1]; None
             unless there are two networks.
-        ci95: 95 % interval of the difference; its ends are None if it has none.
+        ci95: 95 % interval of the difference, or the interval of the look with `seeds="auto"`; its ends are None if it
+            has none.
         text: the sentences at the top of the report.
     """
 

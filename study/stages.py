@@ -9,6 +9,7 @@ import ray
 from analysis.results.files import DamagedFile
 from analysis.results.load import load_results
 from analysis.results.study_folder import Samples, StudyFolder
+from analysis.results.study_json import read_study
 from analysis.retraining.latency import is_measured, measure_latency, networks_to_measure
 from analysis.retraining.plans import FailedRun, RunPlan, SearchOutcome, missing_runs, stray_runs
 from models.data import VALIDATION_FRACTION, Dataset, TrainingData, stratified_split
@@ -107,6 +108,31 @@ class Stages:
         recorder.finish()
         return failures
 
+    def final_runs(self, plan: Callable[[int], list[RunPlan]]) -> list[FailedRun]:
+        """Make the final runs. With `--seeds auto`, make the runs of one look, then of the next, until the study stops.
+
+        A look is taken once all of its runs are there. study.json records the next one before its first run, so no look
+        is ever taken twice with other runs.
+
+        Args:
+            plan: returns the final runs of a number of seeds.
+
+        Returns:
+            The runs that failed. No look is taken after a failure.
+        """
+        while True:
+            planned = read_study(self.folder).planned_seeds
+            failures = self.runs("Final runs", plan(planned))
+            if failures or self.config.seeds != "auto":
+                return failures
+            following = next_look(self.folder)
+            if following is None:
+                self.progress.say(f"The final runs end at {planned} seeds")
+                return failures
+            self.progress.say(f"{planned} seeds do not decide: going on to {following} seeds")
+            study = self.folder.read_study()
+            self.folder.write_study(study | {"looks": study["looks"] | {"reached": following}})
+
     def _titles(self) -> dict[str, str]:
         return {arch: entry.title for arch, entry in self.architectures.items()}
 
@@ -161,6 +187,13 @@ def open_search(folder: StudyFolder, config: StudyConfig) -> Search:
     spaces = {arch: space_of(config, arch) for arch in config.archs}
     ledger, told = Ledger(folder.journal), told_trials(folder)
     return Search(config, baselines, ledger, steps_per_epoch=steps, spaces=spaces, allows=allows, told=told)
+
+
+def next_look(folder: StudyFolder) -> int | None:
+    """Return the number of seeds of the next look; None if the study stops."""
+    from analysis.verdict.looks import next_look  # here, since it imports SciPy, which no first step needs
+
+    return next_look.next_look(load_results(folder))
 
 
 def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import optuna
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
+from analysis.results.study_json import read_study
 from analysis.retraining.latency import is_measured
 from analysis.retraining.plans import (
     FailedRun,
@@ -54,7 +56,7 @@ from study.runs.ray_runs import RayRuns
 from study.search.search import Search
 from study.settings.config import StudyConfig
 from study.settings.networks import architecture_of, baseline_of
-from study.stages import Stages, open_search, outcomes_of
+from study.stages import Stages, next_look, open_search, outcomes_of
 from study.storage.checkpoints import CheckpointStore
 from study.storage.claim import held, mend
 from study.storage.leftovers import folder_of
@@ -192,7 +194,7 @@ def _do(
         failures: list[FailedRun] = []
         if search is not None:
             failures += stages.runs("Confirmation", plan_confirmations(outcomes_of(search, config), config.confirm))
-        failures += stages.runs("Final runs", _final_plans(request.folder, config, search))
+        failures += stages.final_runs(partial(_final_plans, request.folder, config, search))
         stages.measure_latency()
         stages.keep_samples()
         if not failures:
@@ -228,16 +230,19 @@ def _is_finished(request: Request, screen: Screen) -> bool:
             screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
             return False
     confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
-    plans = [*confirmations, *_final_plans(folder, config, search)]
+    seeds = read_study(folder).planned_seeds if config.seeds == "auto" else config.seeds
+    plans = [*confirmations, *_final_plans(folder, config, search, seeds)]
     is_trained = not missing_runs(plans, folder) and not stray_runs(plans, folder) and folder.read_samples() is not None
-    return is_trained and is_measured({arch: architecture_of(config, arch) for arch in config.archs}, folder)
+    if not is_trained or (config.seeds == "auto" and next_look(folder) is not None):
+        return False
+    return is_measured({arch: architecture_of(config, arch) for arch in config.archs}, folder)
 
 
-def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None) -> list[RunPlan]:
+def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None, seeds: int) -> list[RunPlan]:
     """Plan the final runs, which the confirmation runs in the folder decide on; without a search, baselines alone."""
     if search is None:
-        return plan_baselines({arch: baseline_of(config, arch) for arch in config.archs}, config.seeds)
-    return plan_final_runs(outcomes_of(search, config), config.seeds, folder.confirm.read_all())
+        return plan_baselines({arch: baseline_of(config, arch) for arch in config.archs}, seeds)
+    return plan_final_runs(outcomes_of(search, config), seeds, folder.confirm.read_all())
 
 
 def _name_report(folder: StudyFolder, screen: Screen) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +17,7 @@ from analysis.results.study_folder import StudyFolder
 from analysis.verdict.caveats.counts import deciding_groups
 from analysis.verdict.comparisons import Judged, judge
 from analysis.verdict.failed_runs import failure_sentences
+from analysis.verdict.looks.level import confidence_of
 from analysis.verdict.margin import margin_between
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Summary
@@ -96,6 +97,8 @@ def read_studies(paths: Sequence[Path]) -> list[ComparedStudy]:
 def compare_studies(studies: Sequence[ComparedStudy]) -> list[Difference]:
     """Compare each network with itself in another study, and with the networks there if that study lacks it.
 
+    If a study chose its number of seeds by looks, a comparison has the confidence of the look.
+
     These are two families. The p values are Holm-adjusted within each, and a call has to stand after that. Networks
     whose runs are not paired, or are the same, are listed with the reason. The difference that matters is the larger
     margin of the two studies.
@@ -109,7 +112,11 @@ def compare_studies(studies: Sequence[ComparedStudy]) -> list[Difference]:
                     same.append((one, a, two, b))
                 elif a.arch not in archs_two or b.arch not in archs_one:
                     other.append((one, a, two, b))
-    return [*_differences(same), *_differences(other)]
+
+    def confidence(n_seeds: int) -> float:
+        return max(confidence_of(study.results.study, n_seeds) for study in studies)
+
+    return [*_differences(same, confidence), *_differences(other, confidence)]
 
 
 def different_settings(studies: Sequence[ComparedStudy]) -> dict[str, list[str]]:
@@ -123,7 +130,9 @@ def different_settings(studies: Sequence[ComparedStudy]) -> dict[str, list[str]]
     return rows
 
 
-def _differences(pairs: Sequence[tuple[ComparedStudy, Group, ComparedStudy, Group]]) -> list[Difference]:
+def _differences(
+    pairs: Sequence[tuple[ComparedStudy, Group, ComparedStudy, Group]], confidence: Callable[[int], float]
+) -> list[Difference]:
     reasons = [_unpaired(*pair) for pair in pairs]
     paired = [(a, b) for (_, a, _, b), reason in zip(pairs, reasons, strict=True) if not reason]
     margins = [
@@ -131,7 +140,7 @@ def _differences(pairs: Sequence[tuple[ComparedStudy, Group, ComparedStudy, Grou
         for (one, a, two, b), reason in zip(pairs, reasons, strict=True)
         if not reason
     ]
-    judged = iter(judge(paired, margins))
+    judged = iter(judge(paired, margins, confidence))
     found = []
     for (one, a, two, b), reason in zip(pairs, reasons, strict=True):
         titles = one.title(a), two.title(b)

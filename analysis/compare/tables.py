@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.compare.repeats import Repeat
 from analysis.compare.studies import ComparedStudy, Difference, different_settings
 from analysis.numbers import DASH, number, p_value, percent, points
-from analysis.report.tables import Column, Remark, Table
+from analysis.report.tables import Column, Remark, Table, interval_title
 from analysis.verdict.summary_json import Interval
 
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"
@@ -35,7 +35,7 @@ def studies_table(studies: Sequence[ComparedStudy]) -> Table:
             study.summary.label or "none",
             1 if study.results.study.config.baseline else study.results.study.config.trials,
             study.results.study.config.max_epochs,
-            study.results.study.config.seeds,
+            study.results.study.planned_seeds,
         )
         for study in studies
     ]
@@ -73,11 +73,12 @@ def networks_table(studies: Sequence[ComparedStudy]) -> Table:
 
 def differences_table(differences: Sequence[Difference]) -> Table:
     """Return a row a pair of networks from two studies: the difference of the paired final runs."""
+    confidences = [pair.judged.comparison.confidence for pair in differences if pair.judged is not None]
     columns = (
         Column("A against B"),
         Column("call"),
         Column(DIFFERENCE, "points", points),
-        Column(INTERVAL, "points", partial(_interval, write=points)),
+        Column(interval_title(confidences), "points", partial(_interval, write=points)),
         Column("p", write=p_value),
         Column(HOLM, write=p_value),
         Column("seeds", "paired"),

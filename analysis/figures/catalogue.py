@@ -21,7 +21,7 @@ from analysis.results.study_json import Dimension
 from analysis.statistics.predictions.by_class import f1_intervals
 from analysis.statistics.search_progress import best_scores, rung_epochs
 from analysis.verdict.summary_json import Summary
-from analysis.verdict.wording import chosen_trials, side_title
+from analysis.verdict.wording import chosen_trials, level, side_title
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,7 @@ def paired_differences(results: StudyResults, summary: Summary) -> list[figures.
                 row.difference.mean,
                 None if low is None or high is None else (low, high),
                 row.margin,
+                level(row.confidence),
             )
         )
     return paired

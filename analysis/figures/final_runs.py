@@ -28,8 +28,9 @@ class Paired:
         sides: titles of A and of B. A difference is the accuracy of A minus the accuracy of B.
         by_seed: the difference of each pair of runs, by its seed.
         mean: the mean difference.
-        interval: 95 % interval of the mean; None with one seed.
+        interval: interval of the mean; None with one seed.
         margin: the difference that matters in practice.
+        level: level of the interval.
     """
 
     sides: tuple[str, str]
@@ -37,6 +38,7 @@ class Paired:
     mean: float
     interval: tuple[float, float] | None
     margin: float
+    level: str = "95 %"
 
 
 @mpl.rc_context(STYLE)
@@ -83,6 +85,7 @@ def accuracy_by_group(groups: Mapping[str, GroupSummary], order: Sequence[str], 
 def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figure:
     """Draw the difference in test accuracy of each pair of runs, and the mean difference, a panel a comparison."""
     figure, axes = panels(len(comparisons), columns, height=2.4)
+    levels = {paired.level for paired in comparisons}
     for ax, paired in zip(axes, comparisons, strict=True):
         n, band = len(paired.by_seed), 100 * paired.margin
         ax.set_title("\n\N{MINUS SIGN} ".join(label(side, 32) for side in paired.sides), fontsize=8.5)
@@ -104,7 +107,14 @@ def paired_differences(comparisons: Sequence[Paired], columns: int = 2) -> Figur
     figure.legend(
         handles=[
             key("one seed", marker="o", markersize=5),
-            key("mean and 95 % interval", color=INK, marker="D", linestyle="-", linewidth=2, markersize=6),
+            key(
+                f"mean and {levels.pop()} interval" if len(levels) == 1 else "mean and interval",
+                color=INK,
+                marker="D",
+                linestyle="-",
+                linewidth=2,
+                markersize=6,
+            ),
             Patch(facecolor=GRID, edgecolor="none", label="too small to matter"),
         ],
         loc="outside lower center",

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from itertools import combinations
 
 from analysis.results.load import StudyResults
-from analysis.verdict.comparisons import judge
-from analysis.verdict.margin import margin_between
+from analysis.verdict.comparisons import judge_in_study
 
 
 def shown_better(results: StudyResults, names: Sequence[str]) -> set[tuple[str, str]]:
@@ -17,7 +16,7 @@ def shown_better(results: StudyResults, names: Sequence[str]) -> set[tuple[str, 
     """
     pairs = [(results.groups[a], results.groups[b]) for a, b in combinations(names, 2)]
     paired = [(a, b) for a, b in pairs if set(a.seeds) & set(b.seeds)]
-    compared = judge(paired, [margin_between(results, *pair) for pair in paired])
+    compared = judge_in_study(results, paired)
     return {
         (one.a.name, one.b.name) if one.comparison.winner == "a" else (one.b.name, one.a.name)
         for one in compared

@@ -11,6 +11,7 @@ from analysis.statistics.calls import Call
 from analysis.verdict.caveats.own_settings import own_settings_sentence
 from analysis.verdict.comparisons import TUNED_FAMILY, TUNING_FAMILY
 from analysis.verdict.failed_runs import failed_of
+from analysis.verdict.looks.level import looks_in_words
 from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Caveat, Summary
 from analysis.verdict.wording import side_title
@@ -84,8 +85,8 @@ def describe_study(results: StudyResults) -> str:
     networks, differing = listed(list(results.architectures.values())), own_settings_sentence(results.study)
     return (
         f"{results.study.name}: {networks} on {data.title} ({data.n_train:,} training and {data.n_test:,} test images"
-        f" of {len(data.classes)} classes);{tried} at most {config.max_epochs} epochs a run, {config.seeds} seeds."
-        f"{' ' * bool(differing)}{differing}"
+        f" of {len(data.classes)} classes);{tried} at most {config.max_epochs} epochs a run,"
+        f" {results.study.planned_seeds} seeds.{' ' * bool(differing)}{differing}"
     )
 
 
@@ -100,7 +101,7 @@ def missing_parts(results: StudyResults) -> list[str]:
             group = results.group(arch, variant)
             if group is None:
                 missing.append(f"{title} ({variant}): no final run is there.")
-            elif absent := sorted(set(range(config.seeds)) - set(group.seeds)):
+            elif absent := sorted(set(range(results.study.planned_seeds)) - set(group.seeds)):
                 missing.append(f"{group.title}: seeds without a final run: {listed(absent)}.")
     if not results.latency:
         missing.append("The time of a prediction was not measured.")
@@ -192,7 +193,7 @@ def comparison_digest(results: StudyResults, summary: Summary) -> ComparisonText
             )
     pairs = [row.text for row in summary.comparisons if row.family == TUNED_FAMILY]
     return ComparisonTexts(
-        pairs=[summary.verdict.text] if summary.verdict else pairs,
+        pairs=[summary.verdict.text] if summary.verdict else [*pairs, *filter(None, [looks_in_words(results.study)])],
         tuning=[row.text for row in summary.comparisons if row.family == TUNING_FAMILY] + unchanged,
         left_out=left_out,
         margin=margin_in_words(results.study.config),

@@ -1,7 +1,7 @@
 """The tables of the final runs. A table is data; the page and the notebook draw it in their own ways."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -13,7 +13,7 @@ from analysis.numbers import DASH, number, p_value, percent, points, si
 from analysis.results.load import StudyResults
 from analysis.results.study_json import Dimension, Range, Study, is_resized
 from analysis.verdict.summary_json import ComparisonRow, GroupSummary, Interval, Spread, Summary
-from analysis.verdict.wording import side_title
+from analysis.verdict.wording import level, side_title
 
 # At least 1,000 test images for a second decimal of a percentage, because fewer do not carry it.
 _TWO_DECIMALS_FROM = 1000
@@ -87,11 +87,12 @@ class Table:
 
 def comparisons_table(results: StudyResults, summary: Summary) -> Table:
     """Return a row a comparison: the difference, its interval, p values, and the pairs that A wins."""
+    limits = partial(write_interval, write=points)
     columns = (
         Column("A against B"),
         Column("call"),
         Column("A\N{NO-BREAK SPACE}\N{MINUS SIGN}\N{NO-BREAK SPACE}B", "points", points),
-        Column("95\N{NO-BREAK SPACE}% interval", "points", partial(write_interval, write=points)),
+        Column(interval_title([row.confidence for row in summary.comparisons]), "points", limits),
         Column("p", write=p_value),
         Column("Holm\N{NO-BREAK SPACE}p", write=p_value),
         Column("A\N{NO-BREAK SPACE}wins", "pairs"),
@@ -111,6 +112,12 @@ def comparisons_table(results: StudyResults, summary: Summary) -> Table:
         for row in summary.comparisons
     ]
     return Table("comparisons-table", "Every comparison", columns, rows)
+
+
+def interval_title(confidences: Iterable[float | None]) -> str:
+    """Return the heading of a column of intervals: with their level if they have one level."""
+    (first, *others) = {level(one) for one in confidences} or {level(None)}
+    return "interval" if others else f"{first.replace(' ', chr(0xA0))} interval"
 
 
 def quality_table(results: StudyResults, summary: Summary) -> Table:

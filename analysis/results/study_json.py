@@ -6,9 +6,9 @@ studies load.
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError, model_validator
 
 from analysis.results.errors import writer
 from analysis.results.files import DamagedFile
@@ -75,7 +75,7 @@ class Config(_Part):
     baseline: bool
     trials: int
     max_epochs: int
-    seeds: int
+    seeds: int | Literal["auto"]
     precision: str
     first_lrs: list[float] = []
     bit_depth: int | None = None
@@ -173,6 +173,20 @@ class Origin(_Part):
     untold: dict[str, str]
 
 
+class Look(_Part):
+    """Describes a look: the number of seeds at which the study may stop, and the error that the look may make."""
+
+    seeds: int
+    alpha: Number
+
+
+class Looks(_Part):
+    """Holds the plan of the looks of `--seeds auto`, by ascending seeds, and the seeds of the look that was reached."""
+
+    plan: list[Look]
+    reached: int
+
+
 class Study(_Part):
     """Holds the contents of study.json, as far as the report needs them."""
 
@@ -186,6 +200,31 @@ class Study(_Part):
     environment: Environment
     resumed: list[Session] | None = None
     origin: Origin | None = None
+    looks: Looks | None = None
+
+    @model_validator(mode="after")
+    def _check_looks(self) -> Self:
+        if (self.config.seeds == "auto") != (self.looks is not None):
+            raise ValueError
+        return self
+
+    @property
+    def planned_seeds(self) -> int:
+        """Return the number of final runs of each configuration that are planned now. A look may plan more."""
+        if self.config.seeds == "auto":
+            assert self.looks is not None
+            return self.looks.reached
+        return self.config.seeds
+
+    def alpha(self, n_seeds: int) -> float | None:
+        """Return the error that a comparison of this many seeds may make: the first look's with at least as many.
+
+        Return None if the number of seeds was fixed beforehand.
+        """
+        if self.looks is None:
+            return None
+        plan = self.looks.plan
+        return float(next((look.alpha for look in plan if look.seeds >= n_seeds), plan[-1].alpha))
 
     def n_validation(self) -> int:
         """Return the number of validation images of the search."""
@@ -243,7 +282,8 @@ def read_study(folder: StudyFolder) -> Study:
 def _fault(error: ValidationError) -> str:
     """Return the first fault in words."""
     first = error.errors()[0]
-    name = ".".join(str(step) for step in first["loc"] if step not in (_RANGE, _CHOICES))
+    # The check of the looks names no place.
+    name = ".".join(str(step) for step in first["loc"] if step not in (_RANGE, _CHOICES)) or "looks"
     match first["type"]:
         case "missing":
             return f"{name} is missing"

@@ -41,10 +41,10 @@ class Comparison:
 
     Attributes:
         winner: "a" or "b" if the call is "better", else None.
-        call: "better", "equivalent" (inside the margin by two one-sided tests at 5 %, and no difference of a tenth of
-            the errors is shown), or "not shown".
+        call: "better", "equivalent" (inside the margin by two one-sided tests, and no difference of a tenth of the
+            errors is shown), or "not shown".
         mean: mean difference, in [-1, 1].
-        ci95: 95 % interval of the mean over seeds and images; NaN with one seed.
+        ci95: interval of the mean over seeds and images, at `confidence`; NaN with one seed.
         p_value: p value of no difference, from the same variance; NaN with one seed.
         equivalence_p: p value of a difference of at least the margin, by two one-sided tests; NaN with one seed.
         not_worse_p: p values of A being worse than B by the margin, and of B than A; NaN with one seed.
@@ -53,6 +53,7 @@ class Comparison:
         reason: why nothing was shown.
         detectable: the true difference that 4 of 5 studies call "better", for USUAL_SEEDS and for the seeds of these
             runs if they are enough. Empty with one seed.
+        confidence: confidence of the interval. Tests and calls may err as often as the interval.
     """
 
     winner: Literal["a", "b"] | None
@@ -66,6 +67,7 @@ class Comparison:
     reason: Reason
     detectable: dict[int, float]
     not_worse_p: tuple[float, float] = (math.nan, math.nan)
+    confidence: float = CONFIDENCE
 
 
 def compare(
@@ -73,6 +75,7 @@ def compare(
     correct_b: np.ndarray,
     *,
     margin: float = MARGIN,
+    confidence: float = CONFIDENCE,
     rng: np.random.Generator | None = None,
 ) -> Comparison:
     """Compares two networks by the test images that each classifies correctly.
@@ -81,6 +84,7 @@ def compare(
         correct_a: true if network A is right, bool [seeds, images].
         correct_b: the same for network B, with the same seeds and images.
         margin: the difference in accuracy that matters in practice, at least 0.
+        confidence: confidence of the interval, at least CONFIDENCE. It is higher at a look that is not the only one.
         rng: kept for callers and not used.
 
     Raises:
@@ -103,15 +107,16 @@ def compare(
     detectable: dict[int, float] = {}
     if n_seeds > 1:
         layout = TwoWayLayout.of(difference)
-        half_width = layout.half_width()
+        half_width = layout.half_width(confidence)
         ci95 = (mean - half_width, mean + half_width)
         not_worse_p = (layout.p_value_worse(margin), replace(layout, mean=-layout.mean).p_value_worse(margin))
         p_value = layout.p_value()
         equivalence_p = layout.p_value_beyond(margin)
         numbers = sorted({*USUAL_SEEDS, max(n_seeds, LEAST_SEEDS)})
-        detectable = {n: detectable_difference(layout, n, margin) for n in numbers}
+        detectable = {n: detectable_difference(layout, n, margin, confidence) for n in numbers}
     errors = 1 - min(float(correct.mean()) for correct in (correct_a, correct_b))
-    call, reason = _decide(n_seeds, mean, ci95, prob_better, margin, equivalence_p, errors)
+    is_inside = equivalence_p < 1 - confidence
+    call, reason = _decide(n_seeds, mean, ci95, prob_better, margin, is_inside, errors)
     winner: Literal["a", "b"] | None = None
     if call == "better":
         winner = "a" if mean > 0 else "b"
@@ -127,6 +132,7 @@ def compare(
         reason=reason,
         detectable=detectable,
         not_worse_p=not_worse_p,
+        confidence=confidence,
     )
 
 
@@ -168,13 +174,12 @@ def _decide(
     ci95: tuple[float, float],
     prob_better: float,
     margin: float,
-    equivalence_p: float,
+    is_inside: bool,
     errors: float,
 ) -> tuple[Call, Reason]:
     low, high = ci95
     if n_seeds < LEAST_SEEDS:
         return "not shown", "few seeds"
-    is_inside = equivalence_p < 1 - CONFIDENCE
     if is_inside and max(low, -high) > SHARE_OF_ERRORS * errors:
         return "not shown", "many of the errors"
     call, reason = call_of_interval(mean, ci95, margin, is_inside=is_inside)
@@ -183,7 +188,9 @@ def _decide(
     return call, reason
 
 
-def detectable_difference(layout: TwoWayLayout, n_seeds: int, margin: float = 0.0) -> float:
+def detectable_difference(
+    layout: TwoWayLayout, n_seeds: int, margin: float = 0.0, confidence: float = CONFIDENCE
+) -> float:
     """Return the true difference that 4 of 5 studies with this many seeds call "better" (POWER).
 
     The mean of such a study lies beyond the half-width of its interval and at or above the margin. So the true
@@ -195,10 +202,11 @@ def detectable_difference(layout: TwoWayLayout, n_seeds: int, margin: float = 0.
         layout: the differences between paired runs on each image.
         n_seeds: number of seeds of the planned study.
         margin: the difference that matters in practice, in [0, 1].
+        confidence: confidence of the interval that has to exclude 0.
     """
     planned = layout.with_seeds(n_seeds)
     # The half-width of this confidence is t(POWER) standard errors.
-    shown = max(planned.half_width(), margin) + planned.half_width(2 * POWER - 1)
+    shown = max(planned.half_width(confidence), margin) + planned.half_width(2 * POWER - 1)
     return max(shown, _winning_difference(planned))
 
 

@@ -92,12 +92,19 @@ class TwoWayLayout:
         return self.variance_of_mean(max(0.0, self.image_kurtosis - 2))
 
     def half_width(self, confidence: float = CONFIDENCE) -> float:
-        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three)."""
+        """Return the half-width of the t interval of the mean, at least 3 / images (the rule of three).
+
+        The rule of three is for CONFIDENCE. It is more for a higher confidence.
+        """
         variance, df = self.variance_of_difference()
-        return max(self._least_half_width, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)))
+        least = self._least_half_width * max(1.0, float(np.log1p(-confidence) / np.log1p(-CONFIDENCE)))
+        return max(least, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)))
 
     def p_value(self) -> float:
-        """Return the two-sided p value of the mean being 0, below 1 - CONFIDENCE exactly if the interval excludes 0."""
+        """Return the two-sided p value of the mean being 0, below 1 - confidence exactly if the interval excludes 0.
+
+        This holds for a confidence of at least CONFIDENCE.
+        """
         return self._p_value_at(abs(self.mean))
 
     def p_value_beyond(self, margin: float) -> float:

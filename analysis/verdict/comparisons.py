@@ -1,8 +1,9 @@
 """Makes every comparison of a study, and the verdict."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +21,7 @@ from analysis.verdict.failed_runs import (
     failure_sentences,
     hold_without_failures,
 )
+from analysis.verdict.looks.level import confidence_of, looks_in_words
 from analysis.verdict.margin import margin_between
 from analysis.verdict.searches.sentences import luck_sentence, scope
 from analysis.verdict.searches.wider import Pair, Widened, widen
@@ -65,30 +67,41 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
     made = []
     for family, pairs in {TUNED_FAMILY: list(combinations(tuned, 2)), TUNING_FAMILY: against_baseline}.items():
         paired = [pair for pair in pairs if _common(*pair)]
-        judged = judge(paired, [margin_between(results, *pair) for pair in paired])
+        judged = judge_in_study(results, paired)
         widened = _widen(judged, results) if family == TUNED_FAMILY else [None] * len(judged)
         made += [_row(family, one, results, wider) for one, wider in zip(judged, widened, strict=True)]
     return made
 
 
-def judge(pairs: Sequence[tuple[Group, Group]], margins: Sequence[float]) -> list[Judged]:
+def judge_in_study(results: StudyResults, pairs: Sequence[tuple[Group, Group]]) -> list[Judged]:
+    """Compare the pairs of one family as `judge` does, with the margins and the confidence of the study."""
+    margins = [margin_between(results, *pair) for pair in pairs]
+    return judge(pairs, margins, partial(confidence_of, results.study))
+
+
+def judge(
+    pairs: Sequence[tuple[Group, Group]],
+    margins: Sequence[float],
+    confidence: Callable[[int], float] = lambda n_seeds: CONFIDENCE,
+) -> list[Judged]:
     """Compare the pairs of one family on their common seeds, of which each pair has some.
 
     Args:
         pairs: the pairs of groups.
         margins: the difference in accuracy that matters for each pair, in [0, 1].
+        confidence: returns the confidence of a comparison of this many seeds.
 
     Raises:
         UnusableStudy: if two groups were judged on different test images.
     """
     seeds = [_common(a, b) for a, b in pairs]
     compared = [
-        compare(*_correct(a, b, common), margin=margin)
+        compare(*_correct(a, b, common), margin=margin, confidence=confidence(len(common)))
         for (a, b), common, margin in zip(pairs, seeds, margins, strict=True)
     ]
     holm_p = holm([one.p_value for one in compared])
     equivalence_p = holm([one.equivalence_p for one in compared])
-    sound_pairs = _sound_pairs(pairs, seeds, margins)
+    sound_pairs = _sound_pairs(pairs, seeds, margins, confidence)
     judged = []
     for index, (a, b) in enumerate(pairs):
         comparison = compared[index]
@@ -112,8 +125,10 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
     holds = f"This holds for {whom} and these {results.study.data.n_train:,} training images"
     holds += "." if len(row.seeds) == 1 else "; the interval covers fresh seeds and fresh test images."
     # A key that is not set is not written.
-    further = {key: getattr(row, key) for key in ("over_searches", "luck_to_overturn") if key in row.model_fields_set}
-    planned = results.study.config.seeds
+    keys = ("over_searches", "luck_to_overturn", "confidence")
+    further = {key: getattr(row, key) for key in keys if key in row.model_fields_set}
+    further |= {"looks": results.study.looks} if results.study.looks else {}
+    planned = results.study.planned_seeds
     so_far = f"So far {len(row.seeds)} of the {planned} planned seeds are there." if len(row.seeds) < planned else ""
     return Verdict(
         winner=None if row.winner is None else results.groups[row.winner].arch,
@@ -127,7 +142,17 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
         seeds=row.seeds,
         planned_seeds=planned,
         text=" ".join(
-            filter(None, (row.text, so_far, luck_sentence(row, results), order_at_equal_epochs(results), holds))
+            filter(
+                None,
+                (
+                    row.text,
+                    so_far,
+                    looks_in_words(results.study),
+                    luck_sentence(row, results),
+                    order_at_equal_epochs(results),
+                    holds,
+                ),
+            )
         ),
         for_these_configurations=not held,
         **further,
@@ -136,7 +161,7 @@ def make_verdict(results: StudyResults, comparisons: list[ComparisonRow]) -> Ver
 
 def overall_winner(results: StudyResults, comparisons: list[ComparisonRow]) -> str | None:
     """Return the network that, once tuned, is better than every other on all planned seeds; None if there is none."""
-    planned = results.study.config.seeds
+    planned = results.study.planned_seeds
     primary = [row for row in comparisons if row.family == TUNED_FAMILY and len(row.seeds) >= planned]
     for arch in results.architectures:
         group = results.group(arch, "tuned")
@@ -161,20 +186,23 @@ def _correct(a: Group, b: Group, seeds: list[int]) -> tuple[np.ndarray, np.ndarr
 def _corrected(comparison: Comparison, holm_p: float, equivalence_holm_p: float) -> Comparison:
     """Withdraw a call that does not stand among the several comparisons of its family."""
     p = {"better": holm_p, "equivalent": equivalence_holm_p}.get(comparison.call)
-    if p is None or p < 1 - CONFIDENCE:
+    if p is None or p < 1 - comparison.confidence:
         return comparison
     return replace(comparison, call="not shown", winner=None, reason="several comparisons")
 
 
 def _sound_pairs(
-    pairs: Sequence[tuple[Group, Group]], seeds: Sequence[list[int]], margins: Sequence[float]
+    pairs: Sequence[tuple[Group, Group]],
+    seeds: Sequence[list[int]],
+    margins: Sequence[float],
+    confidence: Callable[[int], float],
 ) -> list[SoundPair]:
     """Compare the pairs of one family without failed runs. Each call has to stand among them.
 
     A pair without a p value, because no two sound seeds are left, counts as a comparison that shows nothing.
     """
     found = [
-        compare_without_failures(a, b, common, margin)
+        compare_without_failures(a, b, common, margin, confidence(len(common)))
         for (a, b), common, margin in zip(pairs, seeds, margins, strict=True)
     ]
     known = [pair.comparison for pair in found]
@@ -202,7 +230,7 @@ def _row(family: str, judged: Judged, results: StudyResults, wider: Widened | No
     own = with_own_settings(results.study) if a.arch != b.arch else ""
     description = describe(comparison, *sides, len(seeds), own, scope(comparison.call, wider) if wider else "")
     # A key that is not set is not written.
-    further: dict[str, Any] = {}
+    further: dict[str, Any] = {"confidence": comparison.confidence} if results.study.looks else {}
     if wider and wider.over is not None:
         further["over_searches"] = wider.over
     if wider and wider.luck_to_overturn is not None:

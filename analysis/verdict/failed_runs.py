@@ -84,7 +84,9 @@ def share_that_learns(runs: int, failed: int) -> Share:
     return Share(share=(runs - failed) / runs, ci95=(float(low), float(high)))
 
 
-def compare_without_failures(a: Group, b: Group, compared: list[int], margin: float) -> SoundPair:
+def compare_without_failures(
+    a: Group, b: Group, compared: list[int], margin: float, confidence: float = CONFIDENCE
+) -> SoundPair:
     """Compare two groups on the given seeds on which no run failed.
 
     Args:
@@ -92,13 +94,20 @@ def compare_without_failures(a: Group, b: Group, compared: list[int], margin: fl
         b: group B, judged on the same test images.
         compared: the seeds that both have.
         margin: the difference in accuracy that matters, in [0, 1].
+        confidence: confidence of the interval.
     """
     failed_a, failed_b = ([seed for seed in failed_seeds(group) if seed in compared] for group in (a, b))
     correct_a, correct_b = (group.correct()[[group.seeds.index(seed) for seed in compared]] for group in (a, b))
-    return compare_sound(correct_a, correct_b, SoundPair(compared, (failed_a, failed_b), None), margin)
+    return compare_sound(correct_a, correct_b, SoundPair(compared, (failed_a, failed_b), None), margin, confidence)
 
 
-def compare_sound(correct_a: np.ndarray, correct_b: np.ndarray, pair: SoundPair, margin: float = MARGIN) -> SoundPair:
+def compare_sound(
+    correct_a: np.ndarray,
+    correct_b: np.ndarray,
+    pair: SoundPair,
+    margin: float = MARGIN,
+    confidence: float = CONFIDENCE,
+) -> SoundPair:
     """Return the pair with the comparison of its sound seeds.
 
     Args:
@@ -106,9 +115,13 @@ def compare_sound(correct_a: np.ndarray, correct_b: np.ndarray, pair: SoundPair,
         correct_b: the same for network B.
         pair: the seeds, and those that failed.
         margin: the difference in accuracy that matters, in [0, 1].
+        confidence: confidence of the interval.
     """
     rows = [pair.compared.index(seed) for seed in pair.seeds]
-    return replace(pair, comparison=compare(correct_a[rows], correct_b[rows], margin=margin)) if rows else pair
+    if not rows:
+        return pair
+    sound = compare(correct_a[rows], correct_b[rows], margin=margin, confidence=confidence)
+    return replace(pair, comparison=sound)
 
 
 def hold_without_failures(comparison: Comparison, sound: SoundPair) -> Comparison:

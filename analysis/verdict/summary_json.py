@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from analysis.results.files import without_nan
+from analysis.results.study_json import Looks
 from analysis.statistics.calls import Call
 
 # A number, or null if it is not known.
@@ -91,7 +92,7 @@ class GroupSummary(_Part):
 
 
 class Difference(_Part):
-    """Holds a difference in accuracy, A minus B, with its 95 % interval."""
+    """Holds a difference in accuracy, A minus B, with its interval: 95 %, or `confidence` of the comparison."""
 
     mean: float
     ci95: Interval
@@ -109,7 +110,7 @@ class DifferenceOverSearches(_Part):
 
     Attributes:
         call: the call for two such networks. It is "not shown" if the call speaks of the two configurations alone.
-        ci95: 95 % interval over searches, seeds and images.
+        ci95: 95 % interval over searches, seeds and images, or `confidence` of the comparison.
         p_value: p value of no difference, from the same variance.
         holm_p: the same, adjusted for the other pairs of tuned networks.
         luck: estimated standard deviation of a network's true accuracy between searches, by the name of the network.
@@ -133,6 +134,8 @@ class ComparisonRow(_Part):
     `over_searches` is there if the luck of both searches can be estimated. `luck_to_overturn` is the luck of both
     searches, as `over_searches` has it, with which the interval over searches would include 0. It is there if the
     interval of the two configurations excludes 0.
+    `confidence` is there with `--seeds auto`. The interval has it, and the tests may err as often. Over all looks
+    together the interval holds the difference in about 95 % of studies.
     """
 
     family: str
@@ -158,13 +161,15 @@ class ComparisonRow(_Part):
     text: str
     over_searches: DifferenceOverSearches | None = None
     luck_to_overturn: Known = None
+    confidence: float | None = None
 
 
 class Verdict(_Part):
     """Holds the one primary comparison, tuned against tuned. `winner` is the name of a network.
 
     `difference`, `p_value` and `call` are about the two configurations. `over_searches` and `luck_to_overturn` are as
-    in the comparison. `for_these_configurations` is true if the call speaks of the two configurations alone.
+    in the comparison. `for_these_configurations` is true if the call speaks of the two configurations alone. `looks` is
+    as in study.json, with `--seeds auto`, and `confidence` as in the comparison.
     """
 
     winner: str | None
@@ -181,6 +186,8 @@ class Verdict(_Part):
     over_searches: DifferenceOverSearches | None = None
     luck_to_overturn: Known = None
     for_these_configurations: bool | None = None
+    looks: Looks | None = None
+    confidence: float | None = None
 
 
 class FilesVerdict(_Part):

@@ -104,14 +104,14 @@ def _of_runs(wins: float, n_seeds: int) -> str:
 
 
 def _lies_inside(comparison: Comparison) -> bool:
-    return comparison.equivalence_p < 1 - CONFIDENCE
+    return comparison.equivalence_p < 1 - comparison.confidence
 
 
 def _within(comparison: Comparison, margin: str) -> str:
     """Say that the difference lies inside the margin: by the whole interval, or else by the tests alone."""
     if max(map(abs, comparison.ci95)) < comparison.margin:
         return f"The whole interval is within {margin}."
-    return f"By two one-sided tests at 5 % the difference is within {margin}."
+    return f"By two one-sided tests at {error_in_percent(comparison.confidence)} % the difference is within {margin}."
 
 
 def difference_in_words(comparison: Comparison | FilesCompared, ahead: str) -> str:
@@ -122,8 +122,18 @@ def difference_in_words(comparison: Comparison | FilesCompared, ahead: str) -> s
     limits = [percent(limit + 0.0, digits) for limit in sorted(sign * limit for limit in known(comparison.ci95))]
     points = percent(abs(comparison.mean), digits)
     lead = f"{ahead} is {points} percentage point{'' if points == '1' else 's'} ahead"
-    interval = f" (95 % interval {' to '.join(limits)})" if limits else ""
+    interval = f" ({level(comparison.confidence)} interval {' to '.join(limits)})" if limits else ""
     return (lead if comparison.mean else "Both are equally accurate") + interval
+
+
+def level(confidence: float | None) -> str:
+    """Write the level of an interval: "99 %". None is the usual one."""
+    return f"{number(100 * (CONFIDENCE if confidence is None else confidence), '.3g')} %"
+
+
+def error_in_percent(confidence: float | None) -> str:
+    """Write how often a test of this confidence may err, in percent: "1". None is the usual confidence."""
+    return number(100 * (1 - (CONFIDENCE if confidence is None else confidence)), ".2g")
 
 
 def decimals_of_difference(mean: float, ci95: Interval, margin: float) -> int:

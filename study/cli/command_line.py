@@ -20,7 +20,7 @@ from study import __version__
 from study.errors import BadInput, unknown
 from study.settings.check import CHOICES, check
 from study.settings.config import FILE_ONLY, PRESETS, StudyConfig, take_in_factories
-from study.settings.fields import helps, may_be_none, plain_type
+from study.settings.fields import helps, may_be_none, plain_type, words
 from study.settings.file.read import check_tables_of_networks, read_study_file
 
 # The help lists a setting under the title of its group, and the other settings under "options".
@@ -145,6 +145,8 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
         base = PRESETS.get(values.get("preset", file.get("preset", Options.preset)), StudyConfig())
     options = Options(**{**{field.name: getattr(base, field.name) for field in fields(base)}, **file, **values})
     check(options)
+    if options.seeds == "auto" and len(options.archs) + len(options.add_arch) < 2:
+        raise BadInput("--seeds auto stops by the verdict, and one network has none: give a number of seeds")
     if earlier is not None:
         earlier.check(options, values)
     if options.add_arch and not options.resume:
@@ -210,7 +212,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def _metavar(name: str, kind: Any) -> str:
     if name in CHOICES:
         return f"{{{','.join(CHOICES[name])}}}"
-    named = {"archs": "NETWORK", "add_arch": "NETWORK", "first_lrs": "X", "study_file": "FILE"}
+    named = {"archs": "NETWORK", "add_arch": "NETWORK", "first_lrs": "X", "study_file": "FILE"} | {"seeds": "{N,auto}"}
     return named.get(name) or _METAVARS.get(plain_type(kind), name.upper())
 
 
@@ -223,13 +225,16 @@ def _read(name: str, kind: Any, value: Any) -> Any:
         return value
     if may_be_none(kind) and value == "none" and name != "name":
         return None
+    if value in words(kind):
+        return value
     plain = plain_type(kind)
     try:
         if plain is Path:
             return user_path(value)
         return plain(value) if plain in _METAVARS else value
     except ValueError:
-        raise BadInput(f"{flag(name)} must be {_EXPECTED[plain]}, not {value!r}") from None
+        expected = " or ".join([_EXPECTED[plain], *words(kind)])
+        raise BadInput(f"{flag(name)} must be {expected}, not {value!r}") from None
 
 
 def _refuse(word: str) -> NoReturn:

@@ -93,7 +93,7 @@ def take_up_folder(request: Request, dataset: Dataset) -> None:
             f" {study['data']['fingerprint'][:12]}; put the old data back, or begin anew"
         )
     config, networks = request.config, _same_networks(request, study, len(dataset.classes))
-    added: dict[str, Any] = {"added_seeds": config.seeds - study["config"]["seeds"]}
+    added: dict[str, Any] = {"added_seeds": 0 if config.seeds == "auto" else config.seeds - study["config"]["seeds"]}
     if trials := config.trials - study["config"]["trials"]:
         added["added_trials"] = trials
     if archs := [arch for arch in networks if arch not in study["architectures"]]:

@@ -136,15 +136,17 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
         asked = replace(asked, precision=stored.precision)
     check_packages(asked.track)
     same = _without_growth(stored, asked, options, folder)
+    # The looks are planned before the first one.
+    free = _FREE_ON_RESUME - ({"seeds"} if "auto" in (stored.seeds, asked.seeds) else set())
     for entry in fields(StudyConfig):
         if entry.name in FILE_ONLY:
             continue
         before, now = getattr(stored, entry.name), getattr(same, entry.name)
-        if before != now and entry.name not in _FREE_ON_RESUME:
+        if before != now and entry.name not in free:
             flag = "--" + entry.name.replace("_", "-")
             difference = "out " + flag if entry.name == "baseline" else f" {flag} {_typed(before)}, not {_typed(now)}"
             raise BadInput(f"{folder.path} was begun with{difference}: leave the flag out, or begin anew")
-    if asked.seeds < stored.seeds:
+    if asked.seed_range < stored.seed_range:
         raise BadInput(f"{folder.path} has --seeds {stored.seeds}: a study can be given more, not fewer")
     _check_networks(asked, options)
     begun, tables = whole_tables(stored), whole_tables(replace(asked, archs=stored.archs))

@@ -46,7 +46,8 @@ def _state(folder: StudyFolder, study: dict[str, Any]) -> str:
     """Return "running", "finished", or how far the study has come."""
     if is_held(folder.path):
         return "running"
-    planned, made = set(range((study.get("config") or {}).get("seeds", 0))), folder.final.numbers()
+    seeds = (study.get("looks") or {}).get("reached") or (study.get("config") or {}).get("seeds", 0)
+    planned, made = set(range(seeds)), folder.final.numbers()
     baselines = [set(made.get(f"{arch}-baseline", ())) for arch in study.get("architectures") or {}]
     if not made:
         return "unfinished: search"

@@ -32,7 +32,9 @@ def fit(config: StudyConfig, fixed: Set[str], seconds: Callable[[StudyConfig], f
     assert config.budget_hours is not None
     budget = 3600 * config.budget_hours
     lowered = ["seeds"] if config.baseline else list(LEAST)
-    whole = {name: getattr(config, name) for name in lowered if name not in fixed}
+    # The looks of `--seeds auto` stay, and the estimate counts the seeds of the last one.
+    kept = fixed | ({"seeds"} if config.seeds == "auto" else set())
+    whole = {name: getattr(config, name) for name in lowered if name not in kept}
 
     def at(share: Fraction) -> StudyConfig:
         values = {name: min(count, max(LEAST[name], math.floor(share * count))) for name, count in whole.items()}
@@ -65,7 +67,7 @@ def budget_text(asked: StudyConfig, planned: StudyConfig) -> str:
 
 
 def _counts(config: StudyConfig) -> str:
-    seeds = f"{config.seeds} seeds"
+    seeds = f"up to {config.seed_range[1]} seeds" if config.seeds == "auto" else f"{config.seeds} seeds"
     if config.baseline:
         return seeds
     return f"{config.trials} trials, {config.confirm or 'no'} confirmed trials and {seeds}"

@@ -50,20 +50,32 @@ def look_ahead(
         return None
     steps = steps_per_epoch(sizes.train, config.batch_size)
     lengths = Lengths(config.max_epochs, config.patience, RUNGS.first(config.max_epochs, steps), RUNGS.reduction_factor)
-    works = {arch: _work(arch, config, sizes, steps, times[arch], folder) for arch in config.archs}
+    least, works = (
+        {arch: _work(arch, config, seeds, sizes, steps, times[arch], folder) for arch in config.archs}
+        for seeds in config.seed_range
+    )
     is_shared = resources.concurrency > 1
     slowdown = 1 / min(1.0, resources.gpus_per_trial) if resources.gpus_per_trial else SLOWDOWN if is_shared else 1.0
-    seconds = estimate(works, lengths, resources.concurrency, slowdown)
+    shortest, longest = (estimate(one, lengths, resources.concurrency, slowdown) for one in (least, works))
+    seconds = Interval(shortest.low, longest.high)
     return Outlook(seconds, Forecast(works, lengths, resources.concurrency))
 
 
-def _work(arch: str, config: StudyConfig, sizes: Sizes, steps: int, time: StepTime, folder: StudyFolder | None) -> Work:
+def _work(
+    arch: str,
+    config: StudyConfig,
+    seeds: int,
+    sizes: Sizes,
+    steps: int,
+    time: StepTime,
+    folder: StudyFolder | None,
+) -> Work:
     epoch_seconds = steps * time.step_seconds + VALIDATION_FRACTION * sizes.train * time.image_seconds
     if config.baseline:
-        planned = {"trials": 0, "confirmations": 0, "finals": config.seeds}
+        planned = {"trials": 0, "confirmations": 0, "finals": seeds}
     else:
         confirmations = min(config.confirm, config.trials) * CONFIRMATION_SEEDS
-        planned = {"trials": config.trials, "confirmations": confirmations, "finals": 2 * config.seeds}
+        planned = {"trials": config.trials, "confirmations": confirmations, "finals": 2 * seeds}
     if folder is not None:
         trials = folder.read_trials()
         made = {"trials": 0 if trials is None else int((trials["arch"] == arch).sum())}

@@ -5,6 +5,8 @@ from pathlib import Path
 import psutil
 from joblib import cpu_count
 
+from analysis.numbers import listed
+from analysis.statistics.calls import LOOKS
 from models.data import IMAGE_SIZE
 from study.plan.estimate import Interval
 from study.settings.config import StudyConfig
@@ -27,10 +29,15 @@ def outline(config: StudyConfig) -> list[str]:
             leaders = min(config.confirm, config.trials)
             again = f"the {leaders} leading trials" if leaders > 1 else "the leading trial"
             lines.append(_line("confirmation", f"{again} {each} again, on fresh seeds"))
-    runs = len(config.archs) * config.seeds * (1 if config.baseline else 2)
+    runs = len(config.archs) * config.seed_range[1] * (1 if config.baseline else 2)
     variants = f"baseline, at most {_epochs(config)} each" if config.baseline else "tuned and baseline"
     most = "" if config.baseline else "at most "
-    lines.append(_line("final runs", f"{_count(config.seeds, 'seed')} {each}, {variants}: {most}{_count(runs, 'run')}"))
+    seeds = (
+        f"{listed([*LOOKS]).replace(' and', ' or')} seeds" if config.seeds == "auto" else _count(config.seeds, "seed")
+    )
+    lines.append(_line("final runs", f"{seeds} {each}, {variants}: {most}{_count(runs, 'run')}"))
+    if config.seeds == "auto":
+        lines.append(_line("looks", f"after {listed([*LOOKS])} seeds, until every pair of networks is decided"))
     lines.append(_line("machine", _machine() if config.address is None else f"the Ray cluster at {config.address}"))
     return lines
 

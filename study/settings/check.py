@@ -31,7 +31,7 @@ def check(config: StudyConfig) -> None:
         ("--patience", config.patience, 1),
         ("--grace-steps", config.grace_steps, 0),
         ("--batch-size", config.batch_size, 1),
-        ("--seeds", config.seeds, 1),
+        ("--seeds", config.seed_range[0], 1),
         ("--train-size", config.train_size, 1),
         ("--max-parameters", config.max_parameters, 1),
         ("--concurrency", config.concurrency, 1),
@@ -42,6 +42,8 @@ def check(config: StudyConfig) -> None:
     ):
         if value is not None and value < least:
             raise BadInput(f"{flag} must be at least {least}, not {value}")
+    if config.seeds == "auto" and config.baseline:
+        raise BadInput("--seeds auto stops by the verdict, and --baseline has none: give a number of seeds")
     if config.bit_depth is not None and not 8 <= config.bit_depth <= 16:
         raise BadInput(f"--bit-depth must be from 8 to 16, not {config.bit_depth}")
     if not SMALLEST_IMAGE <= config.image_size <= LARGEST_IMAGE:

@@ -6,10 +6,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_type_hints
 
+from analysis.statistics.calls import LOOKS
 from models.data import IMAGE_SIZE
 from models.networks.hyperparameters import Value
 from models.training.recipe import BATCH_SIZE, GRACE_STEPS, PATIENCE, TrainingConfig
 from study.errors import BadInput
+from study.settings.fields import plain_type, words
 
 # These settings have no flag.
 FILE_ONLY = ("recipe", "space", "networks")
@@ -76,8 +78,9 @@ class StudyConfig:
     first_lrs: tuple[float, ...] = ()
     """Learning rates that every network tries right after its baseline, with the baseline's dropout, as far as its
     trials reach."""
-    seeds: int = 10
-    """Final runs of each configuration; fewer than 5 cannot show a difference."""
+    seeds: int | Literal["auto"] = 10
+    """Final runs of each configuration; fewer than 5 cannot show a difference. auto looks at 5, 10 and 20 and stops
+    once every pair of networks is decided."""
     confirm: int = 3
     """Leading trials of each network that are run again on fresh seeds before one is chosen."""
     margin: float | None = None
@@ -127,6 +130,11 @@ class StudyConfig:
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The table of each network that has one: factory, title, arguments, baseline, space, and so on."""
 
+    @property
+    def seed_range(self) -> tuple[int, int]:
+        """Return the least and the most final runs of each configuration."""
+        return (min(LOOKS), max(LOOKS)) if self.seeds == "auto" else (self.seeds, self.seeds)
+
     def training(self, values: Mapping[str, Value]) -> TrainingConfig:
         """Return the recipe of a run with these hyperparameters."""
         return TrainingConfig(values, self.max_epochs, self.patience, self.batch_size, self.grace_steps, **self.recipe)
@@ -157,8 +165,10 @@ class StudyConfig:
             tuples = {name: tuple(values[name]) for name in ("archs", "first_lrs", "track")}
             config = cls(**{**values, **tuples, "data_dir": data_dir})
             for name, kind in get_type_hints(cls).items():
-                is_plain = isinstance(kind, type | UnionType)
-                if is_plain and not isinstance(value := getattr(config, name), kind):
+                value = getattr(config, name)
+                if named := words(kind):
+                    kind = kind if value in named else plain_type(kind)
+                if isinstance(kind, type | UnionType) and not isinstance(value, kind):
                     raise TypeError(f"{name} is {value!r}")
             return config
         except (KeyError, TypeError) as error:

@@ -5,8 +5,8 @@ import inspect
 import re
 from functools import cache
 from itertools import pairwise
-from types import NoneType
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 
 @cache
@@ -31,6 +31,14 @@ def may_be_none(kind: Any) -> bool:
     return NoneType in get_args(kind)
 
 
+def words(kind: Any) -> tuple[str, ...]:
+    """Return the words that a setting of this type may have beside values of another type, such as "auto"."""
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
+    return tuple(word for part in parts if get_origin(part) is Literal for word in get_args(part))
+
+
 def plain_type(kind: Any) -> Any:
-    """Return the type of a setting that is not None."""
-    return next((part for part in get_args(kind) if part is not NoneType), kind) if may_be_none(kind) else kind
+    """Return the type of a setting that is neither None nor one of its words."""
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    return next(part for part in get_args(kind) if part is not NoneType and get_origin(part) is not Literal)

@@ -19,6 +19,7 @@ from joblib import cpu_count
 from ray._common.utils import get_system_memory
 
 from analysis.results.study_json import checked_study
+from analysis.statistics.calls import LOOKS
 from models.data import VALIDATION_FRACTION, Dataset
 from models.networks.hyperparameters import belongs_to_network
 from models.networks.inspection.cost import count_macs, count_parameters
@@ -71,8 +72,14 @@ def describe_study(
             "repeats": dict(Counter(kind for kind, *_ in dataset.findings.repeats)),
         },
         **({} if origin is None else {"origin": dict(origin)}),
+        **({"looks": _first_look()} if config.seeds == "auto" else {}),
     }
     return checked_study(study)
+
+
+def _first_look() -> dict[str, Any]:
+    """Return the looks of a new study: their plan, and the first one."""
+    return {"plan": [{"seeds": seeds, "alpha": alpha} for seeds, alpha in LOOKS.items()], "reached": min(LOOKS)}
 
 
 def describe_session(arguments: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from analysis.results.files import read_json
 from analysis.results.load import VARIANTS, Group, StudyResults, load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import Study
+from analysis.statistics.calls import CONFIDENCE
 from study.track.tracker import RUNNING, UNFINISHED, Run, Value
 
 EPOCH_METRICS = ("train_loss", "val_loss", "val_accuracy")
@@ -76,7 +77,7 @@ def _is_finished(results: StudyResults, summary: Mapping[str, Any]) -> bool:
     """Return whether every planned final run was made and the report shows all of them."""
     made = {name: group.seeds for name, group in results.groups.items()}
     shown = {name: group["seeds"] for name, group in summary.get("groups", {}).items()}
-    return bool(made) and made == shown and all(len(seeds) >= results.study.config.seeds for seeds in made.values())
+    return bool(made) and made == shown and all(len(seeds) >= results.study.planned_seeds for seeds in made.values())
 
 
 def _trials(arch: str, results: StudyResults, going: str) -> list[dict[str, Any]]:
@@ -162,7 +163,7 @@ def _study_tags(study: Study) -> dict[str, str]:
     tags = {
         "networks": ", ".join(network.title for network in study.architectures.values()),
         "trials": str(study.config.trials),
-        "seeds": str(study.config.seeds),
+        "seeds": str(study.planned_seeds),
         "command": study.command,
         "version": environment.version,
         "commit": environment.git_commit,
@@ -182,7 +183,7 @@ def _verdict_tags(summary: Mapping[str, Any]) -> dict[str, str]:
         "verdict": verdict.get("text"),
     }
     for row in summary.get("comparisons", []):
-        tags[f"{row['a']} minus {row['b']}"] = f"{row['call']}, {_interval(row['difference'])}"
+        tags[f"{row['a']} minus {row['b']}"] = f"{row['call']}, {_interval(row['difference'], row.get('confidence'))}"
     return {name: str(text) for name, text in tags.items() if text}
 
 
@@ -217,9 +218,10 @@ def _spread(name: str, spread: Mapping[str, Any]) -> dict[str, float]:
     return _finite({f"{name}/{kind}": value for kind, value in values.items()})
 
 
-def _interval(spread: Mapping[str, Any]) -> str:
+def _interval(spread: Mapping[str, Any], confidence: float | None = None) -> str:
     low, high = spread["ci95"]
-    interval = "" if low is None or high is None else f" (95 % interval {low:.4f} to {high:.4f})"
+    level = format(100 * (CONFIDENCE if confidence is None else confidence), ".3g")
+    interval = "" if low is None or high is None else f" ({level} % interval {low:.4f} to {high:.4f})"
     return f"{spread['mean']:.4f}{interval}"
 
 

@@ -57,6 +57,13 @@ class Tiny(nn.Module):
         return logits
 
 
+class Blind(Tiny):
+    """Sees no image, so it learns nothing but how frequent each class is."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images * 0)
+
+
 class Broken(Tiny):
     """Raises when it is trained."""
 
@@ -91,6 +98,8 @@ class Misshapen(Tiny):
 
 register(Architecture("tiny", "Tiny", Tiny, baseline={"dropout": 0.1}))
 register(Architecture("small", "Small", partial(Tiny, width=16), baseline={"dropout": 0.0}))
+register(Architecture("twin", "Twin", Tiny, baseline={"dropout": 0.1}))
+register(Architecture("blind", "Blind", Blind, baseline={"dropout": 0.1}))
 register(Architecture("broken", "Broken", Broken, baseline={"dropout": 0.1}))
 register(Architecture("greedy", "Greedy", Greedy, baseline={"dropout": 0.1}))
 register(Architecture("misshapen", "Misshapen", Misshapen, baseline={"dropout": 0.1}))

@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.report.parts.classes import class_scores, confusion_counts
 from analysis.results.load import Group, StudyResults
+from analysis.statistics.calls import CONFIDENCE
 from analysis.verdict.summary_json import Summary
 
 
@@ -21,6 +22,7 @@ def comparisons(results: StudyResults, summary: Summary) -> pd.DataFrame:
         "difference": [row.difference.mean for row in summary.comparisons],
         "difference_low": [row.difference.ci95[0] for row in summary.comparisons],
         "difference_high": [row.difference.ci95[1] for row in summary.comparisons],
+        "confidence": [CONFIDENCE if row.confidence is None else row.confidence for row in summary.comparisons],
         "p_value": [row.p_value for row in summary.comparisons],
         "holm_p": [row.holm_p for row in summary.comparisons],
         "equivalence_holm_p": [row.equivalence_holm_p for row in summary.comparisons],

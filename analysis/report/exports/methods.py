@@ -8,6 +8,7 @@ from analysis.results.load import StudyResults, group_name
 from analysis.results.study_json import is_resized
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS
 from analysis.verdict.caveats.own_settings import settings_of
+from analysis.verdict.looks.level import looks_in_words
 from analysis.verdict.margin import margin_in_words
 from analysis.verdict.summary_json import Summary
 
@@ -105,9 +106,9 @@ def _final_runs(results: StudyResults) -> list[str]:
     trained = "Each baseline was" if study.config.baseline else "Each tuned configuration and each baseline was"
     settings = {network.title: settings_of(study, arch) for arch, network in study.architectures.items()}
     return [
-        f"{trained} trained on {study.config.seeds} fresh seeds with {recipe_in_words(study.config.recipe)}, batches of"
-        f" {study.search.batch_size}, at most {study.config.max_epochs} epochs, a patience of {study.search.patience}"
-        f" epochs on the validation loss, and {study.config.precision} arithmetic.",
+        f"{trained} trained on {study.planned_seeds} fresh seeds with {recipe_in_words(study.config.recipe)}, batches"
+        f" of {study.search.batch_size}, at most {study.config.max_epochs} epochs, a patience of"
+        f" {study.search.patience} epochs on the validation loss, and {study.config.precision} arithmetic.",
         *([f"Patience ended no run before {steps} optimizer steps."] if (steps := study.config.grace_steps) else []),
         *(f"{title} had settings of its own: {said}." for title, said in settings.items() if said),
         "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
@@ -127,6 +128,8 @@ def _statistics(results: StudyResults, summary: Summary) -> list[str]:
             f" won at least {100 * LEAST_PROBABILITY:g} % of the paired runs (Bouthillier et al., 2021)."
         )
         sentences.append("The p values of several comparisons were corrected after Holm (1979).")
+        if results.study.looks:
+            sentences.append(looks_in_words(results.study))
     return sentences
 
 

@@ -22,7 +22,7 @@ class FilesCompared:
         call: "better", "equivalent" (the interval lies inside the margin), or "not shown".
         reason: why nothing was shown.
         mean: share of the images that only A gets right minus the share that only B gets right.
-        ci95: 95 % interval over test images.
+        ci95: interval over test images, at `confidence`.
         only_a: number of images that only A classifies correctly.
         only_b: number of images that only B classifies correctly.
         margin: the difference that matters in practice.
@@ -36,9 +36,12 @@ class FilesCompared:
     only_a: int
     only_b: int
     margin: float
+    confidence: float = CONFIDENCE
 
 
-def compare_files(correct_a: np.ndarray, correct_b: np.ndarray, *, margin: float) -> FilesCompared:
+def compare_files(
+    correct_a: np.ndarray, correct_b: np.ndarray, *, margin: float, confidence: float = CONFIDENCE
+) -> FilesCompared:
     """Compare two files by their discordant images, with the interval of Bonett and Price (2012).
 
     Their interval adds one discordant image to each side, so it keeps its coverage if few images are discordant
@@ -49,21 +52,22 @@ def compare_files(correct_a: np.ndarray, correct_b: np.ndarray, *, margin: float
         correct_a: true if A is right, bool [images].
         correct_b: the same for B, with the same images.
         margin: the difference in accuracy that matters in practice, at least 0.
+        confidence: confidence of the interval.
     """
     n = len(correct_a)
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
     mean = (only_a - only_b) / n
-    ci95 = bonett_price(only_a, only_b, n)
+    ci95 = bonett_price(only_a, only_b, n, confidence)
     call, reason = call_of_interval(mean, ci95, margin)
     winner: Literal["a", "b"] | None = None
     if call == "better":
         winner = "a" if mean > 0 else "b"
-    return FilesCompared(winner, call, reason, mean, ci95, only_a, only_b, margin)
+    return FilesCompared(winner, call, reason, mean, ci95, only_a, only_b, margin, confidence)
 
 
-def bonett_price(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two paired proportions, inside [-1, 1]."""
+def bonett_price(only_a: int, only_b: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval of the difference of two paired proportions, inside [-1, 1]."""
     centre = (only_a - only_b) / (n + 2)
     variance = (only_a + only_b + 2 - (only_a - only_b) ** 2 / (n + 2)) / (n + 2) ** 2
-    half_width = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(variance))
+    half_width = float(stats.norm.ppf((1 + confidence) / 2) * np.sqrt(variance))
     return max(-1.0, centre - half_width), min(1.0, centre + half_width)

@@ -25,22 +25,24 @@ class OverSearches:
 
     Attributes:
         layout: the differences between paired runs, on each image.
+        confidence: confidence of the intervals.
     """
 
     layout: TwoWayLayout
+    confidence: float = CONFIDENCE
 
     def half_width(self, luck: tuple[float, float]) -> float:
-        """Return the half-width of the 95 % interval of the mean. It is never below the interval without searches.
+        """Return the half-width of the interval of the mean. It is never below the interval without searches.
 
         Args:
             luck: the standard deviation of each network's true accuracy between searches, in [0, 1].
         """
         variance, df = self._variance(luck)
-        reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, df) * np.sqrt(variance))
-        return max(self.layout.half_width(), reach)
+        reach = float(stats.t.ppf((1 + self.confidence) / 2, df) * np.sqrt(variance))
+        return max(self.layout.half_width(self.confidence), reach)
 
     def p_value(self, luck: tuple[float, float]) -> float:
-        """Return the two-sided p value of the mean being 0, below 5 % exactly if the interval excludes 0."""
+        """Return the two-sided p value of the mean being 0, below 1 - confidence exactly if the interval excludes 0."""
         return max(self.layout.p_value(), self._p_value_at(abs(self.layout.mean), luck))
 
     def p_value_beyond(self, margin: float, luck: tuple[float, float]) -> float:
@@ -55,7 +57,7 @@ class OverSearches:
             A standard deviation, the same for both networks; None if the interval without searches includes 0.
         """
         distance = abs(self.layout.mean)
-        if self.layout.half_width() >= distance:
+        if self.layout.half_width(self.confidence) >= distance:
             return None
         # With a luck of this size the interval reaches further than the mean, because a t quantile is above 1.
         return float(optimize.brentq(lambda luck: self.half_width((luck, luck)) - distance, 0.0, distance))

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from analysis.numbers import listed, number, percent, share
 from analysis.results.load import Group, StudyResults
-from analysis.statistics.comparison import LEAST_SEEDS
 from analysis.verdict.caveats.counts import (
     FEW_IMAGES,
     beats_constant,
@@ -17,14 +16,13 @@ from analysis.verdict.caveats.counts import (
     constant_share,
     deciding_groups,
     epochs_of_grace,
-    has_added_seeds,
     other_groups,
     rare_answers,
     slow_calls,
     small_classes,
-    unseen_mishaps,
 )
 from analysis.verdict.caveats.search_sentences import of_origin, of_search, of_trials, of_weights
+from analysis.verdict.caveats.seeds import of_added_seeds, of_few_seeds, of_unseen_mishaps
 from analysis.verdict.failed_runs import failed_of, failed_seeds
 from analysis.verdict.margin import largest_margin
 from analysis.verdict.searches.sentences import of_luck
@@ -52,7 +50,7 @@ def caveats(
         times: the comparison of their inference times by runtime, if they were measured.
     """
     found = [
-        *_few_seeds(results),
+        *of_few_seeds(results),
         *_failures(results, leaders),
         *_learning(results),
         *_cap(results, winner),
@@ -65,7 +63,8 @@ def caveats(
         *_test_images(results, winner),
         *_latency(results, times or {}),
         *_notes(results),
-        *_seeds(results),
+        *of_added_seeds(results),
+        *of_unseen_mishaps(results),
     ]
     return [caveat for grade in Grade for caveat in found if caveat.grade == grade]
 
@@ -96,23 +95,6 @@ def _nothing_learned(titles: list[str], group: Group) -> str:
         f"{listed(titles)} may have learned nothing. {'They are' if len(titles) > 1 else 'It is'} not shown to beat the"
         f" same answer for every image, which is right for {percent(constant_share(group))} % of the images."
     )
-
-
-def _few_seeds(results: StudyResults) -> Iterator[Caveat]:
-    planned = results.study.config.seeds
-    if _is_compared(results) and planned < LEAST_SEEDS:
-        text = (
-            f"{planned} seed{' is' if planned == 1 else 's are'} too few to show a difference. At least {LEAST_SEEDS}"
-            f" are needed. Resume the study with --seeds {LEAST_SEEDS}."
-        )
-        yield Caveat.grave(text, "because there are too few seeds")
-    if any(len(group.runs) < planned for group in results.groups.values()):
-        is_grave = _is_compared(results) and any(len(one.runs) < planned for one in deciding_groups(results.groups))
-        text = (
-            "Some planned seeds are not there yet. The intervals and p values hold for the planned number of seeds: if"
-            " you look again and again and stop once something shows, you will be wrong more often than they say."
-        )
-        yield Caveat.grave(text, "but some seeds are not there yet", is_grave)
 
 
 def _cap(results: StudyResults, winner: str | None) -> Iterator[Caveat]:
@@ -222,24 +204,3 @@ def _notes(results: StudyResults) -> Iterator[Caveat]:
     for network in results.study.architectures.values():
         for note in network.notes:
             yield Caveat(grade=Grade.FOR_INFORMATION, text=f"{network.title} {note}.")
-
-
-def _seeds(results: StudyResults) -> Iterator[Caveat]:
-    if has_added_seeds(results.study.resumed or ()):
-        text = (
-            "Seeds were added when the study was resumed. The intervals and p values hold for a number of seeds settled"
-            " beforehand: if you add seeds because of the first results, you will be wrong more often than they say."
-        )
-        yield Caveat(grade=Grade.WEAKENS, text=text)
-    seeds = min((len(group.runs) for group in results.groups.values()), default=0)
-    if seeds > 1 and not any(failed_seeds(group) for group in results.groups.values()):
-        text = (
-            f"{seeds} runs cannot rule out that up to {percent(unseen_mishaps(seeds), 0)} % of a network's runs go"
-            " wrong in a way that no run of this study did, such as a collapse (95 % limit). The intervals do not cover"
-            " that."
-        )
-        yield Caveat(grade=Grade.WEAKENS, text=text)
-
-
-def _is_compared(results: StudyResults) -> bool:
-    return not results.study.config.baseline and len(results.architectures) > 1

@@ -6,7 +6,7 @@ from analysis.numbers import number
 from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import LEAST_SEEDS
 from analysis.verdict.summary_json import ComparisonRow, GroupSummary, TimesCompared
-from analysis.verdict.wording import known
+from analysis.verdict.wording import error_in_percent, known
 
 # At least 1.5 times as fast or as small is cheaper, because few users change a network for less.
 LEAST_SAVING = 1.5
@@ -20,7 +20,7 @@ def advice(
 ) -> str | None:
     """Advise to take the cheaper one of two networks if it is shown not to be worse by the margin.
 
-    The test is one-sided at 5 %, for the one comparison of a study of two networks.
+    The test is one-sided at 5 %, or at the error of the look, for the one comparison of a study of two networks.
 
     Args:
         row: the comparison of the two tuned networks, if there is one.
@@ -36,13 +36,14 @@ def advice(
         return None
     if not row.margin:  # then a network that is not worse is better
         return None
+    confidence = CONFIDENCE if row.confidence is None else row.confidence
     by_name = dict(zip(groups, titles, strict=True))
     for cheap, dear, p in ((row.a, row.b, row.not_worse_p[0]), (row.b, row.a, row.not_worse_p[1])):
         saved = _savings(groups, cheap, dear, times.get("pytorch"))
-        if saved and row.winner != cheap and p is not None and p < 1 - CONFIDENCE:
+        if saved and row.winner != cheap and p is not None and p < 1 - confidence:
             return (
-                f"Take {by_name[cheap]}: a one-sided test at 5 % shows that it is less than"
-                f" {100 * row.margin:.3g} percentage points worse than {by_name[dear]}, and it {saved}."
+                f"Take {by_name[cheap]}: a one-sided test at {error_in_percent(confidence)} % shows that it is less"
+                f" than {100 * row.margin:.3g} percentage points worse than {by_name[dear]}, and it {saved}."
             )
     return None
 

@@ -8,7 +8,7 @@ from analysis.statistics.calls import Call
 from analysis.statistics.search_luck.luck import LEAST_TRIALS
 from analysis.verdict.searches.wider import Widened
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade
-from analysis.verdict.wording import decimals_of_difference, known
+from analysis.verdict.wording import decimals_of_difference, known, level
 
 TUNED, GIVEN = " once both are tuned", " for these two configurations"
 
@@ -47,8 +47,8 @@ def luck_sentence(row: ComparisonRow | None, results: StudyResults) -> str:
     low, high = (percent(limit, digits) for limit in sorted(sign * limit for limit in known(over.ci95)))
     each = " and ".join(f"{_points(luck)} for {results.architectures[arch]}" for arch, luck in over.luck.items())
     said = (
-        f"Over repeated searches the 95 % interval is {low} to {high}. The luck of a search is about {each} (standard"
-        " deviation in percentage points)."
+        f"Over repeated searches the {level(row.confidence)} interval is {low} to {high}. The luck of a search is about"
+        f" {each} (standard deviation in percentage points)."
     )
     if not needed:
         return said

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.results.load import StudyResults
-from analysis.statistics.calls import CONFIDENCE, Call
+from analysis.statistics.calls import Call
 from analysis.statistics.comparison import Comparison, holm
 from analysis.statistics.search_luck.interval import OverSearches
 from analysis.statistics.search_luck.luck import search_luck
@@ -69,7 +69,7 @@ def widen(results: StudyResults, pairs: Sequence[Pair]) -> list[Widened]:
             half_width, mean = interval.half_width(both), interval.layout.mean
             better_p, equivalent_p = next(stands)
             row = DifferenceOverSearches(
-                call=_call(pair.comparison.call, better_p, equivalent_p),
+                call=_call(pair.comparison, better_p, equivalent_p),
                 ci95=(mean - half_width, mean + half_width),
                 p_value=interval.p_value(both),
                 holm_p=better_p,
@@ -79,16 +79,17 @@ def widen(results: StudyResults, pairs: Sequence[Pair]) -> list[Widened]:
     return widened
 
 
-def _call(call: Call, better_p: float, equivalent_p: float) -> Call:
-    p = {"better": better_p, "equivalent": equivalent_p}.get(call)
-    return call if p is not None and p < 1 - CONFIDENCE else "not shown"
+def _call(comparison: Comparison, better_p: float, equivalent_p: float) -> Call:
+    p = {"better": better_p, "equivalent": equivalent_p}.get(comparison.call)
+    return comparison.call if p is not None and p < 1 - comparison.confidence else "not shown"
 
 
 def _interval(pair: Pair) -> OverSearches | None:
     """Return the intervals of a pair; None with one seed."""
     if len(pair.correct_a) < 2:
         return None
-    return OverSearches(TwoWayLayout.of(pair.correct_a.astype(np.int8) - pair.correct_b.astype(np.int8)))
+    layout = TwoWayLayout.of(pair.correct_a.astype(np.int8) - pair.correct_b.astype(np.int8))
+    return OverSearches(layout, pair.comparison.confidence)
 
 
 def _known(luck: dict[str, float | None], pair: Pair) -> tuple[float, float] | None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from analysis.numbers import plural
 from analysis.results.load import StudyResults
+from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.predictions.two_files import FilesCompared, compare_files
 from analysis.verdict.caveats.counts import beats_constant
 from analysis.verdict.shipping.chosen_run import choose_run
@@ -27,7 +28,8 @@ def judge_files(results: StudyResults, verdict: Verdict | None) -> FilesVerdict 
     chosen_a, chosen_b = choose_run(a), choose_run(b)
     if chosen_a is None or chosen_b is None:
         return None
-    found = compare_files(chosen_a.own_correct, chosen_b.own_correct, margin=verdict.margin)
+    confidence = CONFIDENCE if verdict.confidence is None else verdict.confidence
+    found = compare_files(chosen_a.own_correct, chosen_b.own_correct, margin=verdict.margin, confidence=confidence)
     if found.call == "equivalent" and not (beats_constant(a) or beats_constant(b)):
         found = replace(found, call="not shown", reason="nothing learned")
     runs = {"a": chosen_a.name, "b": chosen_b.name}

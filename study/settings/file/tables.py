@@ -14,7 +14,7 @@ from analysis.paths import user_path
 from models.networks.hyperparameters import PREFIX, belongs_to_network
 from models.training.recipe import OF_TRAINING
 from study.errors import BadInput, unknown
-from study.settings.fields import may_be_none, plain_type
+from study.settings.fields import may_be_none, plain_type, words
 
 # A number of this name is at least the first bound and below the second; the learning rate is above its first.
 _BOUNDS = {
@@ -96,6 +96,9 @@ def checked(where: str, value: Any, kind: Any) -> Any:
     """
     if may_be_none(kind) and value == "none":
         return None
+    named = words(kind)
+    if value in named:
+        return value
     kind = plain_type(kind)
     match get_origin(kind) or kind:
         case origin if origin is Literal:
@@ -114,7 +117,8 @@ def checked(where: str, value: Any, kind: Any) -> Any:
             return value
     accepted = {float: (int, float), Path: (str,)}.get(kind, (kind,))
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise BadInput(f"{where} must be {_NAMES[kind]}, not {_shown(value)}")
+        expected = " or ".join([_NAMES[kind], *map(repr, named)])
+        raise BadInput(f"{where} must be {expected}, not {_shown(value)}")
     if kind is float:
         if abs(value) > 1e300:
             raise BadInput(f"{where} is too large")

@@ -39,6 +39,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--first-lrs", "1e-2", "2e-4"], "first_lrs", (0.01, 0.0002)),
     (["--first-lrs"], "first_lrs", ()),
     (["--seeds", "4"], "seeds", 4),
+    (["--seeds", "auto"], "seeds", "auto"),
     (["--confirm", "0"], "confirm", 0),
     (["--margin", "1"], "margin", 1.0),
     (["--margin-of-errors", "20"], "margin_of_errors", 20.0),
@@ -111,6 +112,7 @@ def test_a_resumed_study_keeps_its_settings() -> None:
     ("arguments", "line"),
     [
         (["--trials", "many"], "--trials must be a whole number, not 'many'"),
+        (["--seeds", "some"], "--seeds must be a whole number or auto, not 'some'"),
         (["--trials", "1.5"], "--trials must be a whole number, not '1.5'"),
         (["--trials", ""], "--trials must be a whole number, not ''"),
         (["--trials"], "--trials needs a value"),

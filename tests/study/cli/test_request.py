@@ -207,6 +207,34 @@ def test_more_seeds_and_another_pace_are_not() -> None:
     assert (request.config.seeds, request.config.concurrency, request.config.trials) == (5, 1, 32)
 
 
+def test_the_looks_of_a_study_stay(folder: StudyFolder) -> None:
+    with pytest.raises(BadInput, match="was begun with --seeds 3, not auto: leave the flag out, or begin anew"):
+        read_request([*RESUME, "--seeds", "auto", "--add-arch", "alexnet"])
+    with pytest.raises(BadInput, match="--seeds auto stops by the verdict, and one network has none: give a number"):
+        read_request([*BEGUN, "--name", "other", "--seeds", "auto"])
+    begin = [*BEGUN[:4], "--seeds", "auto", "--archs", "mobilenet", "alexnet", "--name", "looked"]
+    with _created(read_request(begin)):
+        pass
+    begun = StudyFolder(Path("results/looked"))
+    first = begun.read_study()
+    plan = [{"seeds": 5, "alpha": 0.01}, {"seeds": 10, "alpha": 0.02}, {"seeds": 20, "alpha": 0.03}]
+    assert first["looks"] == {"plan": plan, "reached": 5} and first["config"]["seeds"] == "auto"
+    assert '\nseeds = "auto"\n' in (begun.path / "config.toml").read_text()
+    again = read_request(["--config", "results/looked/config.toml", "--name", "again"])
+    assert again.config.seeds == "auto"
+
+    resume = ["--resume", "--name", "looked"]
+    for seeds in ("20", "30"):
+        with pytest.raises(BadInput, match=f"was begun with --seeds auto, not {seeds}: leave the flag out, or begin"):
+            read_request([*resume, "--seeds", seeds])
+    begun.write_study(first | {"looks": first["looks"] | {"reached": 10}})
+    request = read_request([*resume, "--seeds", "auto"])
+    assert request.config.seeds == "auto"
+    take_up_folder(request, load_dataset(request.config))
+    assert begun.read_study()["looks"] == {"plan": plan, "reached": 10}
+    assert begun.read_study()["resumed"][0]["added_seeds"] == 0
+
+
 def test_a_study_with_a_budget_goes_on_with_the_numbers_that_were_planned(folder: StudyFolder, tmp_path: Path) -> None:
     study = folder.read_study()
     planned = {"budget_hours": 2.0, "trials": 12, "confirm": 1, "seeds": 5}

@@ -78,6 +78,16 @@ def test_fewer_seeds_than_five_are_not_raised() -> None:
     assert planned.seeds == 3
 
 
+def test_a_budget_leaves_looks_alone_and_counts_the_last_one() -> None:
+    config = replace(FULL, seeds="auto", budget_hours=hours(0.8))
+    planned = fit(config, frozenset(), seconds)
+    assert planned.seeds == "auto" and 2 <= planned.trials < 32
+    assert seconds(planned) == seconds(replace(planned, seeds=20)) <= 0.8 * seconds(FULL)
+    assert "seeds" not in budget_text(config, planned)
+    with pytest.raises(BadInput, match="2 trials, no confirmed trials and up to 20 seeds for each network take up to"):
+        fit(replace(config, budget_hours=hours(0.05)), frozenset(), seconds)
+
+
 def test_a_study_of_baselines_has_fewer_seeds_alone() -> None:
     config = replace(FULL, baseline=True, seeds=30, budget_hours=hours(0.1))
     planned = fit(config, frozenset(), seconds)

@@ -42,6 +42,20 @@ def test_the_plan_of_baselines_alone_has_no_search() -> None:
     ]
 
 
+def test_the_plan_of_looks_names_every_number_of_seeds() -> None:
+    lines = outline(replace(PRESETS["full"], seeds="auto"))
+    assert lines[5:7] == [
+        "  final runs    5, 10 or 20 seeds of each network, tuned and baseline: at most 80 runs",
+        "  looks         after 5, 10 and 20 seeds, until every pair of networks is decided",
+    ]
+    spans = []
+    for seeds in (5, "auto", 20):
+        outlook = look_ahead(replace(PRESETS["full"], seeds=seeds), CIFAR10, CPUS, TIMES)
+        assert outlook is not None
+        spans.append(outlook.seconds)
+    assert (spans[1].low, spans[1].high) == (spans[0].low, spans[2].high)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [(30, 70, "30 to 70 s"), (60, 150, "1 to 2.5 min"), (1200, 3011, "20 to 50 min"), (9000, 9001, "about 2.5 h"),

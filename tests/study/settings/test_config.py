@@ -129,6 +129,7 @@ def test_what_is_no_configuration(values: Any, message: str) -> None:
         ({"trials": 0}, "--trials must be at least 1, not 0"),
         ({"max_epochs": 0}, "--max-epochs must be at least 1, not 0"),
         ({"seeds": -2}, "--seeds must be at least 1, not -2"),
+        ({"seeds": "auto", "baseline": True}, "--seeds auto stops by the verdict, and --baseline has none: give a"),
         ({"train_size": 0}, "--train-size must be at least 1, not 0"),
         ({"bit_depth": 7}, "--bit-depth must be from 8 to 16, not 7"),
         ({"bit_depth": 17}, "--bit-depth must be from 8 to 16, not 17"),

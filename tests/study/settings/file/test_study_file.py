@@ -208,6 +208,7 @@ FAULTS = [
     ("[recipe]\ntrials = 3", r"\[recipe\]: trials belongs into \[study\]"),
     ("[recipe]\noptimiser = 'sgd'", r"\[recipe\]: there is no key 'optimiser': did you mean optimizer\?"),
     ("[study]\ntrials = 'many'", r"\[study\] trials must be a whole number, not 'many'"),
+    ("[study]\nseeds = 'some'", r"\[study\] seeds must be a whole number or 'auto', not 'some'"),
     ("[study]\ntrials = 3.0", r"\[study\] trials must be a whole number, not 3.0"),
     ("[study]\ntrials = true", r"\[study\] trials must be a whole number, not true"),
     ("[study]\ntrials = 0", r"\[study\] trials must be at least 1, not 0"),
