@@ -1,0 +1,81 @@
+"""Notices in a thread that Ray or a node of it is lost.
+
+Ray ends this process by itself, without a word for the user, once its control service (GCS) has been away for 60 s.
+Until then, calls of Ray hang.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import grpc
+import ray
+from ray._private import ray_constants
+from ray._private.grpc_utils import init_grpc_channel
+from ray.core.generated import gcs_service_pb2_grpc
+from ray.core.generated.common_pb2 import NodeDeathInfo  # type: ignore[attr-defined]
+from ray.core.generated.gcs_pb2 import GcsNodeInfo  # type: ignore[attr-defined]
+from ray.core.generated.gcs_service_pb2 import GetAllNodeInfoRequest  # type: ignore[attr-defined]
+
+ASK_EVERY_SECONDS = 4.0
+# The GCS has at most 8 s for an answer.
+ANSWER_SECONDS = 8.0
+# The GCS is lost after 45 s without an answer, before Ray's own 60 s, and after at least 4 questions: this process may
+# have been stopped for a while.
+LOST_AFTER_SECONDS = 45.0
+LOST_AFTER_QUESTIONS = 4
+# The cluster or its user ended such a node.
+_ENDED = (NodeDeathInfo.EXPECTED_TERMINATION, NodeDeathInfo.AUTOSCALER_DRAIN_IDLE)
+
+
+@contextmanager
+def lifeline(lost: Callable[[str], None], say: Callable[[str], None]) -> Iterator[None]:
+    """Watch the joined Ray until the block ends.
+
+    Args:
+        lost: is called in a thread, once, with a line if the GCS or the raylet of this machine is lost.
+        say: is called in the thread with a line for every other node that is lost.
+    """
+    context, ended = ray.get_runtime_context(), Event()
+    ask = _questions(context.gcs_address)
+    Thread(target=_watch, args=(ask, bytes.fromhex(context.get_node_id()), ended, lost, say), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _questions(address: str) -> Callable[[], Any]:
+    channel = init_grpc_channel(address, ray_constants.GLOBAL_GRPC_OPTIONS)
+    stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
+    return lambda: stub.GetAllNodeInfo(GetAllNodeInfoRequest(), timeout=ANSWER_SECONDS).node_info_list
+
+
+def _watch(
+    ask: Callable[[], Any], own: bytes, ended: Event, lost: Callable[[str], None], say: Callable[[str], None]
+) -> None:
+    answered, unanswered = time.monotonic(), 0
+    known = {own}
+    while not ended.wait(ASK_EVERY_SECONDS):
+        try:
+            nodes = ask()
+        except grpc.RpcError:
+            unanswered += 1
+            silence = time.monotonic() - answered
+            if silence >= LOST_AFTER_SECONDS and unanswered >= LOST_AFTER_QUESTIONS and not ended.is_set():
+                lost(f"Ray's control service (GCS) has not answered for {silence:.0f} s")
+                return
+            continue
+        answered, unanswered = time.monotonic(), 0
+        alive = {node.node_id for node in nodes if node.state == GcsNodeInfo.ALIVE}
+        for node in nodes:
+            if node.node_id not in known - alive or ended.is_set():
+                continue
+            if node.node_id == own:
+                lost("the Ray process of this machine (raylet) has ended")
+                return
+            if node.death_info.reason not in _ENDED:
+                say(f"the node {node.node_manager_address} is lost ({node.death_info.reason_message})")
+        known = alive
