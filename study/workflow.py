@@ -6,7 +6,7 @@ This module and study/stages.py are the composition root: they alone know every 
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -202,7 +202,8 @@ def _abort(line: str, request: Request, progress: Progress, interrupts: Interrup
     """End the process now, because its Ray is lost and calls of Ray hang."""
     ending = ending_of(StudyFailed(line), request)
     assert ending is not None
-    progress.screen.note(ending[0])
+    with suppress(OSError):
+        progress.screen.note(ending[0])
     interrupts.abort(*ending)
 
 

@@ -4,10 +4,10 @@ Ray ends this process by itself, without a word for the user, once its control s
 Until then, calls of Ray hang.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -40,7 +40,7 @@ def lifeline(lost: Callable[[str], None], say: Callable[[str], None]) -> Iterato
     """
     context, ended = ray.get_runtime_context(), Event()
     ask = _questions(context.gcs_address)
-    Thread(target=_watch, args=(ask, bytes.fromhex(context.get_node_id()), ended, lost, say), daemon=True).start()
+    Thread(target=watch, args=(ask, bytes.fromhex(context.get_node_id()), ended, lost, say), daemon=True).start()
     try:
         yield
     finally:
@@ -53,22 +53,28 @@ def _questions(address: str) -> Callable[[], Any]:
     return lambda: stub.GetAllNodeInfo(GetAllNodeInfoRequest(), timeout=ANSWER_SECONDS).node_info_list
 
 
-def _watch(
+def watch(
     ask: Callable[[], Any], own: bytes, ended: Event, lost: Callable[[str], None], say: Callable[[str], None]
 ) -> None:
-    answered, unanswered = time.monotonic(), 0
+    """Watch Ray until an event is set or Ray is lost, as `lifeline` does in a thread.
+
+    Args:
+        ask: returns Ray's description of all nodes. Raises grpc.RpcError if the GCS does not answer.
+        own: Ray's id of this machine.
+    """
+    answered, unanswered = monotonic(), 0
     known = {own}
     while not ended.wait(ASK_EVERY_SECONDS):
         try:
             nodes = ask()
         except grpc.RpcError:
             unanswered += 1
-            silence = time.monotonic() - answered
+            silence = monotonic() - answered
             if silence >= LOST_AFTER_SECONDS and unanswered >= LOST_AFTER_QUESTIONS and not ended.is_set():
                 lost(f"Ray's control service (GCS) has not answered for {silence:.0f} s")
                 return
             continue
-        answered, unanswered = time.monotonic(), 0
+        answered, unanswered = monotonic(), 0
         alive = {node.node_id for node in nodes if node.state == GcsNodeInfo.ALIVE}
         for node in nodes:
             if node.node_id not in known - alive or ended.is_set():
