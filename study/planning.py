@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import ray
 import torch
 
 from analysis.retraining.step_time import StepTime, measure_step
@@ -70,7 +71,7 @@ def resolve_precision(config: StudyConfig, resources: Resources, placement: Plac
         return config.precision
     if config.address is None and not resources.gpus_per_trial:
         return resolve("auto", torch.device("cpu"))
-    probe = placement.task(lambda: resolve("auto", training_device()))
+    probe = ray.remote(lambda: resolve("auto", training_device())).options(**placement.options)
     return str(waiting.answer(probe.remote()))
 
 
@@ -101,7 +102,7 @@ def announce_cluster(
     waiting: Waiting,
 ) -> None:
     """Print the plan from a measurement in a worker of the joined Ray, which has the GPU that trains."""
-    task = placement.task(measure_step)
+    task = ray.remote(measure_step).options(**placement.options)
     is_cluster = request.config.address is not None
     _announce(
         request,

@@ -129,7 +129,7 @@ class Stages:
         if is_measured(self.architectures, self.folder):
             return
         networks = networks_to_measure(self.architectures, self.folder)
-        task = self.placement.task(measure_latency)
+        task = ray.remote(measure_latency).options(**self.placement.options)
         self.progress.do("Measuring inference time", "Inference time")
         try:
             measured = self.waiting.answer(

@@ -53,6 +53,8 @@ class RayRuns:
         self._watch = watch
         self._look = look
         self._placement = placement
+        # One for all runs, because Ray gives the worker of a run to the next run of the same task.
+        self._task = ray.remote(max_retries=RETRIES, num_returns="streaming")(_train_run)
 
     def make(
         self, plans: Sequence[RunPlan], on_epoch: Callable[[RunPlan, EpochResult], None]
@@ -77,7 +79,7 @@ class RayRuns:
         def begin() -> None:
             while waiting and len(running) < self._slots():
                 plan = waiting.pop(0)
-                task = self._placement.task(_train_run, max_retries=RETRIES, num_returns="streaming")
+                task = self._task.options(**self._placement.options)
                 running[task.remote(plan, self._architectures[plan.arch], self._settings)] = plan
 
         begin()

@@ -55,10 +55,10 @@ class Placement:
         avoided = sorted(self._other_code | self._no_storage)
         return {_NODE_ID: f"!in({','.join(avoided)})"} if avoided else {}
 
-    def task(self, function: Callable[..., Any], **options: Any) -> Any:
-        """Return a Ray task that takes the place of a run."""
-        needs = {"num_cpus": self._needs["CPU"], "num_gpus": self._needs["GPU"], "label_selector": self.labels}
-        return ray.remote(function).options(**needs, **options)
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return Ray's options of a task that takes the place of a run."""
+        return {"num_cpus": self._needs["CPU"], "num_gpus": self._needs["GPU"], "label_selector": self.labels}
 
     def avoid(self, run: str, error: UnfitNode) -> None:
         """Take note that an attempt at a run failed on a node that is unfit. The next attempt is made elsewhere.
