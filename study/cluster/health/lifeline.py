@@ -4,7 +4,9 @@ Ray ends this process by itself, without a word for the user, once its control s
 Until then, calls of Ray hang.
 """
 
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event, Thread
 from time import monotonic
@@ -26,6 +28,11 @@ ANSWER_SECONDS = 8.0
 # have been stopped for a while.
 LOST_AFTER_SECONDS = 45.0
 LOST_AFTER_QUESTIONS = 4
+# A node that takes no connection for 45 s is named. Ray itself gives it up after 75 to 80 s.
+CUT_OFF_SECONDS = 45.0
+CONNECT_SECONDS = 5.0
+# At most this many nodes are connected to at a time.
+_THREADS = 16
 # The cluster or its user ended such a node.
 _ENDED = (NodeDeathInfo.EXPECTED_TERMINATION, NodeDeathInfo.AUTOSCALER_DRAIN_IDLE)
 
@@ -36,7 +43,7 @@ def lifeline(lost: Callable[[str], None], say: Callable[[str], None]) -> Iterato
 
     Args:
         lost: is called in a thread, once, with a line if the GCS or the raylet of this machine is lost.
-        say: is called in the thread with a line for every other node that is lost.
+        say: is called in the thread with a line for every other node that is cut off or lost.
     """
     context, ended = ray.get_runtime_context(), Event()
     ask = _questions(context.gcs_address)
@@ -53,17 +60,34 @@ def _questions(address: str) -> Callable[[], Any]:
     return lambda: stub.GetAllNodeInfo(GetAllNodeInfoRequest(), timeout=ANSWER_SECONDS).node_info_list
 
 
+def takes_connections(node: Any) -> bool:
+    """Return whether a node, as Ray describes it, takes a connection from here."""
+    try:
+        socket.create_connection((node.node_manager_address, node.node_manager_port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def watch(
-    ask: Callable[[], Any], own: bytes, ended: Event, lost: Callable[[str], None], say: Callable[[str], None]
+    ask: Callable[[], Any],
+    own: bytes,
+    ended: Event,
+    lost: Callable[[str], None],
+    say: Callable[[str], None],
+    reaches: Callable[[Any], bool] = takes_connections,
 ) -> None:
     """Watch Ray until an event is set or Ray is lost, as `lifeline` does in a thread.
 
     Args:
         ask: returns Ray's description of all nodes. Raises grpc.RpcError if the GCS does not answer.
         own: Ray's id of this machine.
+        reaches: returns whether a node can be reached from here.
     """
     answered, unanswered = monotonic(), 0
     known = {own}
+    reached: dict[bytes, float] = {}
+    named: set[bytes] = set()
     while not ended.wait(ASK_EVERY_SECONDS):
         try:
             nodes = ask()
@@ -85,3 +109,14 @@ def watch(
             if node.death_info.reason not in _ENDED:
                 say(f"the node {node.node_manager_address} is lost ({node.death_info.reason_message})")
         known = alive
+        others = [node for node in nodes if node.node_id in alive - {own}]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            are_reached = list(pool.map(reaches, others))
+        now = monotonic()
+        for node, is_reached in zip(others, are_reached, strict=True):
+            if is_reached:
+                reached[node.node_id] = now
+                named.discard(node.node_id)
+            elif now - reached.setdefault(node.node_id, now) >= CUT_OFF_SECONDS and node.node_id not in named:
+                named.add(node.node_id)
+                say(f"the node {node.node_manager_address} has been cut off for {now - reached[node.node_id]:.0f} s")

@@ -1,5 +1,6 @@
 """Tests when a study takes Ray for lost. The clock moves by the pauses between the questions."""
 
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 from types import SimpleNamespace
@@ -15,12 +16,13 @@ Nodes = list[SimpleNamespace]
 UNEXPECTED, IDLE = NodeDeathInfo.UNEXPECTED_TERMINATION, NodeDeathInfo.AUTOSCALER_DRAIN_IDLE
 
 
-def node(number: int, death: int | None = None) -> SimpleNamespace:
+def node(number: int, death: int | None = None, *, is_reached: bool = True) -> SimpleNamespace:
     """Describe a node as Ray does. Node 1 is this machine."""
     return SimpleNamespace(
         node_id=bytes([number]),
         node_manager_address=f"10.0.0.{number}",
         state=GcsNodeInfo.ALIVE if death is None else GcsNodeInfo.DEAD,
+        is_reached=is_reached,
         death_info=SimpleNamespace(reason=death, reason_message="health check failed"),
     )
 
@@ -33,19 +35,23 @@ class Watched:
 
     Attributes:
         lost: the line and the second at which Ray was taken for lost.
-        said: the lines about other nodes.
+        said: the lines about other nodes, with their seconds.
     """
 
     def __init__(self, answers: Iterable[Nodes | float], monkeypatch: pytest.MonkeyPatch) -> None:
         self.lost: list[tuple[float, str]] = []
-        self.said: list[str] = []
+        self.said: list[tuple[float, str]] = []
         self._now = 0.0
         self._answers: Iterator[Nodes | float] = iter([*answers])
         self._next: Nodes | float = 0.0
         monkeypatch.setattr(lifeline, "monotonic", lambda: self._now)
-        lifeline.watch(
-            self._ask, b"\1", self._event(), lambda line: self.lost.append((self._now, line)), self.said.append
-        )
+        lifeline.watch(self._ask, b"\1", self._event(), self._lose, self._say, lambda node: bool(node.is_reached))
+
+    def _lose(self, line: str) -> None:
+        self.lost.append((self._now, line))
+
+    def _say(self, line: str) -> None:
+        self.said.append((self._now, line))
 
     def _event(self) -> Event:
         """Return an event that is set when all answers were given."""
@@ -97,5 +103,19 @@ def test_the_raylet_of_this_machine_is_missed(play: Play) -> None:
 
 def test_a_node_that_is_lost_is_named_once_and_one_that_the_cluster_ends_is_not(play: Play) -> None:
     watched = play([[node(1), node(2), node(3)], *[[node(1), node(2, UNEXPECTED), node(3, IDLE)]] * 5])
-    assert watched.said == ["the node 10.0.0.2 is lost (health check failed)"]
+    assert watched.said == [(8.0, "the node 10.0.0.2 is lost (health check failed)")]
     assert not watched.lost
+
+
+def test_a_node_that_is_cut_off_is_named_once_after_45_seconds(play: Play) -> None:
+    cut = [node(1), node(2, is_reached=False)]
+    watched = play([[node(1), node(2)], *[cut] * 30])
+    assert watched.said == [(52.0, "the node 10.0.0.2 has been cut off for 48 s")]
+    assert not play([[node(1), node(2)], *[cut] * 10, [node(1), node(2)], *[cut] * 10]).said
+
+
+def test_a_node_takes_connections_at_the_port_that_ray_names() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        described = SimpleNamespace(node_manager_address="127.0.0.1", node_manager_port=server.getsockname()[1])
+        assert lifeline.takes_connections(described)
+    assert not lifeline.takes_connections(described)
