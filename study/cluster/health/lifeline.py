@@ -33,6 +33,10 @@ CUT_OFF_SECONDS = 45.0
 CONNECT_SECONDS = 5.0
 # At most this many nodes are connected to at a time.
 _THREADS = 16
+# The raylet of this machine is lost once it refuses twice. The GCS notices after some 14 s, and Ray then ends this
+# process.
+OWN_REFUSALS = 2
+_RAYLET_LOST = "the Ray process of this machine (raylet) has ended"
 # The cluster or its user ended such a node.
 _ENDED = (NodeDeathInfo.EXPECTED_TERMINATION, NodeDeathInfo.AUTOSCALER_DRAIN_IDLE)
 
@@ -84,7 +88,7 @@ def watch(
         own: Ray's id of this machine.
         reaches: returns whether a node can be reached from here.
     """
-    answered, unanswered = monotonic(), 0
+    answered, unanswered, own_refusals = monotonic(), 0, 0
     known = {own}
     reached: dict[bytes, float] = {}
     named: set[bytes] = set()
@@ -104,11 +108,16 @@ def watch(
             if node.node_id not in known - alive or ended.is_set():
                 continue
             if node.node_id == own:
-                lost("the Ray process of this machine (raylet) has ended")
+                lost(_RAYLET_LOST)
                 return
             if node.death_info.reason not in _ENDED:
                 say(f"the node {node.node_manager_address} is lost ({node.death_info.reason_message})")
         known = alive
+        is_here = all(reaches(node) for node in nodes if node.node_id == own)
+        own_refusals = 0 if is_here else own_refusals + 1
+        if own_refusals == OWN_REFUSALS and not ended.is_set():
+            lost(_RAYLET_LOST)
+            return
         others = [node for node in nodes if node.node_id in alive - {own}]
         with ThreadPoolExecutor(_THREADS) as pool:
             are_reached = list(pool.map(reaches, others))

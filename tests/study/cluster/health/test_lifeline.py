@@ -99,6 +99,9 @@ def test_a_process_that_was_stopped_for_an_hour_asks_again(play: Play) -> None:
 def test_the_raylet_of_this_machine_is_missed(play: Play) -> None:
     ((_, line),) = play([[node(1), node(2)], [node(1, UNEXPECTED), node(2)], [node(1, UNEXPECTED)]]).lost
     assert line == "the Ray process of this machine (raylet) has ended"
+    gone = [node(1, is_reached=False)]
+    assert play([[node(1)], gone, gone]).lost == [(12.0, line)], "before the GCS notices"
+    assert not play([[node(1)], gone, [node(1)], gone]).lost
 
 
 def test_a_node_that_is_lost_is_named_once_and_one_that_the_cluster_ends_is_not(play: Play) -> None:
