@@ -45,7 +45,7 @@ from analysis.results.study_folder import StudyFolder
 from benchmarks.many_at_a_time import play
 from benchmarks.replayed_training import WAIT_FOR, replay
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split
-from study.cluster.capacity import Resources
+from study.cluster.health.placement import Placement
 from study.cluster.worker import WorkerSettings
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
@@ -116,7 +116,7 @@ def run(trials: int) -> dict[str, Any]:
                     1,
                     CheckpointStore(str(folder.checkpoints)),
                 ),
-                Resources(1.0, 0.0, concurrency),
+                Placement(1.0, 0.0, print),
                 lambda: concurrency,
                 folder.tune,
                 recorder,

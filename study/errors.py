@@ -13,8 +13,25 @@ class StudyFailed(Exception):
     """Says in one line why the study cannot be finished."""
 
 
-class StorageFailed(StudyFailed):
-    """Says in one line which file of a run cannot be kept. It does not count as a failure of the run."""
+class UnfitNode(StudyFailed):
+    """Says in one line why a node cannot make runs. It does not count as a failure of a run.
+
+    Args:
+        line: the reason.
+        node: Ray's id of the node; None if this process found out on its own machine.
+    """
+
+    def __init__(self, line: str, node: str | None = None) -> None:
+        super().__init__(line)
+        self.node = node
+
+
+class StorageFailed(UnfitNode):
+    """Says in one line which file of a run cannot be kept."""
+
+
+class OtherCode(UnfitNode):
+    """Says in one line how the code of a node differs from the code of this process."""
 
 
 def one_line(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from analysis.retraining.step_time import StepTime, measure_step
 from models.precision import resolve, training_device
 from study.cli.request import Request
 from study.cluster.capacity import Resources, divide, machine_capacity
+from study.cluster.health.placement import Placement
 from study.cluster.places.waiting import Waiting
 from study.data.datasets import Sizes, sizes
 from study.errors import BadInput
@@ -64,15 +65,14 @@ def why_no_c() -> str | None:
     return None
 
 
-def resolve_precision(config: StudyConfig, resources: Resources, waiting: Waiting) -> str:
+def resolve_precision(config: StudyConfig, resources: Resources, placement: Placement, waiting: Waiting) -> str:
     """Return the precision that "auto" means on the hardware that trains. It asks a worker if that is elsewhere."""
     if config.precision != "auto":
         return config.precision
     if config.address is None and not resources.gpus_per_trial:
         return resolve("auto", torch.device("cpu"))
-    probe = ray.remote(lambda: resolve("auto", training_device()))
-    task = probe.options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
-    return str(waiting.answer(task.remote()))
+    probe = ray.remote(lambda: resolve("auto", training_device())).options(**placement.options)
+    return str(waiting.answer(probe.remote()))
 
 
 def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> Request:
@@ -94,10 +94,15 @@ def announce(request: Request, progress: Progress, *, is_dry: bool = False) -> R
 
 
 def announce_cluster(
-    request: Request, progress: Progress, resources: Resources, precision: str, waiting: Waiting
+    request: Request,
+    progress: Progress,
+    resources: Resources,
+    precision: str,
+    placement: Placement,
+    waiting: Waiting,
 ) -> None:
     """Print the plan from a measurement in a worker of the joined Ray, which has the GPU that trains."""
-    task = ray.remote(measure_step).options(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
+    task = ray.remote(measure_step).options(**placement.options)
     is_cluster = request.config.address is not None
     _announce(
         request,

@@ -7,6 +7,7 @@ from the start.
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from study.cli.endings import ending_of, parting, say_error
@@ -67,11 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             line, status = ending
             say_error(line)
             if log is not None:
-                log.write(line)
+                with suppress(OSError):  # its disk may be full, which the line says
+                    log.write(line)
             return status
         finally:
             if log is not None:
-                log.close()
+                with suppress(OSError):
+                    log.close()
 
 
 def _ending_of_import(error: BaseException) -> tuple[str, int] | None:

@@ -19,6 +19,7 @@ from models.randomness import integer, stream
 from models.training.recipe import steps_per_epoch
 from study.cluster.capacity import Resources, Slots
 from study.cluster.failures import explain
+from study.cluster.health.placement import Placement
 from study.cluster.places.waiting import Waiting
 from study.cluster.worker import WorkerSettings
 from study.earlier.telling import told_trials
@@ -50,6 +51,7 @@ class Stages:
     architectures: dict[str, Architecture]
     ray_runs: RayRuns
     waiting: Waiting
+    placement: Placement
 
     def search(self) -> Search:
         """Search every network, and write its tables whatever happens."""
@@ -70,7 +72,7 @@ class Stages:
                 self.architectures,
                 data,
                 self.settings,
-                self.resources,
+                self.placement,
                 self.slots,
                 self.folder.tune.absolute(),
                 recorder,
@@ -153,9 +155,7 @@ class Stages:
         if is_measured(self.architectures, self.folder):
             return
         networks = networks_to_measure(self.architectures, self.folder)
-        task = ray.remote(measure_latency).options(
-            num_cpus=self.resources.cpus_per_trial, num_gpus=self.resources.gpus_per_trial
-        )
+        task = ray.remote(measure_latency).options(**self.placement.options)
         self.progress.do("Measuring inference time", "Inference time")
         try:
             measured = self.waiting.answer(

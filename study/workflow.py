@@ -6,7 +6,7 @@ This module and study/stages.py are the composition root: they alone know every 
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,7 @@ from typing import Any
 import optuna
 import ray
 import torch
-from rich.text import Text
 
-from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.results.study_json import read_study
 from analysis.retraining.latency import is_measured
@@ -29,18 +27,23 @@ from analysis.retraining.plans import (
     plan_final_runs,
     stray_runs,
 )
-from analysis.verdict.shipping.exported import outdated_export
 from models.data import Dataset
 from models.precision import resolve
+from study.cli.endings import ending_of
 from study.cli.interrupts import Interrupts
 from study.cli.opening import created_folder, take_up_folder
 from study.cli.request import Request
 from study.cluster.capacity import Slots, divide
+from study.cluster.health.lifeline import lifeline
+from study.cluster.health.placement import Placement
+from study.cluster.health.probe import probe_nodes
 from study.cluster.places.waiting import Waiting
 from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
+from study.conclusion.report import conclude, name_report
 from study.data.datasets import load_dataset, sizes
 from study.earlier.telling import check_same_data, trials_to_tell
+from study.errors import StudyFailed
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
 from study.plan.memory import check_memory
@@ -62,7 +65,6 @@ from study.storage.claim import held, mend
 from study.storage.leftovers import folder_of
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import describe_networks
-from study.storage.reachable import check_shared
 from study.track.feed import live
 
 
@@ -88,7 +90,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
                 screen.warn(line)
             stack.enter_context(live(request.folder.path, request.config.track, screen.warn))
             if _is_finished(request, screen):
-                return _name_report(request.folder, screen)
+                return name_report(request.folder, screen)
         check_memory(request.config)
         request = checked(request, progress)
         if is_dry:
@@ -104,7 +106,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
         check_same_data(request.earlier, dataset)
         failures = _do(request, dataset, progress, interrupts, stack)
         progress.show("Writing the report", "Report")
-        return _conclude(request.folder, screen, failures)
+        return conclude(request.folder, screen, failures)
 
 
 def _say_what_is_told(request: Request, progress: Progress) -> None:
@@ -133,8 +135,11 @@ def _do(
     with ray_session(request.config.address) as capacity, progress.screen.study_log.warnings_of_ray():
         interrupts.listen()  # Ray has put its own handlers there
         resources = divide(capacity, request.config)
-        waiting = Waiting(resources.cpus_per_trial, resources.gpus_per_trial, progress.screen.warn, request.config.wait)
-        _check_storage(request)
+        stack.enter_context(lifeline(lambda line: _abort(line, request, progress, interrupts), progress.screen.warn))
+        needs = resources.cpus_per_trial, resources.gpus_per_trial
+        placement = Placement(*needs, progress.screen.warn)
+        waiting = Waiting(*needs, progress.screen.warn, request.config.wait, fit=placement)
+        _check_nodes(request, placement)
         if request.config.address is not None:
             progress.say(f"Joined a cluster for {resources.concurrency} training runs at a time")
         elif (reason := why_no_c()) is not None:
@@ -142,7 +147,7 @@ def _do(
         config = replace(
             request.config,
             bit_depth=dataset.bit_depth or request.config.bit_depth,
-            precision=resolve_precision(request.config, resources, waiting),
+            precision=resolve_precision(request.config, resources, placement, waiting),
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,
             # A cluster may grow or shrink, so only a number that the user chose is kept there.
@@ -164,7 +169,7 @@ def _do(
         architectures = {arch: architecture_of(config, arch) for arch in config.archs}
         send_code(architectures.values(), config.address)
         if not trains_on_cpus_here(request.config):
-            announce_cluster(request, progress, resources, config.precision, waiting)
+            announce_cluster(request, progress, resources, config.precision, placement, waiting)
         settings = WorkerSettings(
             train=ray.put(dataset.train),
             test=ray.put(dataset.test),
@@ -175,20 +180,26 @@ def _do(
             checkpoints=_checkpoints(request.folder, config),
             kernels=config.kernels,
         )
-        slots = Slots(resources, request.config)
-        ray_runs = RayRuns(architectures, settings, resources, slots, interrupts.check, waiting.look)
+        slots = Slots(resources, request.config, placement)
+
+        def watch() -> None:
+            interrupts.check()
+            progress.beat()
+
+        ray_runs = RayRuns(architectures, settings, placement, slots, watch, waiting.look)
         stages = Stages(
             request.folder,
             config,
             dataset,
             resources,
             slots,
-            interrupts.check,
+            watch,
             progress,
             settings,
             architectures,
             ray_runs,
             waiting,
+            placement,
         )
         search = None if config.baseline else stages.search()
         failures: list[FailedRun] = []
@@ -203,6 +214,15 @@ def _do(
     return failures
 
 
+def _abort(line: str, request: Request, progress: Progress, interrupts: Interrupts) -> None:
+    """End the process now, because its Ray is lost and calls of Ray hang."""
+    ending = ending_of(StudyFailed(line), request)
+    assert ending is not None
+    with suppress(OSError):
+        progress.screen.note(ending[0])
+    interrupts.abort(*ending)
+
+
 def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
     """Keep checkpoints in the study's folder, or in a storage that several studies may share."""
     if config.storage:
@@ -210,11 +230,11 @@ def _checkpoints(folder: StudyFolder, config: StudyConfig) -> CheckpointStore:
     return CheckpointStore(str(folder.checkpoints.absolute()))
 
 
-def _check_storage(request: Request) -> None:
-    """Raises BadInput unless every node can read what another node writes there."""
+def _check_nodes(request: Request, placement: Placement) -> None:
+    """Check that every node has the same code and can read what another node writes into the storage."""
     storage = request.config.storage
     if storage is not None or request.config.address is not None:
-        check_shared(ObjectStore(storage or str(request.folder.path.parent.absolute())))
+        probe_nodes(ObjectStore(storage or str(request.folder.path.parent.absolute())), placement)
 
 
 def _is_finished(request: Request, screen: Screen) -> bool:
@@ -243,45 +263,3 @@ def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None
     if search is None:
         return plan_baselines({arch: baseline_of(config, arch) for arch in config.archs}, seeds)
     return plan_final_runs(outcomes_of(search, config), seeds, folder.confirm.read_all())
-
-
-def _name_report(folder: StudyFolder, screen: Screen) -> int:
-    """Say where the report of a finished study is. If the study holds more than its report shows, build it anew."""
-    from analysis.report.build import is_current  # here, for the reason given in _conclude
-
-    if not is_current(folder) or not folder.final.metrics():
-        return _conclude(folder, screen, ())
-    _warn_of_export(folder, screen)
-    _say(screen, f"The study is finished. Report: {(folder.report / 'report.html').absolute()}")
-    return 0
-
-
-def _conclude(folder: StudyFolder, screen: Screen, failures: Sequence[FailedRun]) -> int:
-    """Build the report and say where it is. Return 1 if a run failed or no run succeeded."""
-    # Here, because Matplotlib and SciPy would delay the study's first step.
-    from analysis.report.build import build_report
-    from analysis.report.terminal import closing, comparison
-    from analysis.verdict.summary import summarise
-
-    for failure in failures:
-        screen.warn(f"the run {failure.plan.name} failed: {failure.reason}")
-    report = build_report(folder)
-    results = load_results(folder)
-    summary = summarise(results)
-    for arch, title in results.architectures.items():
-        if len(results.trials) and (results.trials.loc[results.trials["arch"] == arch, "status"] == "FAILED").all():
-            screen.warn(f"{title} has no result: all its trials failed. {folder.journal} says why; begin anew")
-    screen.print(comparison(summary))
-    for line in closing(summary, report, folder.optuna if folder.optuna.exists() else None):
-        _say(screen, line)
-    _warn_of_export(folder, screen)
-    return 1 if failures or not summary.groups else 0
-
-
-def _warn_of_export(folder: StudyFolder, screen: Screen) -> None:
-    if (line := outdated_export(folder)) is not None:
-        screen.warn(line)
-
-
-def _say(screen: Screen, line: str | Text) -> None:
-    screen.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -19,7 +19,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"predict"},
         {"run", "list"},
         {"workflow"},
-        {"planning"},
+        {"planning", "conclusion"},
         {"stages"},
         {"listeners"},
         {"runs", "cli"},

@@ -13,6 +13,8 @@ from threading import Event, Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Any, Self
 
+from study.errors import say_error
+
 INTERRUPTED = 130
 STOPPING = "stopping; Ctrl-C again stops at once"
 _SHOW_CURSOR = "\x1b[?25h"
@@ -118,12 +120,19 @@ class Interrupts:
             if count == 2 and not self._is_interactive:
                 self._end()
 
-    def _end(self) -> None:
+    def abort(self, line: str, status: int) -> None:
+        """Print a last line and end the process at once, from any thread. An interactive session only sees the line."""
+        if self._is_interactive:
+            say_error(line)
+            return
         # The live table may have hidden the cursor.
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
         with suppress(OSError):
-            os.write(sys.stderr.fileno(), f"{cursor}{self._parting()}\n".encode())
-        os._exit(INTERRUPTED)
+            os.write(sys.stderr.fileno(), f"{cursor}{line}\n".encode())
+        os._exit(status)
+
+    def _end(self) -> None:
+        self.abort(self._parting(), INTERRUPTED)
 
 
 def _suspend(number: int, frame: Any) -> None:

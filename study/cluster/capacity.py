@@ -4,7 +4,7 @@ import contextlib
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import psutil
@@ -145,9 +145,13 @@ def _cpus_each(nodes: Sequence[Node], concurrency: int, gpus: float) -> float:
     return max(LEAST_SHARE, thousandths / 1000)
 
 
-def capacity() -> Capacity:
-    """Returns the capacity of the joined cluster, with all the nodes that its autoscaler may start."""
-    return Capacity(together(present(), startable()))
+def capacity(fit: Container[str] | None = None) -> Capacity:
+    """Returns the capacity of the joined cluster, with all the nodes that its autoscaler may start.
+
+    Args:
+        fit: holds the ids of the nodes that count; None counts all.
+    """
+    return Capacity(together(present(fit), startable()))
 
 
 class Slots:
@@ -158,13 +162,15 @@ class Slots:
     Args:
         resources: the resources of each run.
         config: the study's settings as the user asked for them.
+        fit: holds the ids of the nodes that may get runs; None means all.
     """
 
-    def __init__(self, resources: Resources, config: StudyConfig) -> None:
+    def __init__(self, resources: Resources, config: StudyConfig, fit: Container[str] | None = None) -> None:
         self._follows = config.address is not None and config.concurrency is None
         self._settings = replace(
             config, cpus_per_trial=resources.cpus_per_trial, gpus_per_trial=resources.gpus_per_trial
         )
+        self._fit = fit
         self._number = resources.concurrency
         self._asked = time.monotonic()
 
@@ -173,7 +179,7 @@ class Slots:
             self._asked = time.monotonic()
             # If the last node is gone, no run fits: the runs wait for the next node.
             with contextlib.suppress(BadInput):
-                self._number = divide(capacity(), self._settings).concurrency
+                self._number = divide(capacity(self._fit), self._settings).concurrency
         return self._number
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 import ray
@@ -13,6 +13,7 @@ from models.precision import Precision
 from models.training.history import EpochResult
 from models.training.loop import TrainingRun
 from models.training.proof import Setting
+from study.cluster.health.code import Code, own_code
 from study.storage.checkpoints import CheckpointStore
 
 # Checkpoints take at most this share of a run's time, but one is written at least every CHECKPOINT_SECONDS.
@@ -31,6 +32,7 @@ class WorkerSettings:
         threads: the number of torch's threads on the CPU.
         checkpoints: a store that every node reaches.
         kernels: "auto" or "off", as TrainingRun takes it.
+        code: the code that every worker must have.
     """
 
     train: "ray.ObjectRef[LabelledImages]"
@@ -41,6 +43,7 @@ class WorkerSettings:
     threads: int
     checkpoints: CheckpointStore
     kernels: Setting = "auto"
+    code: Code = field(default_factory=own_code)
 
 
 def train_with_checkpoints(run: TrainingRun, store: CheckpointStore, name: str) -> Iterator[EpochResult]:

@@ -22,6 +22,8 @@ from study.plan.estimate import Forecast
 PLAIN_LINE_EVERY_SECONDS = 10.0
 # The log has a line at least this often while a terminal shows a table, because a table leaves no trace.
 LOG_LINE_EVERY_SECONDS = 60.0
+# Plain output has a line at least this often though nothing changes, because a silent study looks as if it hung.
+HEARTBEAT_EVERY_SECONDS = 60.0
 # A notebook is updated at most this often, because each update goes over the network to a browser.
 NOTEBOOK_EVERY_SECONDS = 1.0
 ENDED_SHOWN = 3
@@ -133,6 +135,11 @@ class Progress:
             (self.screen.say if self._is_plain else self.screen.note)(line)
         if time.monotonic() - self._last_notebook >= NOTEBOOK_EVERY_SECONDS:
             self._show_in_notebook()
+
+    def beat(self) -> None:
+        """Show the rows again if nothing has changed for a while. Call it about once a second."""
+        if self._stage and time.monotonic() - self._last_line >= HEARTBEAT_EVERY_SECONDS:
+            self.update(self._rows)
 
     def finish(self, rows: Sequence[Row]) -> None:
         """End the stage and keep its last state on the screen."""

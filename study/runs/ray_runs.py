@@ -13,14 +13,13 @@ from analysis.retraining.run import train_and_judge
 from models.data import LabelledImages
 from models.networks.registry import Architecture
 from models.training.history import EpochResult
-from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.health.code import on_this_node
+from study.cluster.health.placement import RETRIES, Placement
 from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings, train_with_checkpoints
-from study.errors import StorageFailed
+from study.errors import UnfitNode
 
-# At most 2 more attempts at a run whose worker died.
-RETRIES = 2
 # At most 1 s between two calls of `watch` while runs train.
 WATCH_SECONDS = 1.0
 # At most 5 s of waiting for a worker that has delivered its run to become free.
@@ -33,7 +32,7 @@ class RayRuns:
     Args:
         architectures: the networks by name.
         settings: shared by every run of the study.
-        resources: CPUs and share of a GPU of each run.
+        placement: says on which nodes a run may be made, and with which resources.
         slots: returns how many runs may be made at a time.
         watch: called at least about once a second; an exception that it raises ends the runs.
         look: called as often with a function that counts the runs given to Ray and those that have reported an epoch.
@@ -43,7 +42,7 @@ class RayRuns:
         self,
         architectures: Mapping[str, Architecture],
         settings: WorkerSettings,
-        resources: Resources,
+        placement: Placement,
         slots: Callable[[], int],
         watch: Callable[[], None] = lambda: None,
         look: Callable[[Counts], None] = lambda counts: None,
@@ -53,12 +52,9 @@ class RayRuns:
         self._slots = slots
         self._watch = watch
         self._look = look
-        self._task = ray.remote(_train_run).options(
-            num_cpus=resources.cpus_per_trial,
-            num_gpus=resources.gpus_per_trial,
-            max_retries=RETRIES,
-            num_returns="streaming",
-        )
+        self._placement = placement
+        # One for all runs, because Ray gives the worker of a run to the next run of the same task.
+        self._task = ray.remote(max_retries=RETRIES, num_returns="streaming")(_train_run)
 
     def make(
         self, plans: Sequence[RunPlan], on_epoch: Callable[[RunPlan, EpochResult], None]
@@ -72,7 +68,8 @@ class RayRuns:
             Each plan as its run ends, with a FinalRun, a CompletedRun for a confirmation run, or a FailedRun.
 
         Raises:
-            StorageFailed: if a checkpoint cannot be written.
+            StorageFailed: if the checkpoints of a run cannot be kept, attempt after attempt.
+            OtherCode: if every node that could make a run has other code.
         """
         waiting = list(plans)
         epochs = {plan.name: 0 for plan in plans}
@@ -82,7 +79,8 @@ class RayRuns:
         def begin() -> None:
             while waiting and len(running) < self._slots():
                 plan = waiting.pop(0)
-                running[self._task.remote(plan, self._architectures[plan.arch], self._settings)] = plan
+                task = self._task.options(**self._placement.options)
+                running[task.remote(plan, self._architectures[plan.arch], self._settings)] = plan
 
         begin()
         while running:
@@ -95,8 +93,12 @@ class RayRuns:
             plan = running[ready]
             try:
                 result: Any = ray.get(next(ready))
-            except StorageFailed as error:
-                raise StorageFailed(explain(error)) from error
+            except UnfitNode as error:
+                self._placement.avoid(plan.name, getattr(error, "cause", error))
+                del running[ready]
+                waiting.insert(0, plan)
+                begin()
+                continue
             except ray.exceptions.RayError as error:
                 result = FailedRun(plan, explain(error))
             if isinstance(result, EpochResult):
@@ -115,20 +117,21 @@ def _train_run(
     plan: RunPlan, architecture: Architecture, settings: WorkerSettings
 ) -> Iterator[EpochResult | CompletedRun]:
     """Train and judge a run in a worker."""
-    torch.set_num_threads(settings.threads)
 
     def read_test() -> LabelledImages:
         test: LabelledImages = ray.get(settings.test)
         return test
 
-    yield from train_and_judge(
-        plan,
-        architecture,
-        settings.seed,
-        settings.precision,
-        settings.kernels,
-        settings.n_classes,
-        ray.get(settings.train),
-        read_test,
-        partial(train_with_checkpoints, store=settings.checkpoints, name=plan.name),
-    )
+    with on_this_node(settings.code):
+        torch.set_num_threads(settings.threads)
+        yield from train_and_judge(
+            plan,
+            architecture,
+            settings.seed,
+            settings.precision,
+            settings.kernels,
+            settings.n_classes,
+            ray.get(settings.train),
+            read_test,
+            partial(train_with_checkpoints, store=settings.checkpoints, name=plan.name),
+        )

@@ -1,12 +1,15 @@
 """The search on Ray: one Tuner whose searcher and scheduler ask `Search` what to do."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -14,16 +17,14 @@ from ray.tune.search import Searcher
 from models.data import TrainingData
 from models.networks.registry import Architecture
 from models.training.history import EpochResult
-from study.cluster.capacity import Resources
 from study.cluster.failures import explain
+from study.cluster.health.placement import RETRIES, Placement
 from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings
-from study.errors import StorageFailed, StudyFailed
+from study.errors import StudyFailed, UnfitNode
 from study.search.search import Search
-from study.search.trial_worker import STORAGE_FAILED, train_trial
+from study.search.trial_worker import train_trial
 from study.storage.checkpoints import CheckpointStore
-
-RETRIES = 2
 
 
 class SearchListener(Protocol):
@@ -41,7 +42,7 @@ def run_search(
     architectures: Mapping[str, Architecture],
     data: TrainingData,
     settings: WorkerSettings,
-    resources: Resources,
+    placement: Placement,
     slots: Callable[[], int],
     state: Path | str,
     listener: SearchListener,
@@ -54,6 +55,7 @@ def run_search(
     Args:
         search: the search so far; trials that had not ended go on first.
         data: the training and validation images of every trial; the settings refer to the same images.
+        placement: says on which nodes a trial may run, and with which resources.
         slots: says how many trials may run at a time.
         state: folder or URI for Ray Tune's own state; this project reads nothing from it.
         train: Ray Tune's trainable, called as `train_trial` is.
@@ -61,7 +63,8 @@ def run_search(
         look: called as often with a function that counts the trials given to Ray and those that have a worker.
 
     Raises:
-        StorageFailed: if a checkpoint cannot be written.
+        StorageFailed: if the checkpoints of a trial cannot be kept, attempt after attempt.
+        OtherCode: if every node that could run a trial has other code.
         StudyFailed: if Ray ended the search before every trial had ended.
     """
     if search.is_done():
@@ -71,11 +74,13 @@ def run_search(
     trainable = tune.with_parameters(
         train, architectures=dict(architectures), split=data.split, statistics=data.statistics, settings=settings
     )
+    raised: list[Exception] = []
+    scheduler = _Scheduler(search, listener, placement, raised)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
+        tune.with_resources(trainable, tune.PlacementGroupFactory([placement.bundle])),
         tune_config=tune.TuneConfig(
-            search_alg=_Searcher(search, listener, slots, settings.checkpoints),
-            scheduler=_Scheduler(search, listener),
+            search_alg=_Searcher(search, listener, slots, settings.checkpoints, scheduler.has_failed, raised),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_id,
@@ -85,12 +90,17 @@ def run_search(
             # A resumed search starts a Tune experiment of its own.
             name=f"search-{datetime.now():%Y%m%d-%H%M%S}",
             storage_path=str(state),
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[_Steps(search, listener, watch, look)],
+            # Tune would count every failure. The scheduler stops a trial that has used up its attempts.
+            failure_config=tune.FailureConfig(max_failures=-1),
+            callbacks=[_Steps(search, listener, watch, look, raised)],
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except TuneError as error:
+        # Tune hides what it could not write behind the text of a traceback.
+        raise error.__context__ or error from None
     if not search.is_done():
         raise StudyFailed("Ray Tune ended the search before all trials had ended")
 
@@ -106,17 +116,34 @@ class _Unpickled:
         return {}
 
 
+@contextmanager
+def _kept(raised: list[Exception]) -> Iterator[None]:
+    """Keep an error of the searcher or the scheduler until the end of Tune's step. Tune would blame the trial."""
+    try:
+        yield
+    except Exception as error:
+        raised.append(error)
+
+
 class _Searcher(_Unpickled, Searcher):
     """Hands out the trials of `Search` and tells it how they ended."""
 
     def __init__(
-        self, search: Search, listener: SearchListener, slots: Callable[[], int], checkpoints: CheckpointStore
+        self,
+        search: Search,
+        listener: SearchListener,
+        slots: Callable[[], int],
+        checkpoints: CheckpointStore,
+        has_failed: Callable[[str], bool],
+        raised: list[Exception],
     ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self._search = search
         self._listener = listener
         self._slots = slots
         self._checkpoints = checkpoints
+        self._has_failed = has_failed
+        self._raised = raised
         self._trial_ids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -132,9 +159,10 @@ class _Searcher(_Unpickled, Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         ended = self._trial_ids.pop(trial_id)
-        self._search.end(ended, failed=error)
-        self._checkpoints.delete(ended)
-        self._listener.on_change(self._search)
+        with _kept(self._raised):
+            self._search.end(ended, failed=error or self._has_failed(ended))
+            self._checkpoints.delete(ended)
+            self._listener.on_change(self._search)
 
     def save(self, checkpoint_path: str) -> None:
         Path(checkpoint_path).touch()
@@ -146,24 +174,50 @@ class _Searcher(_Unpickled, Searcher):
 class _Scheduler(_Unpickled, FIFOScheduler):
     """Hands every result to `Search`, which decides whether the trial is stopped."""
 
-    def __init__(self, search: Search, listener: SearchListener) -> None:
+    def __init__(self, search: Search, listener: SearchListener, placement: Placement, raised: list[Exception]) -> None:
         super().__init__()
         self._search = search
         self._listener = listener
+        self._placement = placement
+        self._raised = raised
+        self._failures: Counter[str] = Counter()
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if STORAGE_FAILED in result:
-            raise StorageFailed(result[STORAGE_FAILED])
-        row = EpochResult(**{name: result[name] for name in EpochResult.__dataclass_fields__})
-        stops = self._search.report(_trial_id(trial), row)
-        self._listener.on_change(self._search)
+    def has_failed(self, trial_id: str) -> bool:
+        """Return whether a trial has used up its attempts."""
+        return self._failures[trial_id] > RETRIES
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        if self.has_failed(_trial_id(trial)):
+            tune_controller.stop_trial(trial)
+        else:
+            self._place(trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        stops = False
+        with _kept(self._raised):
+            row = EpochResult(**{name: result[name] for name in EpochResult.__dataclass_fields__})
+            stops = self._search.report(_trial_id(trial), row)
+            self._listener.on_change(self._search)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        # Tune's own get_error() looks for the file in a place that it may not have reached yet.
-        if trial.error_file is not None:
-            error = Path(trial.error_file).read_text().rpartition("Failure # ")[2]
-            self._search.ledger.note_error(_trial_id(trial), f"{explain(error)}\n{error}")
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        # Tune's own get_error() looks for the files in a place that they may not have reached yet.
+        with _kept(self._raised):
+            path = trial.pickled_error_file
+            error = None if path is None else getattr(cloudpickle.loads(Path(path).read_bytes()), "cause", None)
+            if isinstance(error, UnfitNode):
+                self._placement.avoid(_trial_id(trial), error)
+                self._place(trial)
+            elif trial.error_file is not None:
+                self._failures[_trial_id(trial)] += 1
+                text = Path(trial.error_file).read_text().rpartition("Failure # ")[2]
+                self._search.ledger.note_error(_trial_id(trial), f"{explain(text)}\n{text}")
+
+    def _place(self, trial: Trial) -> None:
+        """Let a trial that waits begin on fit nodes alone."""
+        if labels := self._placement.labels:
+            request = tune.PlacementGroupFactory([self._placement.bundle], bundle_label_selector=[labels])
+            trial.update_resources(request)
 
 
 class _Steps(_Unpickled, tune.Callback):
@@ -175,14 +229,18 @@ class _Steps(_Unpickled, tune.Callback):
         listener: SearchListener,
         watch: Callable[[], None],
         look: Callable[[Counts], None],
+        raised: list[Exception],
     ) -> None:
         super().__init__()
         self._search = search
         self._listener = listener
         self._watch = watch
         self._look = look
+        self._raised = raised
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._raised:
+            raise self._raised[0]
         self._watch()
         self._look(
             lambda: (sum(not trial.is_finished() for trial in trials), sum(t.status == Trial.RUNNING for t in trials))

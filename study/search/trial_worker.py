@@ -14,11 +14,8 @@ from models.precision import training_device
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
 from models.training.recipe import TrainingConfig
+from study.cluster.health.code import on_this_node
 from study.cluster.worker import WorkerSettings, train_with_checkpoints
-from study.errors import StorageFailed
-
-# In place of an epoch's result: what could not be kept.
-STORAGE_FAILED = "storage_failed"
 
 
 def train_trial(
@@ -36,20 +33,21 @@ def train_trial(
         architectures: the registry entries by name; a worker's own registry may lack some.
         split: the search's one split of the training images.
         statistics: the channel statistics of its training part.
+
+    Raises:
+        OtherCode: if this worker has other code than the driver.
+        StorageFailed: if a checkpoint cannot be read or written.
     """
-    torch.set_num_threads(settings.threads)
-    run = TrainingRun(
-        architectures[config["arch"]],
-        TrainingConfig(**config["recipe"]),
-        TrainingData(ray.get(settings.train), split, settings.n_classes, statistics),
-        RunSeeds.of(settings.seed, "search", config["arch"], config["number"]),
-        training_device(),
-        settings.precision,
-        settings.kernels,
-    )
-    try:
+    with on_this_node(settings.code):
+        torch.set_num_threads(settings.threads)
+        run = TrainingRun(
+            architectures[config["arch"]],
+            TrainingConfig(**config["recipe"]),
+            TrainingData(ray.get(settings.train), split, settings.n_classes, statistics),
+            RunSeeds.of(settings.seed, "search", config["arch"], config["number"]),
+            training_device(),
+            settings.precision,
+            settings.kernels,
+        )
         for result in train_with_checkpoints(run, settings.checkpoints, config["trial_id"]):
             tune.report(asdict(result))
-    except StorageFailed as error:
-        # Told as a result, since Tune would count an exception against the trial.
-        tune.report({STORAGE_FAILED: str(error)})

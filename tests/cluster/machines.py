@@ -155,6 +155,10 @@ class Machine:
         lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
         return [args for pid, args in lines if pid != "1" and not args.startswith("ps -eo")]
 
+    def cut_off(self) -> None:
+        """Pull its cable. It goes on, but nothing reaches it."""
+        _run(f"ip link set {self._cable} down")
+
     def power_off(self) -> None:
         """Ends it at once, as pulling the plug does: every process gets SIGKILL."""
         if self._outer.poll() is None:

@@ -1,30 +1,42 @@
 """Studies on a machine that runs out of disk or memory."""
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from analysis.results.study_folder import StudyFolder
 from study.search.ledger import Ledger
-from tests.processes import BUDGET, DOCUMENTED_NETWORKS, Programs
+from tests.processes import BUDGET, DOCUMENTED_NETWORKS, GATE, SMALL, Gate, Programs
+from tests.study.faults import events
 
 pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def file_system(path: Path, options: str) -> Iterator[None]:
+    """Mount a file system of its own in memory."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own that holds 1 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
     path = tmp_path / "disk"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)], check=True)
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
+    with file_system(path, "size=1m"):
+        yield path
 
 
 def test_a_full_disk_ends_the_study_with_one_line(programs: Programs, small_disk: Path) -> None:
@@ -45,6 +57,39 @@ def test_a_full_disk_ends_the_study_with_one_line(programs: Programs, small_disk
     assert set(trials["status"]) <= {"COMPLETE", "STOPPED_EARLY", "PRUNED"}, "a full disk is no trial's fault"
     after = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
     assert [(t.trial_id, row) for t, row in after][: len(before)] == [(t.trial_id, row) for t, row in before]
+
+
+def test_a_storage_that_cannot_be_written_ends_the_study_with_one_line(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is too small for a checkpoint in the search, then it becomes read-only in the final runs."""
+    storage, folder = tmp_path / "storage", tmp_path / "results" / "full"
+    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
+    with file_system(storage, "size=8k"):
+        done = programs.run_study([*SMALL, "--storage", str(storage), "--name", "full"], tmp_path)
+        assert done.returncode == 1
+        line = rf"the study failed: the file {storage}/\w+/tiny-0\.pt cannot be written: .*No space left on device.*"
+        found = re.fullmatch(rf"{line}\. When that is mended, go on with: (.*)\n", done.stderr)
+        assert found, done.stderr
+        go_on = shlex.split(found[1])[3:]
+        assert not events(folder, "error") and not events(folder, "end"), "it is no trial's fault"
+
+        subprocess.run(["mount", "-o", "remount,size=10m", str(storage)], check=True)
+        gate = Gate(tmp_path / "gate")
+        study = programs.study(go_on, tmp_path)
+        gate.let_train_until(study, lambda: list(storage.glob("*/final/**/*.pt")))
+        subprocess.run(["mount", "-o", "remount,ro", str(storage)], check=True)
+        gate.open()
+        done = study.finish()
+        assert done.returncode == 1
+        assert re.fullmatch(r"the study failed: the file .*: .*Read-only file system.* go on with: .*\n", done.stderr)
+
+        subprocess.run(["mount", "-o", "remount,rw", str(storage)], check=True)
+        done = programs.run_study(go_on, tmp_path)
+        assert done.returncode == 0, done.stderr
+    trials = StudyFolder(folder).read_trials()
+    assert trials is not None
+    assert set(trials["status"]) <= {"COMPLETE", "STOPPED_EARLY", "PRUNED"}
 
 
 def test_memory_that_runs_out_is_the_trials_own_fault(

@@ -3,6 +3,7 @@
 The studies train tiny networks, and a gate holds them where a test wants them.
 """
 
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -157,6 +158,35 @@ def test_killed_workers_go_on_and_nobody_else_notices(
     assert done.returncode == 0, done.stderr
     assert_same_results(undisturbed.folder, folder)
     assert study.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("victim", "reason"),
+    [
+        ("gcs_server", r"Ray's control service \(GCS\) has not answered for \d+ s"),
+        ("raylet/raylet", r"the Ray process of this machine \(raylet\) has ended"),
+    ],
+)
+def test_a_study_that_loses_its_ray_ends_with_the_line(
+    programs: Programs, gate: Gate, tmp_path: Path, victim: str, reason: str
+) -> None:
+    folder = tmp_path / "results" / "lost"
+    study = programs.study([*SMALL, "--name", "lost"], tmp_path)
+    gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)
+    study.workers(victim)[0].kill()
+    done = study.finish()
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    found = re.fullmatch(rf"the study failed: {reason}\. When that is mended, go on with: (.*)", last)
+    assert found, done.stderr
+    assert found[1] == "python -m study.run --resume --results-dir results --name lost"
+    assert last in (folder / "study.log").read_text()
+    with within(10):
+        study.wait_until_gone()
+    if victim == "gcs_server":
+        gate.open()
+        done = programs.run_study(shlex.split(found[1])[3:], tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 def assert_only_loopback(study: Program) -> None:

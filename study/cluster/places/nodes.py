@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -63,9 +63,13 @@ def node_of(resources: Mapping[str, float], name: str = "", count: float = 1) ->
     return Node(resources.get("CPU", 0.0), resources.get("GPU", 0.0), memory, count, name)
 
 
-def present() -> list[Node]:
-    """Return the living nodes of the joined Ray."""
-    return [node_of(node["Resources"], node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]]
+def present(fit: Container[str] | None = None) -> list[Node]:
+    """Return the living nodes of the joined Ray; only those with an id in `fit` if it is given."""
+    return [
+        node_of(node["Resources"], node["NodeManagerAddress"])
+        for node in ray.nodes()
+        if node["Alive"] and (fit is None or node["NodeID"] in fit)
+    ]
 
 
 def startable() -> list[Node]:

@@ -1,7 +1,7 @@
 """Says what runs wait for if no node has a free place for them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -30,11 +30,12 @@ Counts = Callable[[], tuple[int, int]]
 
 @dataclass(frozen=True)
 class FreeNode:
-    """Describes what is free on a node."""
+    """Describes what is free on a node. Its id is Ray's."""
 
     name: str
     cpus: float
     gpus: float
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def demand_of(state: Any) -> Demand:
         shape = _shape(request.resources_bundle)
         waiting[shape] = waiting.get(shape, 0) + count
     alive = [node for node in state.node_states if node.status != NodeStatus.DEAD]
-    return Demand(waiting, [FreeNode(node.node_ip_address, *_shape(node.available_resources)) for node in alive])
+    nodes = [FreeNode(node.node_ip_address, *_shape(node.available_resources), id=node.node_id.hex()) for node in alive]
+    return Demand(waiting, nodes)
 
 
 def _shape(resources: Any) -> tuple[float, float]:
@@ -83,6 +85,7 @@ class Waiting:
         minutes: ends the study if no run had a place for so long; None waits for ever.
         ask: returns what the cluster lacks.
         clock: returns seconds.
+        fit: holds the ids of the nodes that may get runs; None means all.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Waiting:
         minutes: float | None = None,
         ask: Callable[[], Demand] = demand_of_ray,
         clock: Callable[[], float] = time.monotonic,
+        fit: Container[str] | None = None,
     ) -> None:
         self._shape = round(cpus, 4), round(gpus, 4)
         self._needs = amounts(cpus, gpus)
@@ -100,6 +104,7 @@ class Waiting:
         self._limit = inf if minutes is None else minutes * 60
         self._ask = ask
         self._clock = clock
+        self._fit = fit
         self._looked = -inf
         self._waits_since: float | None = None
         self._idle_since: float | None = None
@@ -144,8 +149,9 @@ class Waiting:
         return ray.get(reference)
 
     def _line(self, waiting: int, demand: Demand) -> str:
-        named = [f"{node.name} ({amounts(node.cpus, node.gpus)} free)" for node in demand.nodes[:MOST_NAMED]]
-        if (more := len(demand.nodes) - MOST_NAMED) > 0:
+        nodes = [node for node in demand.nodes if self._fit is None or node.id in self._fit]
+        named = [f"{node.name} ({amounts(node.cpus, node.gpus)} free)" for node in nodes[:MOST_NAMED]]
+        if (more := len(nodes) - MOST_NAMED) > 0:
             named.append(f"{more} more")
         runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
         return f"{runs}: no node has {self._needs} free; nodes: {', '.join(named) or 'none'}"

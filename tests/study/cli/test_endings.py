@@ -61,6 +61,19 @@ def test_other_errors_are_not() -> None:
     assert ending_of(ZeroDivisionError(), None) is None
 
 
+def test_a_log_on_a_full_disk_changes_nothing_about_the_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(request: Request, interrupts: Interrupts, progress: Progress, *, is_dry: bool) -> int:
+        progress.screen.study_log.open(Path("/dev/full"))
+        return 0
+
+    monkeypatch.setattr(study.workflow, "carry_out", fail)
+    assert main(["--dataset", "digits", "--results-dir", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "the study failed: No space left on device. When that is mended, begin again"
+
+
 def test_a_fault_of_the_program_leaves_its_traceback_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ LINE = (
 class Cluster:
     """A cluster and a clock that the test sets."""
 
-    def __init__(self, minutes: float | None = None) -> None:
+    def __init__(self, minutes: float | None = None, fit: set[str] | None = None) -> None:
         self.now = 0.0
         self.waiting = {(4.0, 0.25): 2, (1.0, 0.0): 9}
         self.nodes = NODES
@@ -28,6 +28,7 @@ class Cluster:
             minutes,
             lambda: Demand(self.waiting, self.nodes),
             lambda: self.now,
+            fit,
         )
 
     def spend(self, seconds: float) -> None:
@@ -94,11 +95,18 @@ def test_of_many_nodes_four_are_named() -> None:
     assert cluster.lines[0][1].endswith("10.0.0.3 (1 CPU free), 10.0.0.4 (1 CPU free), 3 more")
 
 
+def test_a_node_that_may_get_no_runs_is_not_named() -> None:
+    cluster = Cluster(fit={"b"})
+    cluster.nodes = (FreeNode("10.0.0.1", 8, 1, id="a"), FreeNode("10.0.0.2", 0, 0, id="b"))
+    cluster.spend(40)
+    assert cluster.lines[0][1].endswith("; nodes: 10.0.0.2 (0 CPUs free)")
+
+
 def test_ray_s_own_list_of_what_waits_is_read() -> None:
     state = ClusterResourceState()
     state.pending_resource_requests.add(count=3).request.resources_bundle.update({"CPU": 2.0})
     state.pending_gang_resource_requests.add().requests.add().resources_bundle.update({"CPU": 4.0, "GPU": 0.25})
     state.pending_gang_resource_requests.add().requests.add().resources_bundle.update({"CPU": 4.0, "GPU": 0.25})
-    state.node_states.add(node_ip_address="10.0.0.1", available_resources={"CPU": 1.0}, status="RUNNING")
+    state.node_states.add(node_id=b"\n", node_ip_address="10.0.0.1", available_resources={"CPU": 1.0}, status="RUNNING")
     state.node_states.add(node_ip_address="10.0.0.9", available_resources={"CPU": 8.0}, status="DEAD")
-    assert demand_of(state) == Demand({(2.0, 0.0): 3, (4.0, 0.25): 2}, [FreeNode("10.0.0.1", 1, 0)])
+    assert demand_of(state) == Demand({(2.0, 0.0): 3, (4.0, 0.25): 2}, [FreeNode("10.0.0.1", 1, 0, "0a")])

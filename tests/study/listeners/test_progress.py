@@ -19,6 +19,8 @@ from study.settings.config import StudyConfig
 from study.settings.networks import baseline_of
 from tests.builders import epoch
 
+SO_FAR = ("0 s", "60 s", "2 min", "3 min")
+
 
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +117,21 @@ def test_plain_lines_are_seconds_apart(clock: Clock) -> None:
             clock.now += PLAIN_LINE_EVERY_SECONDS / 20
             progress.update(_rows(1, 1))
     assert 4 <= len(shown.lines) <= 6
+
+
+def test_a_line_comes_each_minute_though_nothing_changes(clock: Clock) -> None:
+    shown = Shown()
+    with Progress(shown.screen) as progress:
+        progress.beat()  # before any stage
+        progress.begin("Search", _rows(0, 0))
+        for _ in range(190):
+            clock.now += 1
+            progress.beat()
+        progress.finish(_rows(4, 1))
+        clock.now += 90
+        progress.beat()  # after it
+    assert shown.lines[:4] == [f"Search, {so_far} so far: AlexNet 0/4, 0 epochs" for so_far in SO_FAR]
+    assert shown.lines[-1].startswith("Search: done in")
 
 
 @pytest.mark.parametrize(

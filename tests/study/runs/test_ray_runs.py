@@ -19,7 +19,7 @@ from models.networks.registry import Architecture
 from models.training.recipe import TrainingConfig
 from study.storage.checkpoints import CheckpointStore
 from study.cluster.session import ray_session
-from study.cluster.capacity import Resources
+from study.cluster.health.placement import Placement
 from study.cluster.worker import WorkerSettings
 from tests.builders import ToyNet, noise
 
@@ -43,7 +43,7 @@ def ray_runs(slots):
     architectures = {
         "toy": Architecture("toy", "Toy", Told, baseline={"dropout": 0.1}),
     }
-    return RayRuns(architectures, settings, Resources(1, 0, slots), lambda: slots)
+    return RayRuns(architectures, settings, Placement(1, 0, print), lambda: slots)
 """
 
 

@@ -1,0 +1,1 @@
+"""Finds nodes that cannot take part in a study, and notices if Ray itself is lost."""

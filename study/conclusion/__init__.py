@@ -1,0 +1,1 @@
+"""Ends a study: builds its report, and tells the user where it is."""
