@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from study.errors import BadInput, StorageFailed, say_error
 
@@ -13,7 +14,7 @@ from study.errors import BadInput, StorageFailed, say_error
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m study.list",
+        prog=typed_command("study.list"),
         description="List the studies, and the checkpoints in a storage that none of them claims.",
     )
     parser.add_argument(
