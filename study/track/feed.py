@@ -87,8 +87,10 @@ class _Child:
         # Its own process session: Ctrl-C does not reach it, and it ends when its input ends. The session's mark would
         # make it end with Ray, before the report.
         environment = {key: value for key, value in os.environ.items() if key != MARK}
+        # It imports from where this process does, and not from the current folder before that (-P).
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "study.track", str(folder), "--to", name, "--follow"],
+            [sys.executable, "-P", "-m", "study.track", str(folder), "--to", name, "--follow"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
