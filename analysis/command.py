@@ -1,4 +1,4 @@
-"""The command that a user typed, for help, usage and error lines."""
+"""The command that a user typed, for help, usage, and the lines that name a command to go on with."""
 
 import sys
 from pathlib import Path

@@ -94,8 +94,16 @@ def _list_storage(studies: Sequence[dict[str, object]], results_dir: Path, stora
     for leftover in found.values():
         files = f"{leftover.files} file{'s' * (leftover.files > 1)}"
         print(f"{leftover.name}  {files}, {leftover.size / 1e6:,.1f} MB, newest {leftover.newest:%Y-%m-%d %H:%M} UTC")
-    words = ["python", "-m", "study.list", "--results-dir", str(results_dir), "--storage", storage, "--remove", *found]
-    print(f"If no study elsewhere needs them, remove them: {shlex.join(words)}")
+    words = [
+        *typed_command("study.list").split(),
+        "--results-dir",
+        str(results_dir),
+        "--storage",
+        storage,
+        "--remove",
+        *found,
+    ]
+    print(f"If no study elsewhere needs them, remove them: {typed_command('study.list')} {shlex.join(words)}")
 
 
 def _absolute(storage: str) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from analysis.command import typed_command
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from study.cluster.reaper import MARK
@@ -76,7 +77,7 @@ def live(folder: Path, names: Sequence[str], warn: Callable[[str], None]) -> Ite
 
 
 def _behind(folder: Path, name: str, reason: str) -> str:
-    command = shlex.join(["python", "-m", "study.track", str(folder), "--to", name])
+    command = shlex.join([*typed_command("study.track").split(), str(folder), "--to", name])
     return f"{TITLES[name]} is behind ({reason}). The study goes on; give {TITLES[name]} the rest afterwards: {command}"
 
 
