@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 
@@ -45,7 +46,7 @@ def run_notebook(path: Path, directory: Path) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.notebook", description="Run the notebook of results on a study."
+        prog=typed_command("analysis.notebook"), description="Run the notebook of results on a study."
     )
     parser.add_argument(
         "study", metavar="STUDY", nargs="?", type=user_path, help="its folder (default: the newest study in results)"

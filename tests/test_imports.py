@@ -38,7 +38,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"verdict", "retraining"},
         {"statistics"},
         {"results"},
-        {"numbers", "paths"},
+        {"command", "numbers", "paths"},
     ],
     "models": [
         {"training"},

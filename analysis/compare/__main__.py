@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 
@@ -12,7 +13,7 @@ from analysis.results.errors import UnusableStudy
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Return 2 if the studies cannot be compared, 1 if a file is damaged, else 0."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.compare",
+        prog=typed_command("analysis.compare"),
         description="Set studies of the same images side by side, and compare their networks on paired final runs.",
     )
     parser.add_argument("folders", metavar="DIR", nargs="+", type=user_path, help="the folders of the studies")

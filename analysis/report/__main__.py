@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Rebuild the report of a study.")
+    parser = argparse.ArgumentParser(
+        prog=typed_command("analysis.report"), description="Rebuild the report of a study."
+    )
     parser.add_argument(
         "folder", metavar="DIR", nargs="?", type=user_path, help="the folder of the study (default: the newest study)"
     )

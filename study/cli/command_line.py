@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from study import __version__
 from study.errors import BadInput, unknown
@@ -56,14 +57,14 @@ GROUPS = {
 }
 _EXAMPLES = """\
 examples:
-  python -m study.run --preset quick        a first study: handwritten digits
-  python -m study.run                       the full study of CIFAR-10
-  python -m study.run --dataset folder --data-dir images --seeds 5
-  python -m study.run --archs alexnet torchvision.models:resnet18
-  python -m study.run --baseline --archs mobilenet
-  python -m study.run --resume              go on with the newest study
-  python -m study.run --resume --seeds 20   add final runs to it
-  python -m study.run --resume --trials 64   add trials before its final runs
+  %(prog)s --preset quick         a first study: handwritten digits
+  %(prog)s                        the full study of CIFAR-10
+  %(prog)s --dataset folder --data-dir images --seeds 5
+  %(prog)s --archs alexnet torchvision.models:resnet18
+  %(prog)s --baseline --archs mobilenet
+  %(prog)s --resume               go on with the newest study
+  %(prog)s --resume --seeds 20    add final runs to it
+  %(prog)s --resume --trials 64   add trials before its final runs
 """
 _METAVARS = {int: "N", float: "X", Path: "DIR"}
 _EXPECTED = {int: "a whole number", float: "a number"}
@@ -159,7 +160,7 @@ def parse(arguments: Sequence[str], base: StudyConfig | None = None) -> Options:
 def parser() -> argparse.ArgumentParser:
     """Return a parser of every flag. It leaves out the flags that are not given, and reads no value."""
     made = _Parser(
-        prog="python -m study.run",
+        prog=typed_command("study.run"),
         usage="%(prog)s [FLAG ...]",
         description=inspect.getdoc(Options),
         epilog=_EXAMPLES,

@@ -12,6 +12,7 @@ from study.settings.check import CHOICES
 
 SHELLS = ("bash", "zsh")
 _FOLDERS = ("data_dir", "results_dir", "storage")
+# The shell itself completes a word as a path if the function finds nothing (-o default).
 # zsh runs the same script in its emulation of bash's completion.
 _ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
 _SCRIPT = """\
@@ -22,20 +23,20 @@ _fairverdict() {{
 {values}
         *:completion:*) words="{shells}";;
         *:run:*) words="{flags}";;
-        *) COMPREPLY=($(compgen -d -- "$word")); return;;
+        *) COMPREPLY=(); return;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }}
-complete -F _fairverdict fairverdict
+complete -o default -o filenames -F _fairverdict fairverdict
 """
 
 
 def script(shell: str, commands: Sequence[str]) -> str:
-    """Return the script for one of SHELLS, which completes these commands, and the flags and values of `run`."""
+    """Return the script for one of SHELLS, which completes these commands, the flags and values of `run`, and paths."""
     values = [f'        *:run:{flag(name)}) words="{" ".join(known)}";;' for name, known in CHOICES.items()]
     folders = "|".join(f"*:run:{flag(name)}" for name in _FOLDERS)
     values.append(f'        {folders}) COMPREPLY=($(compgen -d -- "$word")); return;;')
-    values.append(f'        *:run:{flag("study_file")}) COMPREPLY=($(compgen -f -- "$word")); return;;')
+    values.append(f"        *:run:{flag('study_file')}) COMPREPLY=(); return;;")
     flags = [name for action in parser()._actions for name in action.option_strings]
     return _ZSH * (shell == "zsh") + _SCRIPT.format(
         commands=" ".join(commands), values="\n".join(values), shells=" ".join(SHELLS), flags=" ".join(flags)

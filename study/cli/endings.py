@@ -46,8 +46,10 @@ def parting(request: "Request | None") -> str:
 def _go_on(request: "Request | None") -> str:
     if request is None or not _has_begun(request):
         return "begin again"
+    from analysis.command import typed_command  # here, because a file of the user's may hide `analysis`
+
     path = request.folder.path
-    words = ["python", "-m", "study.run", "--resume", "--results-dir", str(path.parent), "--name", path.name]
+    words = [*typed_command("study.run").split(), "--resume", "--results-dir", str(path.parent), "--name", path.name]
     return f"go on with: {shlex.join(words)}"
 
 

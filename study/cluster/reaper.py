@@ -24,7 +24,8 @@ def reaping(session: str) -> Iterator[None]:
         session: a name that no other study on this machine has.
     """
     # The reaper gets its own process session: a terminal's Ctrl-C does not reach it. It waits for the end of stdin.
-    command = [sys.executable, "-m", "study.cluster.reaper", session]
+    # It imports nothing from the current folder (-P), where a file of the user may have the name of a module.
+    command = [sys.executable, "-P", __file__, session]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):
         os.environ[MARK] = session
         try:

@@ -5,14 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 from study.errors import BadInput, StudyFailed, say_error
 
 _EXAMPLES = """\
 examples:
-  python -m study.export results/pets
-  python -m study.export results/pets --run mobilenet-tuned/seed-3 --output small.onnx --softmax
+  %(prog)s results/pets
+  %(prog)s results/pets --run mobilenet-tuned/seed-3 --output small.onnx --softmax
 """
 
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m study.export",
+        prog=typed_command("study.export"),
         description="Write a network that a study trained as an ONNX file, with a model card beside it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -90,7 +90,7 @@ def _loading(predictor: Predictor, file: OnnxFile) -> list[str]:
         f"[n, {len(predictor.classes)}]. The network normalises the images itself.",
         "",
         f"The study scaled the central square of each image to {size} x {size} pixels with Pillow's bilinear filter,",
-        "turned upright as its metadata say, with transparency on white. These lines read a JPEG so:",
+        "turned upright as its metadata say, with transparency on white. These lines need Pillow and read a JPEG so:",
         "",
         "    from PIL import Image, ImageOps",
         "",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from study.errors import BadInput, StorageFailed, say_error
 
@@ -13,7 +14,7 @@ from study.errors import BadInput, StorageFailed, say_error
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m study.list",
+        prog=typed_command("study.list"),
         description="List the studies, and the checkpoints in a storage that none of them claims.",
     )
     parser.add_argument(
@@ -93,8 +94,16 @@ def _list_storage(studies: Sequence[dict[str, object]], results_dir: Path, stora
     for leftover in found.values():
         files = f"{leftover.files} file{'s' * (leftover.files > 1)}"
         print(f"{leftover.name}  {files}, {leftover.size / 1e6:,.1f} MB, newest {leftover.newest:%Y-%m-%d %H:%M} UTC")
-    words = ["python", "-m", "study.list", "--results-dir", str(results_dir), "--storage", storage, "--remove", *found]
-    print(f"If no study elsewhere needs them, remove them: {shlex.join(words)}")
+    words = [
+        *typed_command("study.list").split(),
+        "--results-dir",
+        str(results_dir),
+        "--storage",
+        storage,
+        "--remove",
+        *found,
+    ]
+    print(f"If no study elsewhere needs them, remove them: {typed_command('study.list')} {shlex.join(words)}")
 
 
 def _absolute(storage: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.command import typed_command
 from analysis.results.errors import UnusableStudy
 from study.errors import BadInput, say_error
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  python -m study.predict results/pets photo.jpg
-  python -m study.predict results/pets photos "more/**/*.webp" --json
-  python -m study.predict results/pets photo.jpg --run mobilenet-tuned/seed-3
+  %(prog)s results/pets photo.jpg
+  %(prog)s results/pets photos "more/**/*.webp" --json
+  %(prog)s results/pets photo.jpg --run mobilenet-tuned/seed-3
 """
 
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m study.predict",
+        prog=typed_command("study.predict"),
         description="Predict the classes of images with a network that a study trained.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

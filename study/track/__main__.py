@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from analysis.command import typed_command
 from analysis.paths import user_path
 from analysis.results.errors import UnusableStudy
 from study.errors import BadInput, say_error
@@ -13,12 +14,12 @@ _DESCRIPTION = """\
 Give TensorBoard, MLflow or Weights & Biases all that it lacks of a study: its networks, trials and final runs, the
 verdict and the report. What the tracker has already is not written again.
 """
-_URI = "the folder, tracking URI or server (default: where `python -m study.run --track` writes)"
+_URI = "the folder, tracking URI or server (default: where a study with --track writes)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Return 2 for bad input, 1 if a file is damaged or the tracker fails, else 0."""
-    parser = argparse.ArgumentParser(prog="python -m study.track", description=_DESCRIPTION)
+    parser = argparse.ArgumentParser(prog=typed_command("study.track"), description=_DESCRIPTION)
     parser.add_argument("folder", metavar="DIR", type=user_path, help="the folder of the study")
     parser.add_argument("--to", choices=CHOICES["track"], required=True, help="the tracker")
     parser.add_argument("--uri", help=_URI)

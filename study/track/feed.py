@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from analysis.command import typed_command
 from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from study.cluster.reaper import MARK
@@ -76,7 +77,7 @@ def live(folder: Path, names: Sequence[str], warn: Callable[[str], None]) -> Ite
 
 
 def _behind(folder: Path, name: str, reason: str) -> str:
-    command = shlex.join(["python", "-m", "study.track", str(folder), "--to", name])
+    command = shlex.join([*typed_command("study.track").split(), str(folder), "--to", name])
     return f"{TITLES[name]} is behind ({reason}). The study goes on; give {TITLES[name]} the rest afterwards: {command}"
 
 
@@ -87,8 +88,10 @@ class _Child:
         # Its own process session: Ctrl-C does not reach it, and it ends when its input ends. The session's mark would
         # make it end with Ray, before the report.
         environment = {key: value for key, value in os.environ.items() if key != MARK}
+        # It imports from where this process does, and not from the current folder before that (-P).
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "study.track", str(folder), "--to", name, "--follow"],
+            [sys.executable, "-P", "-m", "study.track", str(folder), "--to", name, "--follow"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

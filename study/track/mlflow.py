@@ -14,7 +14,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, ViewType
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from analysis.results.study_folder import StudyFolder
 from study.track.tracker import RUNNING, UNFINISHED, Run
@@ -91,7 +91,9 @@ class MLflow:
         metrics = [Metric(name, value, now, run.step) for name, value in run.metrics.items() if held.get(name) != value]
         if metrics:
             self._client.log_batch(run_id, metrics=metrics)
-        for name, text in run.tags.items():
+        # The page of a run shows its description whole, but only the begin of a tag.
+        note = {MLFLOW_RUN_NOTE: run.tags["verdict"]} if "verdict" in run.tags else {}
+        for name, text in {**run.tags, **note}.items():
             self._client.set_tag(run_id, name, text[:_MOST_CHARACTERS])
         if run.artifact is not None:
             self._client.log_artifact(run_id, str(run.artifact))

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from analysis.command import typed_command
 from analysis.results.study_folder import StudyFolder
 
 WINNER = "winner.onnx"
@@ -27,4 +28,4 @@ def outdated_export(folder: StudyFolder) -> str | None:
         return f"{file} is of an earlier winner, and the study has no winner now: remove it"
     if weights_digest(folder.path / best["weights"]).encode() in file.read_bytes():
         return None
-    return f"{file} is not of this winner: write it anew with python -m study.export {folder.path}"
+    return f"{file} is not of this winner: write it anew with {typed_command('study.export')} {folder.path}"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from study.cli.command_line import GROUPS, flag, parse
+from study.cli.commands import COMMANDS, main
 from study.errors import BadInput
 from study.settings.config import FILE_ONLY, PRESETS, StudyConfig
 
@@ -168,6 +169,24 @@ def test_every_example_of_the_help_can_be_read(capsys: pytest.CaptureFixture[str
     assert len(examples) >= 5
     for example in examples:
         parse(example.partition("study.run")[2].partition("   ")[0].split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"completion"}))
+def test_help_names_the_command_that_the_user_typed(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = COMMANDS[name][0].removesuffix(".__main__")
+    monkeypatch.setenv("COLUMNS", "200")
+    for program, command, other in (
+        ("/venv/bin/fairverdict", f"fairverdict {name}", module),
+        (f"{module.replace('.', '/')}/__main__.py", f"python -m {module}", "fairverdict "),
+    ):
+        monkeypatch.setattr("sys.argv", [program])
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        text = capsys.readouterr().out
+        assert text.startswith(f"usage: {command} [")
+        assert text.count(command) > ("examples:" in text) and other not in text
 
 
 def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,13 +46,19 @@ def test_what_the_disk_refuses_is_a_line_that_names_the_place(number: int) -> No
     assert status == 1
 
 
-def test_only_a_study_that_has_begun_is_gone_on_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "command"), [("study/run.py", "python -m study.run"), ("/venv/bin/fairverdict", "fairverdict run")]
+)
+def test_only_a_study_that_has_begun_is_gone_on_with(
+    program: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [program])
     arguments = ["--dataset", "digits", "--results-dir", str(tmp_path), "--name", "mine"]
     request = read_request(arguments)
     error = OSError(errno.EACCES, "no", "/place")
     assert ending_of(error, request) == ("the study failed: no: /place. When that is mended, begin again", 1)
     StudyFolder(tmp_path / "mine").write_study({})
-    go_on = f"go on with: python -m study.run --resume --results-dir {tmp_path} --name mine"
+    go_on = f"go on with: {command} --resume --results-dir {tmp_path} --name mine"
     assert ending_of(error, request) == (f"the study failed: no: /place. When that is mended, {go_on}", 1)
 
 

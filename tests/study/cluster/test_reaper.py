@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import pytest
 
+ROOT = Path(__file__).parents[3]
 DRIVER = """
 import signal, subprocess, sys
 from study.cluster.reaper import reaping
@@ -34,9 +36,18 @@ class Driver(NamedTuple):
 
 
 @pytest.fixture
-def driver() -> Iterator[Driver]:
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    """Start a driver in a folder with modules of the same names, which its path does not have."""
+    for name in ("study", "os"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the file of the user runs')")
     with subprocess.Popen(
-        [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-P", "-c", DRIVER],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout
         before, within = (psutil.Process(int(pid)) for pid in process.stdout.readline().split())

@@ -78,6 +78,17 @@ def test_a_process_that_cannot_start_is_one_line(folder: StudyFolder, monkeypatc
     assert line.startswith("TensorBoard is behind (") and "no-python" in line
 
 
+def test_a_tracker_is_fed_in_a_folder_with_a_module_of_the_same_name(
+    folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study.py").write_text("raise SystemExit('the file of the user runs')")
+    monkeypatch.chdir(tmp_path)
+    lines: list[str] = []
+    with live(Path("pets"), ["tensorboard"], lines.append):
+        pass
+    assert lines == [] and read_texts(folder.path / "tensorboard")["study"]
+
+
 def test_the_command_waits_for_the_end_of_a_running_study(
     folder: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

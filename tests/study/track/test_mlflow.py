@@ -133,6 +133,7 @@ def test_a_server_has_the_study_its_networks_and_their_runs(
     study = runs[""]
     assert study.data.tags["call"] == summary["verdict"]["call"] and study.info.status == "FINISHED"
     assert study.data.tags["verdict"] == summary["verdict"]["text"] and study.info.run_name == "pets"
+    assert study.data.tags["mlflow.note.content"] == summary["verdict"]["text"]
     downloaded = client.download_artifacts(study.info.run_id, "report.html", str(tmp_path))
     assert Path(downloaded).read_bytes() == report.read_bytes()
 
