@@ -103,7 +103,7 @@ def _list_storage(studies: Sequence[dict[str, object]], results_dir: Path, stora
         "--remove",
         *found,
     ]
-    print(f"If no study elsewhere needs them, remove them: {typed_command('study.list')} {shlex.join(words)}")
+    print(f"If no study elsewhere needs them, remove them: {shlex.join(words)}")
 
 
 def _absolute(storage: str) -> str:
