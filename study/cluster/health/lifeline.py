@@ -50,18 +50,19 @@ def lifeline(lost: Callable[[str], None], say: Callable[[str], None]) -> Iterato
         say: is called in the thread with a line for every other node that is cut off or lost.
     """
     context, ended = ray.get_runtime_context(), Event()
-    ask = _questions(context.gcs_address)
+    channel = init_grpc_channel(context.gcs_address, ray_constants.GLOBAL_GRPC_OPTIONS)
+    stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
+
+    def ask() -> Any:
+        return stub.GetAllNodeInfo(GetAllNodeInfoRequest(), timeout=ANSWER_SECONDS).node_info_list
+
     Thread(target=watch, args=(ask, bytes.fromhex(context.get_node_id()), ended, lost, say), daemon=True).start()
     try:
         yield
     finally:
         ended.set()
-
-
-def _questions(address: str) -> Callable[[], Any]:
-    channel = init_grpc_channel(address, ray_constants.GLOBAL_GRPC_OPTIONS)
-    stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
-    return lambda: stub.GetAllNodeInfo(GetAllNodeInfoRequest(), timeout=ANSWER_SECONDS).node_info_list
+        # gRPC would print a line of its own if the GCS ended first.
+        channel.close()
 
 
 def takes_connections(node: Any) -> bool:
@@ -84,7 +85,7 @@ def watch(
     """Watch Ray until an event is set or Ray is lost, as `lifeline` does in a thread.
 
     Args:
-        ask: returns Ray's description of all nodes. Raises grpc.RpcError if the GCS does not answer.
+        ask: returns Ray's description of all nodes. Raises grpc.RpcError or ValueError if there is no answer.
         own: Ray's id of this machine.
         reaches: returns whether a node can be reached from here.
     """
@@ -95,7 +96,7 @@ def watch(
     while not ended.wait(ASK_EVERY_SECONDS):
         try:
             nodes = ask()
-        except grpc.RpcError:
+        except (grpc.RpcError, ValueError):  # a ValueError if the channel was closed meanwhile
             unanswered += 1
             silence = monotonic() - answered
             if silence >= LOST_AFTER_SECONDS and unanswered >= LOST_AFTER_QUESTIONS and not ended.is_set():
