@@ -1,6 +1,7 @@
 """Networks of a user's module, and of an installed package, by import path: from the command to the report."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -147,8 +148,10 @@ def test_predictions_need_the_module_s_folder(study: Finished, programs: Program
 
 
 @pytest.mark.slow
-def test_a_resumed_study_names_the_function_that_changed(study: Finished, programs: Programs) -> None:
-    blocks = study.folder.parents[1] / "my_blocks.py"
+def test_a_resumed_study_names_the_function_that_changed(study: Finished, programs: Programs, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(study.folder.parents[1], home)
+    blocks = home / "my_blocks.py"
     words = ["--resume", "--name", "of_modules", "--seeds", "2"]
     blocks.write_text(BLOCKS.replace("nn.ReLU()", "nn.ReLU(inplace=False)"))
     done = programs.run_study(words, blocks.parent, ("-m", "study.run"))
@@ -158,4 +161,4 @@ def test_a_resumed_study_names_the_function_that_changed(study: Finished, progra
     blocks.write_text(BLOCKS)
     done = programs.run_study(words, blocks.parent, ("-m", "study.run"))
     assert done.returncode == 0, done.stderr
-    assert len(list((study.folder / "final").glob("net-*/seed-1"))) == 1
+    assert len(list((home / "results" / "of_modules" / "final").glob("net-*/seed-1"))) == 1
