@@ -78,7 +78,8 @@ def test_a_node_with_other_code_is_named_and_gets_no_work(
 ) -> None:
     node, log = machine(2), tmp_path / "log"
     node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1", PYTHONPATH=other_code)
-    driver = head.start([*STUDY, "--storage", str(storage), "--name", "unfit"], log, RAY_AUTH_MODE="token")
+    command = [*STUDY, "--max-epochs", "60", "--patience", "60", "--storage", str(storage), "--name", "unfit"]
+    driver = head.start(command, log, RAY_AUTH_MODE="token")
     wait_until(lambda: begun_on(head) or driver.poll() is not None, "the study trains")
     late = machine(3)
     late.ray_start(f"--address={head.ip}:6379", "--num-cpus=1", PYTHONPATH=other_code)
@@ -115,9 +116,10 @@ def test_a_node_that_is_cut_off_is_named(
     node.cut_off()
     status, printed = finish(driver, log)
     assert status == 0, printed
-    first, last = [line for line in printed.splitlines() if node.ip in line]
-    assert re.fullmatch(rf"the node {node.ip} has been cut off for (4[5-9]|5\d) s", first)
+    # Ray may give the node up before it has been cut off for 45 s.
+    *cut_off, last = [line for line in printed.splitlines() if node.ip in line]
     assert last.startswith(f"the node {node.ip} is lost (")
+    assert all(re.fullmatch(rf"the node {node.ip} has been cut off for (4[5-9]|5\d) s", line) for line in cut_off)
 
 
 def test_a_head_that_loses_its_gcs_ends_the_study_with_the_line(head: Machine, storage: Path, tmp_path: Path) -> None:
