@@ -100,6 +100,10 @@ def test_memory_that_runs_out_is_the_trials_own_fault(
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
     done = programs.run_study([*BUDGET, "--archs", "tiny", "--trials", "1", "--name", "memory"], tmp_path)
     assert done.returncode == 1
-    trial, ending = done.stderr.splitlines()
-    assert trial.startswith("the trial tiny-0 failed: out of memory: lower --concurrency")
-    assert ending.startswith("the study failed: inference time could not be measured: out of memory")
+    first, *_, last = done.stderr.splitlines()
+    assert first.startswith("the trial tiny-0 failed: out of memory: lower --concurrency")
+    # Ray looks now and then, so a short stage may end before its worker is killed.
+    assert last.startswith(
+        ("the study failed: inference time could not be measured: out of memory", "Tiny has no result")
+    )
+    assert "Traceback" not in done.stderr
