@@ -132,10 +132,15 @@ def _do(
         pool = stack.enter_context(ThreadPoolExecutor(1))
         describing = pool.submit(describe_networks, request.config, len(dataset.classes), request.notes)
     progress.do("Starting Ray" if request.config.address is None else "Joining the cluster")
-    with ray_session(request.config.address) as capacity, progress.screen.study_log.warnings_of_ray():
+    with (
+        ray_session(request.config.address) as capacity,
+        progress.screen.study_log.warnings_of_ray(),
+        ExitStack() as while_ray_runs,
+    ):
         interrupts.listen()  # Ray has put its own handlers there
         resources = divide(capacity, request.config)
-        stack.enter_context(lifeline(lambda line: _abort(line, request, progress, interrupts), progress.screen.warn))
+        lost = partial(_abort, request=request, progress=progress, interrupts=interrupts)
+        while_ray_runs.enter_context(lifeline(lost, progress.screen.warn))
         needs = resources.cpus_per_trial, resources.gpus_per_trial
         placement = Placement(*needs, progress.screen.warn)
         waiting = Waiting(*needs, progress.screen.warn, request.config.wait, fit=placement)
