@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import PRECISION, Programs
 
-# What a test writes need not outlive a power failure. The disk would take a seventh of the tests' time.
+# No test needs its files after a power failure. Flushing them to the disk takes a seventh of the time of the tests.
 os.fsync = lambda fd: None
 
 if not torch.cuda.is_available():

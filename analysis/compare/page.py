@@ -53,7 +53,12 @@ def terminal_table(table: Table) -> TerminalTable:
     """Return a table for the terminal, with fewer columns. A Remark stands in the first cell that it replaces."""
     drawn = TerminalTable(title=table.label, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     titles = _IN_TERMINAL.get(table.name, [column.title for column in table.columns])
-    shown = [index for index, column in enumerate(table.columns) if column.title in titles]
+    # The level of an interval is in its title.
+    shown = [
+        index
+        for index, column in enumerate(table.columns)
+        if column.title in titles or (INTERVAL in titles and column.title.endswith("interval"))
+    ]
     for index in shown:
         title = Text(table.columns[index].full_title())
         drawn.add_column(title, justify="right" if index else "left", overflow="fold")

@@ -72,6 +72,8 @@ def repeated_searches(studies: Sequence[ComparedStudy]) -> list[Repeat]:
     """
     families: dict[str, dict[object, ComparedStudy]] = {}
     for study in studies:
+        if study.results.study.config.baseline:
+            continue  # nothing was searched
         told = settings(study)
         seed = told.get("seed", 0)
         key = json.dumps({name: value for name, value in told.items() if name not in _FREE}, default=str)

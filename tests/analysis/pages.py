@@ -1,4 +1,4 @@
-"""What the page of a report says, read back from it, and pages without figures."""
+"""Read tables and text back from the page of a report, and build pages without figures."""
 
 import html
 import re

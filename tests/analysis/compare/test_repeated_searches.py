@@ -77,6 +77,15 @@ def test_other_settings_or_the_same_seed_are_no_repeat(folders: list[StudyFolder
     assert "repeated searches" not in (tmp_path / "comparison.html").read_text()
 
 
+def test_baselines_alone_are_no_searches(tmp_path: Path) -> None:
+    for seed in range(2):
+        folder = write_example(tmp_path / f"s{seed}", seeds=2, search=False)
+        study = folder.read_study()
+        folder.write_study(study | {"config": study["config"] | {"seed": seed}})
+    _compare(tmp_path, StudyFolder(tmp_path / "s0"), StudyFolder(tmp_path / "s1"))
+    assert not (tmp_path / "repeats.csv").exists()
+
+
 def test_95_of_100_intervals_hold_the_difference_between_tuned_networks() -> None:
     """Searches, seeds and images each have a luck of a point; the images are the same for all searches."""
     rng, held = np.random.default_rng(0), 0
