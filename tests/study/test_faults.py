@@ -18,7 +18,7 @@ from study.search.ledger import Ledger
 from study.settings.config import StudyConfig
 from study.storage.claim import held, mend
 from tests.pace import within
-from tests.processes import GATE, SMALL, Gate, Program, Programs, assert_same_results
+from tests.processes import GATE, OWN_NETWORKS, SMALL, Gate, Program, Programs, assert_same_results
 from tests.study.conftest import Finished
 from tests.study.faults import events, flip
 
@@ -202,3 +202,30 @@ def assert_only_loopback(study: Program) -> None:
     gcs = next(process for process in study.processes() if process.name() == "gcs_server")
     assert gcs.environ()["RAY_AUTH_MODE"] == "token"
     assert len(gcs.environ()["RAY_AUTH_TOKEN"]) == 64
+
+
+# The driver asks more often than usual, and its report takes longer than it takes to notice a lost Ray.
+SLOW_REPORT = """
+import runpy, sys, time
+import study.cluster.health.lifeline as lifeline
+import study.workflow as workflow
+
+lifeline.ASK_EVERY_SECONDS = 0.2
+conclude = workflow.conclude
+
+def conclude_late(*arguments):
+    time.sleep(2)
+    return conclude(*arguments)
+
+workflow.conclude = conclude_late
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_nobody_watches_ray_after_its_end(programs: Programs, tmp_path: Path) -> None:
+    """A study that writes its report would take the ended Ray for a lost one."""
+    words = [*OWN_NETWORKS, *SMALL, "--archs", "tiny", "--trials", "1", "--name", "late"]
+    done = programs.start("-c", SLOW_REPORT, *words, cwd=tmp_path).finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "results" / "late" / "report" / "report.html").exists()
