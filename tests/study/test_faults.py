@@ -204,17 +204,17 @@ def assert_only_loopback(study: Program) -> None:
     assert len(gcs.environ()["RAY_AUTH_TOKEN"]) == 64
 
 
-# The driver asks more often than usual, and its report takes longer than it takes to notice a lost Ray.
+# The driver takes Ray for lost sooner than usual, and its report takes longer than that.
 SLOW_REPORT = """
 import runpy, sys, time
 import study.cluster.health.lifeline as lifeline
 import study.workflow as workflow
 
-lifeline.ASK_EVERY_SECONDS = 0.2
+lifeline.ASK_EVERY_SECONDS, lifeline.LOST_AFTER_SECONDS = 0.5, 3.0
 conclude = workflow.conclude
 
 def conclude_late(*arguments):
-    time.sleep(2)
+    time.sleep(8)
     return conclude(*arguments)
 
 workflow.conclude = conclude_late
