@@ -18,6 +18,7 @@ from joblib import cpu_count
 
 # Private modules, because Ray's public functions wait for minutes if nothing answers at an address.
 from ray._private import ray_constants, services
+from ray._private import utils as ray_utils
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
@@ -64,7 +65,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
             found = _start_patiently(stack)
         else:
             stack.callback(ray.shutdown)
-            with _sigterm_interrupts():
+            with _signals_stay():
                 _join(address)
                 found = capacity()
         yield found
@@ -123,7 +124,7 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
         attempt.enter_context(_gpu_shared(directory))
         attempt.callback(ray.shutdown)
         try:
-            with _sigterm_interrupts():
+            with _signals_stay():
                 ray.init(
                     address="local",
                     num_cpus=cpu_count(),
@@ -154,12 +155,14 @@ def _keep_logs(directory: Path) -> Path | None:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Turns SystemExit, by which a starting Ray answers SIGTERM, into KeyboardInterrupt."""
+def _signals_stay() -> Iterator[None]:
+    """Keeps Ray from answering SIGTERM itself, by a SystemExit that Python drops if it comes inside a destructor."""
+    takes = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda handler: None
     try:
         yield
-    except SystemExit as ended:
-        raise KeyboardInterrupt from ended
+    finally:
+        ray_utils.set_sigterm_handler = takes
 
 
 @contextmanager
