@@ -3,8 +3,9 @@
     python -m benchmarks.curves --data-dir PATH --output FILE
 
 trains each network with the project's own loop at its documented baseline and at points of a Halton sequence over the
-search space, and writes a row an epoch: arch, lr, dropout, epoch, train_loss, val_loss, val_accuracy, seconds. The file
-is written again after every configuration. The same command continues with the configurations that are missing.
+search space, each with some seeds, and writes a row an epoch: arch, lr, dropout, run, epoch, train_loss, val_loss,
+val_accuracy, seconds. The file is written again after every run. The same command continues with the runs that are
+missing.
 
 A run ends at the cap or out of patience, like a trial of any side in a replay, so no replay asks for more epochs. The
 validation set is larger than a tenth: with 200 images one image would be 0.5 points, the margin of the replay. Each run
@@ -38,25 +39,26 @@ from models.training.recipe import BASELINE_LEARNING_RATE, TrainingConfig
 from study.data import datasets
 from study.settings.search_space import SEARCH_SPACE
 
-COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
+COLUMNS = ["arch", "lr", "dropout", "run", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Task:
-    """Names one configuration to record. `number` selects its random streams."""
+    """Names one run to record. `number`, `run` and the number of training images select its random streams."""
 
     number: int
     arch: str
     lr: float
     dropout: float
+    run: int
     max_epochs: int
 
 
-def tasks(configurations: int, max_epochs: int) -> list[Task]:
-    """Returns the baseline and `configurations` Halton points for each network, the networks in turn.
+def tasks(configurations: int, max_epochs: int, seeds: int = 1) -> list[Task]:
+    """Returns the runs of the baseline and of `configurations` Halton points for each network, the networks in turn.
 
-    A larger number of configurations begins with the same points.
+    A larger number of configurations or seeds begins with the same ones.
     """
     points = qmc.Halton(2, rng=np.random.default_rng(0)).random(configurations)
     configs = [SEARCH_SPACE.at(point) for point in points.tolist()]
@@ -68,18 +70,20 @@ def tasks(configurations: int, max_epochs: int) -> list[Task]:
         for arch, architecture in ARCHITECTURES.items()
     }
     return [
-        Task(number, arch, *designs[arch][number], max_epochs)
+        Task(number, arch, *designs[arch][number], run, max_epochs)
+        for run in range(seeds)
         for number in range(configurations + 1)
         for arch in ARCHITECTURES
     ]
 
 
 def record(task: Task, data: TrainingData) -> pd.DataFrame:
-    """Trains one configuration to its end on one thread."""
+    """Trains one run to its end on one thread."""
     torch.set_num_threads(1)
     config = TrainingConfig({"lr": task.lr, "dropout": task.dropout}, task.max_epochs)
-    results = train(data, task.arch, config, RunSeeds.of(0, "curves", task.arch, task.number))
-    rows = [{"arch": task.arch, "lr": task.lr, "dropout": task.dropout, **vars(result)} for result in results]
+    seeds = RunSeeds.of(0, "curves", task.arch, task.number, task.run, len(data.split.train))
+    named = {"arch": task.arch, "lr": task.lr, "dropout": task.dropout, "run": task.run}
+    rows = [named | vars(result) for result in train(data, task.arch, config, seeds)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -98,6 +102,7 @@ class Live:
 
     def __init__(self, data: TrainingData, arch: str, max_epochs: int) -> None:
         self.max_epochs = max_epochs
+        self.expected = None
         self._data = data
         self._arch = arch
         self._curves: dict[tuple[float, float, int], Curve] = {}
@@ -125,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=user_path, help="folder of images; scikit-learn's digits if not given")
     parser.add_argument("--output", type=user_path, required=True, help="the table, as CSV")
     parser.add_argument("--configurations", type=int, default=48, help="of each network, besides its baseline")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each configuration")
     parser.add_argument("--train-images", type=int, default=1_800)
     parser.add_argument("--validation-images", type=int, default=1_000)
     parser.add_argument("--max-epochs", type=int, default=20)
@@ -132,11 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     data = load(options.data_dir, options.train_images, options.validation_images)
     table = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame(columns=COLUMNS)
-    recorded = set(table[["arch", "lr", "dropout"]].itertuples(index=False, name=None))
+    recorded = set(table[["arch", "lr", "dropout", "run"]].itertuples(index=False, name=None))
     missing = [
         task
-        for task in tasks(options.configurations, options.max_epochs)
-        if (task.arch, task.lr, task.dropout) not in recorded
+        for task in tasks(options.configurations, options.max_epochs, options.seeds)
+        if (task.arch, task.lr, task.dropout, task.run) not in recorded
     ]
     with ProcessPoolExecutor(options.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         for future in as_completed([pool.submit(record, task, data) for task in missing]):

@@ -21,10 +21,18 @@ class Curve:
         key: learning rate and dropout of the recorded run.
         rows: epochs in order, consumed only when they are asked for.
         config: holds the cap and the patience.
+        expected: expected score of the configuration over seeds, in [0, 1], if it is known.
     """
 
-    def __init__(self, key: tuple[float, float], rows: Iterable[EpochResult], config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        key: tuple[float, float],
+        rows: Iterable[EpochResult],
+        config: TrainingConfig,
+        expected: float | None = None,
+    ) -> None:
         self.key = key
+        self._expected = expected
         self._rows: list[EpochResult] = []
         self._coming: Iterator[EpochResult] = iter(rows)
         self._config = config
@@ -45,37 +53,59 @@ class Curve:
         best = best_epoch(self._rows)
         return best.val_accuracy if best else 0.0
 
+    def expected_score(self) -> float:
+        """Returns the expected score of the configuration, or this run's score if it is unknown."""
+        return self.full_score() if self._expected is None else self._expected
+
 
 class Source(Protocol):
-    """Gives a configuration's curve, of at most `max_epochs`."""
+    """Gives a configuration's curve, of at most `max_epochs`.
+
+    Attributes:
+        expected: expected score over seeds of each configuration, in [0, 1], float64 [configurations], if it is known.
+    """
 
     max_epochs: int
+    expected: np.ndarray | None
 
     def __call__(self, lr: float, dropout: float, seed: int) -> Curve: ...
 
 
 class Recorded:
-    """Looks up the curves of one network in a table. A configuration has the curve of the nearest recorded one.
+    """Looks up the curves of one network in a table. A configuration has a curve of the nearest recorded one.
+
+    If a configuration was recorded with several seeds, a repetition draws one of its runs.
 
     Args:
-        table: columns arch, lr, dropout, epoch, train_loss, val_loss, val_accuracy, seconds.
+        table: columns arch, lr, dropout, run, epoch, train_loss, val_loss, val_accuracy, seconds; without the column
+            run each configuration has one.
+        arch: the network.
+        expected: returns the expected scores of some configurations, float64 [configurations, 2] to float64
+            [configurations]. Without it each run's own score stands for its configuration.
     """
 
-    def __init__(self, table: pd.DataFrame, arch: str) -> None:
-        self._curves: dict[tuple[float, float], list[EpochResult]] = {}
+    def __init__(
+        self, table: pd.DataFrame, arch: str, expected: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> None:
+        self._curves: dict[tuple[float, float], dict[int, list[EpochResult]]] = {}
         for _, row in table[table.arch == arch].sort_values("epoch").iterrows():
             result = EpochResult(int(row.epoch), row.train_loss, row.val_loss, row.val_accuracy, row.seconds)
-            self._curves.setdefault((row.lr, row.dropout), []).append(result)
+            runs = self._curves.setdefault((row.lr, row.dropout), {})
+            runs.setdefault(int(row.get("run", 0)), []).append(result)
         if not self._curves:
             raise ValueError(f"the table holds no curve of {arch!r}")
         self._keys = list(self._curves)
         self._places = np.array([_place(*key) for key in self._keys])
-        self.max_epochs = max(len(rows) for rows in self._curves.values())
+        self.max_epochs = max(len(rows) for runs in self._curves.values() for rows in runs.values())
+        self.expected = None if expected is None else expected(self._places)
 
     def __call__(self, lr: float, dropout: float, seed: int = 0) -> Curve:
         distances = ((self._places - _place(lr, dropout)) ** 2).sum(axis=1)
-        key = self._keys[int(distances.argmin())]
-        return Curve(key, self._curves[key], TrainingConfig({"lr": key[0], "dropout": key[1]}, self.max_epochs))
+        nearest = int(distances.argmin())
+        key, expected = self._keys[nearest], None if self.expected is None else float(self.expected[nearest])
+        runs = list(self._curves[key].values())
+        rows = runs[int(np.random.default_rng([seed, nearest]).integers(len(runs)))]
+        return Curve(key, rows, TrainingConfig({"lr": key[0], "dropout": key[1]}, self.max_epochs), expected)
 
 
 def _place(lr: float, dropout: float) -> tuple[float, ...]:
@@ -106,11 +136,13 @@ class Choice:
         epochs: number of epochs that all trials had trained by then.
         seconds: time on the clock.
         score: score of the configuration's full curve, in [0, 1].
+        expected: expected score of the configuration over seeds, in [0, 1].
     """
 
     epochs: int
     seconds: float
     score: float
+    expected: float
 
 
 @dataclass(frozen=True)
@@ -180,9 +212,10 @@ def play(side: Side, curve_of: Callable[..., Curve], workers: int) -> Played:
             side.end(trial, is_stopped=is_stopped)
         chosen = side.chosen()
         if chosen:
-            score = curves[chosen.trial_id].full_score()
-            if not choices or choices[-1].score != score:
-                choices.append(Choice(epochs, clock, score))
+            curve = curves[chosen.trial_id]
+            score, expected = curve.full_score(), curve.expected_score()
+            if not choices or (choices[-1].score, choices[-1].expected) != (score, expected):
+                choices.append(Choice(epochs, clock, score, expected))
     best = max(curve.full_score() for _, curve in tried)
     lost = all(trial.trial_id in stopped for trial, curve in tried if curve.full_score() == best)
     return Played(choices, epochs, clock, best, lost)

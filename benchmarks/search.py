@@ -8,9 +8,14 @@ side has the same number of trials, workers and repetitions, the same cap and pa
 The first rung of this project depends on the optimizer steps of an epoch: --train-images N is the number of training
 images of the recorded curves.
 
-A chosen configuration is judged by the score of its full curve. The target of a network is 0.5 points below the median,
-over repetitions, of the best score that random search at full length finds. A side reaches the target at the epoch,
-counted over all trials, after which its chosen configuration never falls below it.
+A chosen configuration is judged by its expected score, smoothed over the recorded configurations and their seeds. What
+a side would lose if it stopped at some epoch, counted over all trials, is the distance of that score from the highest
+one, on the mean over repetitions. "Epochs to random's" is the number of epochs from which on a side loses at most what
+random search at full length loses at its end.
+
+"Reached" judges by the score of the chosen run itself, which rewards luck. The target of a network is 0.5 points below
+the median, over repetitions, of the best score that random search at full length finds. A side reaches the target at
+the epoch after which its chosen configuration never falls below it.
 
     python -m benchmarks.search --rules
 
@@ -18,7 +23,8 @@ replays this project's search with other rules instead of its own, and
 
     python -m benchmarks.search --data-dir PATH
 
-trains on real images instead of replaying. Its clock counts CPU seconds of training, on one thread a trial.
+trains on real images instead of replaying. Its clock counts CPU seconds of training, on one thread a trial. Nothing is
+smoothed there: each run's own score stands for its configuration.
 """
 
 import argparse
@@ -44,8 +50,10 @@ from scipy import stats
 from analysis.paths import user_path
 from analysis.results.files import without_nan
 from benchmarks import curves
+from benchmarks.expected_loss import compare, losses
 from benchmarks.replay import Played, Recorded, Source, play
 from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler
+from benchmarks.smoothed_curves import Truth
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE
 from study.settings.search_space import RUNGS, Rungs
@@ -84,10 +92,18 @@ def play_all(
     return {name: play(make(arch, trials, source.max_epochs, seed), curve_of, workers) for name, make in sides.items()}
 
 
-def summarise(arch: str, played: Mapping[str, Sequence[Played]]) -> list[dict[str, Any]]:
-    """Returns a row for each side: how often and how soon it reached the target, and the final choice."""
+def summarise(arch: str, played: Mapping[str, Sequence[Played]], source: Source) -> list[dict[str, Any]]:
+    """Returns a row for each side: how soon it loses as little as random search, reaches the target, and its choice."""
     target = float(np.median([one.best_tried for one in played[REFERENCE]])) - MARGIN
-    return [_summary(arch, side, target, repetitions) for side, repetitions in played.items()]
+    rows = [_summary(arch, side, target, repetitions) for side, repetitions in played.items()]
+    if source.expected is not None:
+        best, by_lot = float(source.expected.max()), float(source.expected.mean())
+        lost = {side: losses(repetitions, best, by_lot) for side, repetitions in played.items()}
+        for row in rows:
+            row |= vars(compare(lost[row["side"]], lost[REFERENCE]))
+            if row["side"] == REFERENCE:
+                row |= {"epochs_to_random": row["epochs"], "epochs_to_random_ci95": row["epochs_ci95"]}
+    return rows
 
 
 def _summary(arch: str, side: str, target: float, repetitions: Sequence[Played]) -> dict[str, Any]:
@@ -131,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--validation-images", type=int, default=1_000, help="with --data-dir")
     parser.add_argument("--max-epochs", type=int, default=12, help="with --data-dir; else the longest curve")
+    parser.add_argument(
+        "--least", type=int, default=FEWEST, help=f"configurations that are enough to judge by (default: {FEWEST})"
+    )
     parser.add_argument("--rules", action="store_true", help="replay this project's search with other rules")
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--trials", type=int, default=32, help="trials of each network")
@@ -151,10 +170,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sources: dict[str, Source] = {arch: curves.Live(data, arch, options.max_epochs) for arch in ARCHITECTURES}
     else:
         table = pd.read_csv(options.curves)
-        sources = {arch: Recorded(table, arch) for arch in dict.fromkeys(table.arch)}
+        sources = {
+            arch: Recorded(table, arch, Truth.smooth(table, arch).surface) for arch in dict.fromkeys(table.arch)
+        }
         for arch, curves_of_arch in table.groupby("arch", sort=False):
             recorded = len(curves_of_arch[["lr", "dropout"]].drop_duplicates())
-            few = f", too few to judge by (at least {FEWEST})" if recorded < FEWEST else ""
+            few = f", too few to judge by (at least {options.least})" if recorded < options.least else ""
             print(f"{arch}: {recorded} configurations recorded{few}")
     rows = []
     processes = len(os.sched_getaffinity(0))
@@ -168,7 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         for arch, repetitions in futures.items():
             results = [future.result() for future in repetitions]
-            rows += summarise(arch, {side: [result[side] for result in results] for side in sides})
+            played = {side: [result[side] for result in results] for side in sides}
+            rows += summarise(arch, played, sources[arch])
     _print(rows)
     if options.json:
         options.json.write_text(json.dumps(without_nan(rows), indent=2))
@@ -178,36 +200,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     for arch in dict.fromkeys(row["arch"] for row in rows):
         here = [row for row in rows if row["arch"] == arch]
-        title = f"{arch}: target {100 * here[0]['target']:.1f} %, {here[0]['repetitions']} repetitions, medians"
+        target, repetitions = 100 * here[0]["target"], here[0]["repetitions"]
+        title = f"{arch}: {repetitions} repetitions, mean points lost, medians of the rest, target {target:.1f} %"
         table = Table(title=title)
         table.add_column("side")
         for heading in (
-            "reached, %",
-            "epochs until",
-            "seconds until",
+            "points lost",
+            "epochs to random's",
             "epochs in all",
             "seconds in all",
+            "reached, %",
+            "epochs until",
             "chosen, %",
             "best tried was stopped, %",
-            "points lost to it",
         ):
             table.add_column(heading, justify="right")
         for row in here:
             low, high = row["reached_ci95"]
             table.add_row(
                 row["side"],
+                _cell(row, "expected_loss", 1, digits=2),
+                *(_cell(row, name, 1) for name in ("epochs_to_random", "epochs", "seconds")),
                 f"{100 * row['reached']:.0f} ({100 * low:.0f} to {100 * high:.0f})",
-                *(_cell(row, name, 1) for name in ("epochs_until", "seconds_until", "epochs", "seconds")),
-                _cell(row, "score", 100),
+                _cell(row, "epochs_until", 1),
+                _cell(row, "score", 100, digits=1),
                 f"{100 * row['best_stopped']:.0f}",
-                f"{row['lost_points']:.2f}",
             )
         Console(width=180).print(table)
 
 
-def _cell(row: dict[str, Any], name: str, factor: float) -> str:
+def _cell(row: dict[str, Any], name: str, factor: float, digits: int = 0) -> str:
+    if name not in row:
+        return "not measured"
     values = [factor * value for value in (row[name], *row[f"{name}_ci95"])]
-    middle, low, high = ("never" if math.isinf(value) else f"{value:.{0 if factor == 1 else 1}f}" for value in values)
+    middle, low, high = ("never" if math.isinf(value) else f"{value:.{digits}f}" for value in values)
     return f"{middle} ({low} to {high})"
 
 

@@ -1,7 +1,7 @@
 """Surfaces of the true score over the search space, smoothed over recorded learning curves.
 
-A recorded configuration has one score, from one run. A thin-plate spline over the scores stands for the true score of
-every configuration. Leave-one-out cross-validation chooses how smooth the spline is. The noise of a run is the
+A recorded configuration has the mean score of its runs, of one as a rule. A thin-plate spline over the scores stands for
+the true score of every configuration. Leave-one-out cross-validation chooses how smooth the spline is. The noise of a run is the
 deviation of the nearest recorded scores from the spline, so it differs over the search space. Neither the spline nor
 the noise is what `analysis.statistics.search_luck` assumes.
 
@@ -35,7 +35,6 @@ class Truth:
     """Gives the true score of any configuration of one network, and the noise of one run.
 
     Attributes:
-        images: training images of the curves.
         places: places of the recorded configurations, float64 [configurations, 2].
         residuals: their scores minus the surface, without the bias of the fit, float64 [configurations].
         spline: returns the true scores at some places, compressed.
@@ -43,7 +42,6 @@ class Truth:
     """
 
     arch: str
-    images: int
     places: np.ndarray
     residuals: np.ndarray
     spline: RBFInterpolator
@@ -52,9 +50,14 @@ class Truth:
     @classmethod
     def of(cls, arch: str, images: int) -> "Truth":
         """Smooth the curves of a network that were recorded with this many training images."""
-        table = pd.read_csv(Path(__file__).with_name(RECORDED[images]))
-        runs = table[table.arch == arch]
-        kept = runs.loc[runs.groupby(["lr", "dropout"]).val_loss.idxmin()]
+        return cls.smooth(pd.read_csv(Path(__file__).with_name(RECORDED[images])), arch)
+
+    @classmethod
+    def smooth(cls, table: pd.DataFrame, arch: str) -> "Truth":
+        """Smooth the curves of a network in a table with the columns that `benchmarks.replay.Recorded` takes."""
+        runs = table[table.arch == arch].assign(run=table.get("run", 0))
+        ends = runs.loc[runs.groupby(["lr", "dropout", "run"]).val_loss.idxmin()]
+        kept = ends.groupby(["lr", "dropout"], as_index=False).val_accuracy.mean()
         configs = [{"lr": lr, "dropout": dropout} for lr, dropout in zip(kept.lr, kept.dropout, strict=True)]
         compression = Compression.of(kept.val_accuracy.to_numpy())
         places, scores = PLACES.of(configs), compression.compress(kept.val_accuracy.to_numpy())
@@ -66,7 +69,7 @@ class Truth:
             fits.append((np.mean((residuals / free) ** 2), smoothing, residuals / np.sqrt(free)))
         _, smoothing, residuals = min(fits, key=lambda fit: fit[0])
         spline = RBFInterpolator(places, scores, smoothing=smoothing)
-        return cls(arch, images, places, residuals, spline, compression)
+        return cls(arch, places, residuals, spline, compression)
 
     @property
     def baseline(self) -> dict[str, float]:

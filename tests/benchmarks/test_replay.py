@@ -78,6 +78,17 @@ def test_a_configuration_has_the_curve_nearest_in_the_logarithm_of_its_rate() ->
     assert recorded(rates[3], 0.07).key == (pytest.approx(rates[3]), 0.0)
 
 
+def test_a_repetition_draws_one_run_of_a_configuration_and_is_judged_by_what_is_expected() -> None:
+    runs = [_table().assign(run=run, val_accuracy=run / 10) for run in range(3)]
+    recorded = Recorded(pd.concat(runs), "alexnet", lambda places: np.arange(len(places)) / 100)
+    drawn = [recorded(1e-3, 0.0, seed) for seed in range(60)]
+    assert {curve.full_score() for curve in drawn} == {0, 0.1, 0.2}
+    assert len({curve.expected_score() for curve in drawn}) == 1
+    assert recorded(1e-3, 0.0, 7).full_score() == recorded(1e-3, 0.0, 7).full_score()
+    assert recorded(1e-3, 0.7, 0).expected_score() != drawn[0].expected_score()
+    assert Recorded(_table(), "alexnet")(1e-3, 0.0).expected_score() == pytest.approx(0.6, abs=1e-3)
+
+
 def test_a_table_without_the_network_is_refused() -> None:
     with pytest.raises(ValueError, match="no curve of 'other'"):
         Recorded(_table(), "other")
@@ -131,7 +142,7 @@ def test_what_is_stopped_at_its_last_epoch_has_lost_nothing() -> None:
 
 
 def test_a_target_counts_from_when_the_choice_stays_at_it() -> None:
-    choices = [Choice(1, 1.0, 0.5), Choice(2, 2.0, 0.7), Choice(3, 3.0, 0.4), Choice(4, 4.0, 0.6), Choice(5, 5.0, 0.8)]
+    choices = [Choice(epoch, float(epoch), score, 0.5) for epoch, score in enumerate((0.5, 0.7, 0.4, 0.6, 0.8), 1)]
     played = Played(choices, 9, 9.0, 0.8, is_best_stopped=False)
     assert played.reached(0.6) == choices[3]
     assert played.reached(0.75) == choices[4]
@@ -223,6 +234,8 @@ def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFix
         if row["side"] == search.REFERENCE:
             assert row["reached"] >= 0.5, "the target is below the median of what it finds"
             assert row["best_stopped"] == row["lost_points"] == 0
+            assert row["epochs_to_random"] == row["epochs"]
+        assert 0 <= row["expected_loss_ci95"][0] <= row["expected_loss"] <= row["expected_loss_ci95"][1]
     assert "alexnet: target" in capsys.readouterr().out
 
 
@@ -249,13 +262,17 @@ def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.C
     small = ["--train-images", "150", "--validation-images", "50", "--max-epochs", "1"]
     assert curves.main(["--output", str(target), "--configurations", "0", *small]) == 0
     first = pd.read_csv(target)
-    assert list(first.columns) == COLUMNS
+    assert list(first.columns) == curves.COLUMNS
     assert set(first.arch) == set(ARCHITECTURES)
     assert curves.main(["--output", str(target), "--configurations", "1", *small]) == 0
     both = pd.read_csv(target)
     assert both[:2].equals(first)
     assert len(both) == 4
-    assert capsys.readouterr().out.count("1 epochs") == 4
+    assert curves.main(["--output", str(target), "--configurations", "0", "--seeds", "2", *small]) == 0
+    again = pd.read_csv(target)
+    assert again[:4].equals(both)
+    assert list(again.run) == [0, 0, 0, 0, 1, 1]
+    assert capsys.readouterr().out.count("1 epochs") == 6
     tasks = curves.tasks(48, 30)
     assert tasks[:10] == curves.tasks(4, 30), "more configurations keep the first"
     assert len({(task.arch, task.lr, task.dropout) for task in tasks}) == 98
