@@ -78,6 +78,7 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
         "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
         "5 trials to start": partial(ours, startup_trials=5),
         "may repeat itself": partial(ours, sampler=RepeatingSampler),
+        "chooses the highest score": partial(ours, chooses_by_score=True),
         "TPE, 5 trials to start": partial(ours, sampler=TpeSampler, startup_trials=5),
     }
 
@@ -170,9 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sources: dict[str, Source] = {arch: curves.Live(data, arch, options.max_epochs) for arch in ARCHITECTURES}
     else:
         table = pd.read_csv(options.curves)
-        sources = {
-            arch: Recorded(table, arch, Truth.smooth(table, arch).surface) for arch in dict.fromkeys(table.arch)
-        }
+        sources = {arch: Recorded(table, arch, Truth.smooth(table, arch).surface) for arch in dict.fromkeys(table.arch)}
         for arch, curves_of_arch in table.groupby("arch", sort=False):
             recorded = len(curves_of_arch[["lr", "dropout"]].drop_duplicates())
             few = f", too few to judge by (at least {options.least})" if recorded < options.least else ""

@@ -16,6 +16,9 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
+from analysis.statistics.search_luck.expected import rank
+from analysis.statistics.search_luck.luck import Run
+from analysis.statistics.search_luck.places import Places
 from benchmarks.replay import Side
 from models.networks.hyperparameters import Value
 from models.networks.registry import ARCHITECTURES
@@ -28,6 +31,8 @@ from study.search.search import Search
 from study.search.trial import Status, Trial
 from study.settings.config import StudyConfig
 from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs
+
+PLACES = Places.described(SEARCH_SPACE.to_json())
 
 MakeSide = Callable[[str, int, int, int], Side]
 """Makes a side from the name of a network, the number of trials, the cap on epochs, and a seed."""
@@ -71,7 +76,10 @@ class RepeatingSampler(Sampler):
 
 
 class ThisProject:
-    """Runs the project's own search: baseline first, then a Gaussian process, with ASHA's rungs and a tolerance."""
+    """Runs the project's own search: baseline first, then a Gaussian process, with ASHA's rungs and a tolerance.
+
+    Nothing is confirmed: it chooses the highest expected score.
+    """
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class ThisProject:
         startup_trials: int = STARTUP_TRIALS,
         sampler: type[Sampler] = Sampler,
         steps_per_epoch: float = math.inf,
+        chooses_by_score: bool = False,
     ) -> None:
         # Patience ended the recorded curves without steps of grace.
         config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed, grace_steps=0)
@@ -92,6 +101,10 @@ class ThisProject:
         )
         self._search.samplers[arch] = sampler(arch, SEARCH_SPACE, seed, startup_trials)
         self._arch = arch
+        self._chooses_by_score = chooses_by_score
+        # The trials that the first one was chosen from, so that it is chosen anew only when one more has ended.
+        self._ranked_of: tuple[int, ...] = ()
+        self._first: int | None = None
 
     def next_trial(self) -> Trial | None:
         return self._search.next_trial()
@@ -105,7 +118,12 @@ class ThisProject:
         self._search.end(trial.trial_id)
 
     def chosen(self) -> Trial | None:
-        return next(iter(self._search.leaders(self._arch)), None)
+        leaders = {trial.number: trial for trial in self._search.leaders(self._arch)}
+        if tuple(leaders) != self._ranked_of:
+            runs = {number: Run(trial.values, _score(trial)) for number, trial in leaders.items()}
+            ranked = list(leaders) if self._chooses_by_score else rank(PLACES, runs, {})
+            self._ranked_of, self._first = tuple(leaders), next(iter(ranked), None)
+        return None if self._first is None else leaders[self._first]
 
 
 def _score(trial: Trial) -> float:

@@ -1,9 +1,9 @@
 """Surfaces of the true score over the search space, smoothed over recorded learning curves.
 
-A recorded configuration has the mean score of its runs, of one as a rule. A thin-plate spline over the scores stands for
-the true score of every configuration. Leave-one-out cross-validation chooses how smooth the spline is. The noise of a run is the
-deviation of the nearest recorded scores from the spline, so it differs over the search space. Neither the spline nor
-the noise is what `analysis.statistics.search_luck` assumes.
+A recorded configuration has the mean score of its runs, which are one as a rule. A thin-plate spline over the scores
+stands for the true score of every configuration. Leave-one-out cross-validation chooses how smooth the spline is. The
+noise of a run is the deviation of the nearest recorded scores from the spline, so it differs over the search space.
+Neither the spline nor the noise is what `analysis.statistics.search_luck` assumes.
 
 Low scores are compressed before, because a spline cannot follow the cliff at which a network stops learning. Its misfit
 would count as noise there, and simulated runs would score far above the best recorded run.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.statistics.search_luck.expected import rank
 from analysis.statistics.search_luck.luck import Run, SearchRecord, search_luck
 from analysis.statistics.search_luck.replica import CONFIRMATIONS, Plan, Played, Replica
 from analysis.statistics.search_luck.surfaces import Surfaces
@@ -75,14 +76,15 @@ def _record(points: np.ndarray, played: Played, search: int, confirm: int) -> Se
     """Return one of the searches as a study records it."""
 
     def runs(at: np.ndarray, scores: np.ndarray) -> list[Run]:
-        return [Run(_config(points[point]), score) for point, score in zip(at, scores, strict=True)]
+        return [Run(config_at(points[point]), score) for point, score in zip(at, scores, strict=True)]
 
     trials = runs(played.tried[search], played.scores[search])
     confirmed = [run for scores in played.confirmed for run in runs(played.leaders[search], scores[search])]
     return SearchRecord(SPACE, trials, confirmed if confirm else [], len(trials), confirm)
 
 
-def _config(place: np.ndarray) -> dict[str, float]:
+def config_at(place: np.ndarray) -> dict[str, float]:
+    """Return the configuration at a place."""
     rate, dropout = SPACE["lr"], SPACE["dropout"]
     return {
         "lr": rate.low * (rate.high / rate.low) ** place[0],
@@ -94,15 +96,20 @@ def real_luck(truth: Truth, trials: int, confirm: int, count: int, rng: np.rando
     """Play this project's own search; return the true score of each chosen configuration, float64 [count]."""
     chosen = []
     for number in range(count):
-        side, scores = ThisProject(truth.arch, trials, 1, number), []
+        side = ThisProject(truth.arch, trials, 1, number)
+        runs: dict[int, Run] = {}
+        known: dict[int, tuple[float, float]] = {}
         while trial := side.next_trial():
             place = PLACES.of([trial.values])
             true, noise = truth.surface(place)[0], truth.noise(place)[0]
             score = true + noise * rng.standard_normal()
             side.report(trial, EpochResult(1, 1 - score, 1 - score, score, 1.0))
             side.end(trial, is_stopped=False)
-            scores.append((score, true, noise))
-        leaders = sorted(scores, reverse=True)[:confirm]
-        again = [(true + noise * rng.standard_normal() / np.sqrt(CONFIRMATIONS), true) for _, true, noise in leaders]
-        chosen.append(max(again)[1])
+            runs[trial.number], known[trial.number] = Run(trial.values, score), (true, noise)
+        leading = rank(PLACES, runs, {})[:confirm]
+        again = {
+            number: [known[number][0] + known[number][1] * rng.standard_normal() for _ in range(CONFIRMATIONS)]
+            for number in leading
+        }
+        chosen.append(known[next(number for number in rank(PLACES, runs, again) if number in leading)][0])
     return np.array(chosen)

@@ -202,7 +202,12 @@ def outcomes_of(search: Search, config: StudyConfig) -> list[SearchOutcome]:
         SearchOutcome(
             arch,
             baseline_of(config, arch),
-            {trial.number: search.recipe(trial) for trial in search.leaders(arch)},
+            {
+                trial.number: (search.recipe(trial), trial.best.val_accuracy)
+                for trial in search.leaders(arch)
+                if trial.best
+            },
+            space_of(config, arch).to_json(),
             has_failed=all(trial.status == "FAILED" for trial in search.ledger.trials(arch)),
         )
         for arch in config.archs

@@ -10,6 +10,7 @@ from analysis.report.tables import Column, Remark, Table, hyperparameter_columns
 from analysis.results.load import StudyResults
 from analysis.results.study_json import Study
 from analysis.statistics.search_progress import Rung, best_score, rung_counts, rung_epochs
+from analysis.verdict.searches.records import expected_by_trial, fresh_scores
 from analysis.verdict.summary_json import Share, Summary
 from analysis.verdict.wording import chosen_trials
 
@@ -85,9 +86,9 @@ def _importance(found: Share | None) -> str:
 
 
 def confirmation_table(results: StudyResults) -> Table:
-    """Return a row a trial that was confirmed, the highest mean of its network first.
+    """Return a row a trial that was confirmed, the highest expected score of its network first.
 
-    A fresh run without a score counts as 0.
+    If expected scores are unknown, the highest mean comes first. A fresh run without a score counts as 0.
     """
     write, chosen = percent_column(results.study), chosen_trials(results)
     columns = (
@@ -95,16 +96,17 @@ def confirmation_table(results: StudyResults) -> Table:
         Column("in the search", "%", write),
         Column("fresh runs", "%", lambda scores: ", ".join(write(score) for score in scores)),
         Column("their mean", "%", write),
+        Column("expected score", "%", lambda score: DASH if score is None else write(score)),
     )
     rows = []
     for arch in results.architectures:
-        confirmed = []
+        fresh, expected, confirmed = fresh_scores(results, arch), expected_by_trial(results, arch), []
         for trial in results.trials_of(arch).to_dict("records"):
-            runs = [run for run in results.confirmations if run.group == trial["trial_id"]]
-            if scores := [run.metrics["val_accuracy"] or 0.0 for run in runs]:
+            if scores := fresh.get(trial["trial_id"]):
                 name = f"{trial['trial_id']}{' (chosen)' if trial['trial_id'] == chosen.get(arch) else ''}"
-                confirmed.append((name, trial["val_accuracy"], scores, sum(scores) / len(scores)))
-        rows += sorted(confirmed, key=lambda row: -row[3])
+                mean = sum(scores) / len(scores)
+                confirmed.append((name, trial["val_accuracy"], scores, mean, expected.get(trial["trial_id"])))
+        rows += sorted(confirmed, key=lambda row: -(row[3] if row[4] is None else row[4]))
     return Table("confirmed-table", "Trials that were confirmed", columns, rows)
 
 

@@ -1,8 +1,9 @@
 """The runs after the search: which configurations are trained again, on which seeds, and which runs are still missing.
 
-Confirmation runs choose the tuned configuration: the best of many noisy scores is partly luck, so the leading trials
-are trained again on fresh seeds. Final runs train each tuned configuration and each baseline, and are judged on the
-test set.
+The tuned configuration is the one with the highest expected score: the best of many noisy scores is partly luck, so a
+Gaussian process of all scores ranks the trials (`analysis.statistics.search_luck.expected`). Confirmation runs train
+the leading trials again on fresh seeds, and the Gaussian process that sees their scores, too, chooses between these
+trials. Final runs train each tuned configuration and each baseline, and are judged on the test set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,13 +76,16 @@ class SearchOutcome:
     Attributes:
         arch: name of the network.
         baseline: recipe of the documented baseline.
-        leaders: number and recipe of each trial that can be chosen, the best first; empty if no trial has a score.
+        leaders: number of each trial that can be chosen, the highest score first, with its recipe and its score in
+            [0, 1]; empty if no trial has a score.
+        space: the search space as JSON, as in study.json.
         has_failed: True if every trial failed, so that the network has no result.
     """
 
     arch: str
     baseline: TrainingConfig
-    leaders: Mapping[int, TrainingConfig]
+    leaders: Mapping[int, tuple[TrainingConfig, float]]
+    space: Mapping[str, Any]
     has_failed: bool = False
 
 
@@ -91,34 +95,39 @@ def plan_confirmations(outcomes: Sequence[SearchOutcome], leaders: int) -> list[
     Args:
         leaders: trials to confirm for each network; 0 plans nothing.
     """
+    ranked = {outcome.arch: _rank(outcome, {})[:leaders] for outcome in outcomes}
     return [
-        RunPlan(outcome.arch, str(number), seed, recipe, is_tuned=False, purpose="confirm")
+        RunPlan(outcome.arch, str(number), seed, outcome.leaders[number][0], is_tuned=False, purpose="confirm")
         for seed in range(CONFIRMATION_SEEDS)
         for outcome in outcomes
-        for number, recipe in list(outcome.leaders.items())[:leaders]
+        for number in ranked[outcome.arch]
     ]
 
 
 def choose_tuned(outcome: SearchOutcome, confirmations: Sequence[CompletedRun]) -> int | None:
-    """Choose the tuned configuration: the trial whose confirmation runs have the highest mean score.
+    """Choose the tuned configuration: the trial of the highest expected score among those with confirmation runs.
 
-    A run without a finite loss scores 0. Ties go to the lower mean loss, then to the earlier trial.
+    A run without a finite loss scores 0.
 
     Returns:
-        The trial's number. The search's leader is chosen if no trial has confirmation runs, None if no trial has a
-        score.
+        The trial's number. If no trial has confirmation runs, all trials are ranked. None if no trial has a score.
     """
-    ranked = []
-    for number in outcome.leaders:
-        runs = [run.metrics for run in confirmations if run.group == f"{outcome.arch}-{number}"]
-        if runs:
-            score = sum(metrics["val_accuracy"] or 0.0 for metrics in runs) / len(runs)
-            losses = [metrics["val_loss"] for metrics in runs]
-            loss = float("inf") if None in losses else sum(losses) / len(losses)
-            ranked.append((-score, loss, number))
-    if ranked:
-        return min(ranked)[2]
-    return next(iter(outcome.leaders), None)
+    runs = {
+        number: [run.metrics["val_accuracy"] or 0.0 for run in confirmations if run.group == f"{outcome.arch}-{number}"]
+        for number in outcome.leaders
+    }
+    confirmed = {number: scores for number, scores in runs.items() if scores}
+    return next((number for number in _rank(outcome, confirmed) if number in (confirmed or runs)), None)
+
+
+def _rank(outcome: SearchOutcome, confirmed: Mapping[int, Sequence[float]]) -> list[int]:
+    # Here, since these modules import SciPy, which no first step needs.
+    from analysis.statistics.search_luck.expected import rank
+    from analysis.statistics.search_luck.luck import Run
+    from analysis.statistics.search_luck.places import Places
+
+    trials = {number: Run(recipe.values, score) for number, (recipe, score) in outcome.leaders.items()}
+    return rank(Places.described(outcome.space), trials, confirmed)
 
 
 def plan_final_runs(
@@ -141,7 +150,7 @@ def plan_final_runs(
             if outcome.has_failed:
                 continue
             number = tuned[outcome.arch]
-            recipe = None if number is None else outcome.leaders[number]
+            recipe = None if number is None else outcome.leaders[number][0]
             is_baseline = recipe == outcome.baseline
             plans.append(RunPlan(outcome.arch, "baseline", seed, outcome.baseline, is_tuned=is_baseline))
             if recipe is not None and not is_baseline:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.search_luck.luck import SearchRecord, fitted_runs
 from analysis.statistics.search_luck.places import Places
-from analysis.statistics.search_luck.surfaces import draw_surfaces
+from analysis.statistics.search_luck.surfaces import Fit
 
 # At least this many trials, because with fewer the interval says almost nothing (benchmarks/RESULTS.md).
 LEAST_TRIALS = 16
@@ -70,14 +70,8 @@ def _shares(record: SearchRecord, places: Places) -> np.ndarray:
     """Return the importance of each hyperparameter on each surface, float64 [surfaces, hyperparameters]."""
     runs, rng = fitted_runs(record)
     told, points = places.of([run.config for run in runs]), places.sweeps(LEVELS, OTHERS, rng)
-    surfaces = draw_surfaces(
-        np.array([run.score for run in runs], float),
-        places.distances(told, told),
-        places.distances(points, told),
-        places.distances(points, points),
-        SURFACES,
-        rng,
-    )
+    fit = Fit.of(np.array([run.score for run in runs], float), places.distances(told, told), rng)
+    surfaces = fit.draw(places.distances(points, told), places.distances(points, points), SURFACES, rng)
     return main_effects(surfaces.scores.reshape(SURFACES, len(places), LEVELS, OTHERS))
 
 

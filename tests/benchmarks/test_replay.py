@@ -196,7 +196,11 @@ def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
     """Also where a curve ended by another patience than the project's."""
     table = _table()
     table = table[(table.lr > 2e-4) | (table.epoch <= 4)]
-    played = play(ThisProject("alexnet", 12, 9, 0, Rungs(1_000, 1.0)), Recorded(table, "alexnet"), workers=2)
+    played = play(
+        ThisProject("alexnet", 12, 9, 0, Rungs(1_000, 1.0), chooses_by_score=True),
+        Recorded(table, "alexnet"),
+        workers=2,
+    )
     assert not played.is_best_stopped
     assert played.score == played.best_tried
 
@@ -236,7 +240,7 @@ def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFix
             assert row["best_stopped"] == row["lost_points"] == 0
             assert row["epochs_to_random"] == row["epochs"]
         assert 0 <= row["expected_loss_ci95"][0] <= row["expected_loss"] <= row["expected_loss_ci95"][1]
-    assert "alexnet: target" in capsys.readouterr().out
+    assert "alexnet: 4 repetitions" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from scipy import stats
 from benchmarks import (
     agreement,
     calibration,
+    choice,
     concurrency,
     field_rules,
     importance,
@@ -30,6 +31,18 @@ from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Sett
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import CONSTANTS, TrainingConfig
 from tests.builders import epoch
+
+
+@pytest.mark.slow
+def test_every_rule_of_choice_loses_something(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert choice.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    cells = [(row["trials"], row["confirm"], row["rule"]) for row in rows]
+    assert cells == [(8, confirm, rule) for confirm in (0, 3) for rule in choice.RULES]
+    for row in rows:
+        assert row["searches"] == 4 * len(ARCHITECTURES)
+        assert 0 <= row["lost"] <= 20
+    assert "9 in 10 lose at most" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -37,9 +37,10 @@ def test_outcomes_name_the_leaders_best_first_and_a_network_whose_every_trial_fa
     alexnet, mobilenet = outcomes_of(search, CONFIG)
     assert alexnet.baseline == baseline_of(CONFIG, "alexnet")
     assert list(alexnet.leaders.items()) == [
-        (1, CONFIG.training({"lr": 2e-3, "dropout": 0.25})),
-        (0, CONFIG.training({"lr": 1e-3, "dropout": 0.25})),
+        (1, (CONFIG.training({"lr": 2e-3, "dropout": 0.25}), 0.9)),
+        (0, (CONFIG.training({"lr": 1e-3, "dropout": 0.25}), 0.5)),
     ]
+    assert set(alexnet.space) == {"lr", "dropout"}
     assert not alexnet.has_failed
     assert mobilenet.has_failed and not mobilenet.leaders
 

@@ -77,7 +77,7 @@ def _search(results: StudyResults) -> list[str]:
         trials = {run.group for run in results.confirmations}
         sentences.append(
             f"The {len(trials)} best trials were trained again in {len(results.confirmations)} runs on fresh seeds, and"
-            " the highest mean score of each network became its tuned configuration."
+            " the scores of the search and of these runs chose the tuned configuration of each network."
         )
     return sentences
 

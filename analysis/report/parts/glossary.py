@@ -10,6 +10,7 @@ TERMS = {
     "calibration error": "The mean distance between the probability of an answer and its accuracy (ECE).",
     "cap": "The largest number of epochs that a run may be trained.",
     "equivalent": "The difference lies within the margin, by two one-sided tests: too little to matter.",
+    "expected score": "A trial's mean score over seeds, estimated from the scores of all trials (Gaussian process).",
     "F1": "The harmonic mean of precision and recall. Macro F1 is its mean over classes.",
     "final run": "A training run on a fresh seed that is judged once on the test images.",
     "Holm p": "A p value corrected for the several comparisons of a kind (Holm, 1979).",

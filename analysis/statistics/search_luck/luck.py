@@ -18,10 +18,8 @@ from threadpoolctl import threadpool_limits
 from analysis.results.study_json import Dimension
 from analysis.statistics.search_luck.places import Places
 from analysis.statistics.search_luck.replica import Plan, Replica
-from analysis.statistics.search_luck.surfaces import Surfaces, draw_surfaces
+from analysis.statistics.search_luck.surfaces import LEAST_TRIALS, Fit, Surfaces
 
-# At least 8 trials with a score, because fewer do not show if a surface is like the ones in benchmarks/RESULTS.md.
-LEAST_TRIALS = 8
 SURFACES = 16
 # Degrees of freedom of the estimated variance: estimates from different searches of one network vary about as much as
 # a variance of 4 degrees of freedom does (benchmarks/RESULTS.md). More surfaces would not help, because all come from
@@ -109,13 +107,8 @@ def _luck(record: SearchRecord, places: Places) -> float:
     starts = min(record.starts, len(runs) - len(record.confirmations))
     points = np.concatenate([told[:starts], places.spread(POINTS, rng)])
     between = places.distances(points, points)
-    surfaces = draw_surfaces(
-        scores,
-        places.distances(told, told),
-        places.distances(points, told),
-        between,
-        SURFACES,
-        rng,
+    surfaces = Fit.of(scores, places.distances(told, told), rng).draw(
+        places.distances(points, told), between, SURFACES, rng
     )
     plan = Plan(min(record.planned, MOST_TRIALS), record.confirm, tuple(range(starts)), places.numeric)
     twice = Surfaces(np.tile(surfaces.scores, (2, 1)), np.tile(surfaces.noise, (2, 1)))

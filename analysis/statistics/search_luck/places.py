@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 from scipy.stats import qmc
 
 from analysis.results.study_json import Choices, Dimension, Range
@@ -29,6 +30,11 @@ class Places:
         self._space = {name: one for name, one in space.items() if not _is_fixed(one)}
         self._widths = [len(one.choices) if isinstance(one, Choices) else 1 for one in self._space.values()]
         self.numeric = sum(isinstance(one, Range) for one in self._space.values())
+
+    @classmethod
+    def described(cls, space: Mapping[str, Any]) -> "Places":
+        """Return the places of a search space that is given as JSON, as in study.json."""
+        return cls(TypeAdapter(dict[str, Dimension]).validate_python(dict(space)))
 
     @property
     def names(self) -> list[str]:

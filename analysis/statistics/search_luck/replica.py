@@ -1,8 +1,8 @@
 """A light replica of a whole search, played on many surfaces at once.
 
 The replica begins with the same trials as the search, and then proposes the point with the largest expected improvement
-by a Gaussian process, none too near to an earlier trial. It confirms the leading trials and chooses by the mean of the
-confirmation runs. It has no rungs, and its trials run one after the other.
+by a Gaussian process, none too near to an earlier trial. It confirms the trials of the highest expected scores and
+chooses the highest among them again, as the search does. It has no rungs, and its trials run one after the other.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scipy import special
 
 from analysis.statistics.search_luck.fits import Fits
 from analysis.statistics.search_luck.places import Distances
-from analysis.statistics.search_luck.surfaces import Parameters, Prior, Surfaces
+from analysis.statistics.search_luck.surfaces import LEAST_TRIALS, Parameters, Prior, Surfaces
 
 # Sets of parameters that the replica chooses from before each proposal; a power of 2.
 PARAMETERS = 16
@@ -71,7 +71,7 @@ class Replica:
 
     def __init__(self, plan: Plan, between: Distances, rng: np.random.Generator) -> None:
         self._plan = plan
-        self._rng = rng
+        self.rng = rng
         self._distances = np.sqrt(between.sum(axis=0))
         self._parameters = Parameters.drawn(SAMPLER, PARAMETERS, len(between), rng)
         self._covariance = self._parameters.covariance(between)
@@ -79,7 +79,8 @@ class Replica:
     def play(self, surfaces: Surfaces) -> "Played":
         """Play one search on each surface."""
         every = np.arange(len(surfaces.scores))
-        fits = Fits(self._parameters, self._covariance, len(every), self._plan.trials)
+        leading = max(self._plan.confirm, 1)
+        fits = Fits(self._parameters, self._covariance, len(every), self._plan.trials + CONFIRMATIONS * leading)
         scores = np.empty((len(every), 0))
         for number in range(self._plan.trials):
             if number < len(self._plan.starts):
@@ -87,35 +88,54 @@ class Replica:
             else:
                 point = self._propose(fits, scores)
             fits.add(point)
-            scores = np.column_stack([scores, self._run(surfaces, point[:, None])])
-        tried = fits.tried
-        leaders = np.take_along_axis(tried, np.argsort(-scores, axis=1, kind="stable"), axis=1)
-        leaders = leaders[:, : max(self._plan.confirm, 1)]
-        confirmed = np.stack([self._run(surfaces, leaders) for _ in range(CONFIRMATIONS)])
-        chosen = leaders[every, confirmed.mean(axis=0).argmax(axis=1)]
-        return Played(tried, scores, leaders, confirmed, surfaces.scores[every, chosen])
+            scores = np.column_stack([scores, self.run(surfaces, point[:, None])])
+        tried, ends = fits.tried, scores
+        ranks = self._expected(fits, scores, tried) if self._plan.trials >= LEAST_TRIALS else scores
+        leaders = np.take_along_axis(tried, np.argsort(-ranks, axis=1, kind="stable"), axis=1)[:, :leading]
+        confirmed = np.stack([self.run(surfaces, leaders) for _ in range(CONFIRMATIONS)])
+        ranks = confirmed.mean(axis=0)
+        if self._plan.trials >= LEAST_TRIALS:
+            for run in confirmed:
+                for leader, score in zip(leaders.T, run.T, strict=True):
+                    fits.add(leader)
+                    scores = np.column_stack([scores, score])
+            ranks = self._expected(fits, scores, leaders)
+        chosen = leaders[every, ranks.argmax(axis=1)]
+        return Played(tried, ends, leaders, confirmed, surfaces.scores[every, chosen])
 
-    def _run(self, surfaces: Surfaces, points: np.ndarray) -> np.ndarray:
+    def _expected(self, fits: Fits, scores: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return the expected scores at some points of each search by its likeliest parameters, float64 as points."""
+        told = _standardised(scores)
+        mean, _ = fits.predict(fits.log_likelihood(told).argmax(axis=0), told)
+        return np.take_along_axis(mean, points, axis=1)
+
+    def run(self, surfaces: Surfaces, points: np.ndarray) -> np.ndarray:
         """Return the score of a run at some points of each surface, float64 [surfaces, points]."""
         noise = np.broadcast_to(surfaces.noise, surfaces.scores.shape)
         true, deviation = (np.take_along_axis(values, points, axis=1) for values in (surfaces.scores, noise))
-        return np.asarray(true + deviation * self._rng.standard_normal(points.shape))
+        return np.asarray(true + deviation * self.rng.standard_normal(points.shape))
 
     def _propose(self, fits: Fits, scores: np.ndarray) -> np.ndarray:
         """Return the point of the next trial of each search, int [searches]."""
-        told = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+        told = _standardised(scores)
         fit = fits.log_likelihood(told)
         # Adding Gumbel noise draws a set of parameters by its posterior probability.
-        mean, deviation = fits.predict((fit + self._rng.gumbel(size=fit.shape)).argmax(axis=0), told)
+        mean, deviation = fits.predict((fit + self.rng.gumbel(size=fit.shape)).argmax(axis=0), told)
         above = (mean - told.max(axis=1, keepdims=True)) / deviation
         improvement = np.log(deviation) + _log_expected(above)
         # Each proposal is the best of a random half of the points, because two real searches never see the same points.
-        seen = self._rng.random(improvement.shape) < 0.5
+        seen = self.rng.random(improvement.shape) < 0.5
         point = np.where(seen, improvement, -np.inf).argmax(axis=1)
         spacing = fits.tried.shape[1] ** (-1 / max(self._plan.numeric, 1))
         apart = self._distances[fits.tried].min(axis=1) >= NEAREST * spacing
-        chance = (apart * self._rng.random(apart.shape)).argmax(axis=1)
+        chance = (apart * self.rng.random(apart.shape)).argmax(axis=1)
         return np.asarray(np.where(apart[np.arange(len(point)), point], point, chance))
+
+
+def _standardised(scores: np.ndarray) -> np.ndarray:
+    """Return the scores of each search with mean 0 and deviation 1."""
+    deviations = np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / deviations)
 
 
 def _log_expected(above: np.ndarray) -> np.ndarray:

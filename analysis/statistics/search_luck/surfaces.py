@@ -13,10 +13,14 @@ from scipy.stats import qmc
 
 from analysis.statistics.search_luck.places import Distances
 
+# At least 8 trials with a score, because fewer do not show if a surface is like the ones in benchmarks/RESULTS.md.
+LEAST_TRIALS = 8
 # A power of 2, because Sobol points are balanced then.
 PARAMETERS = 512
 # Added to the variance of each score, so that equal places have a covariance matrix that can be inverted.
 JITTER = 1e-5
+# A mean over the posterior leaves out sets of parameters that are less probable.
+LIKELY = 1e-4
 # Scores below the median are compressed on a scale of this many times the distance from the median to the best score.
 COMPRESSION = 2.0
 
@@ -135,36 +139,80 @@ class Surfaces:
     noise: np.ndarray
 
 
-def draw_surfaces(
-    scores: np.ndarray, among: Distances, across: Distances, between: Distances, count: int, rng: np.random.Generator
-) -> Surfaces:
-    """Fit the Gaussian process to runs, and draw surfaces from its posterior.
+@dataclass(frozen=True)
+class Fit:
+    """Holds the Gaussian process that is fitted to runs, for each set of parameters.
 
-    Args:
-        scores: the score of each run of a trial and of its confirmation, in [0, 1], float64 [runs].
-        among: squared distances between the runs, [hyperparameters, runs, runs].
-        across: squared distances from the points to the runs, [hyperparameters, points, runs].
-        between: squared distances between the points, [hyperparameters, points, points].
-        count: number of surfaces.
-        rng: the source of chance.
+    Attributes:
+        parameters: the sets of parameters.
+        weights: posterior probability of each set, float64 [sets].
+        noisy: covariance of the runs' scores with their noise, float64 [sets, runs, runs].
+        told: the scores, compressed, with mean 0 and deviation 1, float64 [runs].
+        compression: how they were compressed.
+        centre: mean of the compressed scores.
+        scale: deviation of the compressed scores.
     """
-    compression = Compression.of(scores)
-    compressed = compression.compress(scores)
-    centre, scale = compressed.mean(), max(compressed.std(), 1e-9)
-    told = (compressed - centre) / scale
-    prior = Parameters.drawn(Prior.of_surfaces(len(among)), PARAMETERS, len(among), rng)
-    noisy = prior.covariance(among) + prior.variance()[:, :, None] * np.eye(len(told))
-    fit = log_likelihood(noisy, told)
-    weights = np.exp(fit - fit.max())
-    # Systematic resampling: evenly spaced quantiles of the posterior of the parameters.
-    quantiles = (np.arange(count) + rng.random()) / count * weights.sum()
-    chosen = np.searchsorted(np.cumsum(weights)[:-1], quantiles)
-    drawn = []
-    for index in chosen:
-        one = prior[[index]]
-        towards = one.covariance(across)[0]
-        gain = np.linalg.solve(noisy[index], towards.T)
-        covariance = one.covariance(between)[0] - towards @ gain
-        root = np.linalg.cholesky(covariance + JITTER * np.eye(len(covariance)))
-        drawn.append(told @ gain + root @ rng.standard_normal(len(covariance)))
-    return Surfaces(compression.stretch(centre + scale * np.array(drawn)), scale * prior.noise[chosen][:, None])
+
+    parameters: Parameters
+    weights: np.ndarray
+    noisy: np.ndarray
+    told: np.ndarray
+    compression: Compression
+    centre: float
+    scale: float
+
+    @classmethod
+    def of(cls, scores: np.ndarray, among: Distances, rng: np.random.Generator) -> "Fit":
+        """Fit to runs.
+
+        Args:
+            scores: the score of each run of a trial and of its confirmation, in [0, 1], float64 [runs].
+            among: squared distances between the runs, [hyperparameters, runs, runs].
+            rng: the source of chance.
+        """
+        compression = Compression.of(scores)
+        compressed = compression.compress(scores)
+        centre, scale = compressed.mean(), max(compressed.std(), 1e-9)
+        told = (compressed - centre) / scale
+        prior = Parameters.drawn(Prior.of_surfaces(len(among)), PARAMETERS, len(among), rng)
+        noisy = prior.covariance(among) + prior.variance()[:, :, None] * np.eye(len(told))
+        fit = log_likelihood(noisy, told)
+        weights = np.exp(fit - fit.max())
+        return cls(prior, weights / weights.sum(), noisy, told, compression, centre, scale)
+
+    def draw(self, across: Distances, between: Distances, count: int, rng: np.random.Generator) -> Surfaces:
+        """Draw surfaces from the posterior.
+
+        Args:
+            across: squared distances from the points to the runs, [hyperparameters, points, runs].
+            between: squared distances between the points, [hyperparameters, points, points].
+            count: number of surfaces.
+            rng: the source of chance.
+        """
+        # Systematic resampling: evenly spaced quantiles of the posterior of the parameters.
+        quantiles = (np.arange(count) + rng.random()) / count
+        chosen = np.searchsorted(np.cumsum(self.weights)[:-1], quantiles)
+        drawn = []
+        for index in chosen:
+            one = self.parameters[[index]]
+            towards = one.covariance(across)[0]
+            gain = np.linalg.solve(self.noisy[index], towards.T)
+            covariance = one.covariance(between)[0] - towards @ gain
+            root = np.linalg.cholesky(covariance + JITTER * np.eye(len(covariance)))
+            drawn.append(self.told @ gain + root @ rng.standard_normal(len(covariance)))
+        scores = self.compression.stretch(self.centre + self.scale * np.array(drawn))
+        return Surfaces(scores, self.scale * self.parameters.noise[chosen][:, None])
+
+    def means(self, across: Distances) -> np.ndarray:
+        """Return the mean of the surface over its posterior at some places, float64 [places].
+
+        The mean is taken of compressed scores, and stretched.
+
+        Args:
+            across: squared distances from the places to the runs, [hyperparameters, places, runs].
+        """
+        likely = np.flatnonzero(self.weights > LIKELY)
+        towards = self.parameters[likely].covariance(across)
+        gain = np.linalg.solve(self.noisy[likely], np.broadcast_to(self.told, (len(likely), len(self.told)))[..., None])
+        means = np.average((towards @ gain)[..., 0], axis=0, weights=self.weights[likely])
+        return self.compression.stretch(self.centre + self.scale * means)

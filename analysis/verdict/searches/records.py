@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.results.load import StudyResults
+from analysis.statistics.search_luck.expected import expected_scores
 from analysis.statistics.search_luck.luck import Run, SearchRecord
+from analysis.statistics.search_luck.places import Places
 
 
 def search_record(results: StudyResults, arch: str) -> SearchRecord:
@@ -35,6 +37,25 @@ def search_record(results: StudyResults, arch: str) -> SearchRecord:
         confirm=len({run.group for run in again}),
         starts=max(1, sum(number <= is_fixed for number, _ in scored)),
     )
+
+
+def fresh_scores(results: StudyResults, arch: str) -> dict[str, list[float]]:
+    """Return the scores of the confirmation runs of each trial of a network; a run without a score has 0."""
+    scores: dict[str, list[float]] = {}
+    for run in results.confirmations:
+        if run.metrics["arch"] == arch:
+            scores.setdefault(run.group, []).append(run.metrics["val_accuracy"] or 0.0)
+    return scores
+
+
+def expected_by_trial(results: StudyResults, arch: str) -> dict[str, float]:
+    """Return the expected score of each trial that could become the tuned configuration; empty if unknown."""
+    space = results.study.space_of(arch)
+    rows = results.trials_of(arch).to_dict("records")
+    ended = [row for row in rows if row["status"] in ("COMPLETE", "STOPPED_EARLY")]
+    trials = {str(row["trial_id"]): run for row in ended or rows for run in _scored(row, space)}
+    fresh = {trial_id: scores for trial_id, scores in fresh_scores(results, arch).items() if trial_id in trials}
+    return expected_scores(Places(space), trials, fresh)
 
 
 def _number(trial_id: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from analysis.numbers import number, percent
 from analysis.results.load import StudyResults
 from analysis.statistics.calls import Call
-from analysis.statistics.search_luck.luck import LEAST_TRIALS
+from analysis.statistics.search_luck.surfaces import LEAST_TRIALS
 from analysis.verdict.searches.wider import Widened
 from analysis.verdict.summary_json import Caveat, ComparisonRow, Grade
 from analysis.verdict.wording import decimals_of_difference, known, level

@@ -24,10 +24,14 @@ from models.training.recipe import TrainingConfig
 
 BASELINE = TrainingConfig({"lr": 1e-3, "dropout": 0.5}, 9)
 TUNED = TrainingConfig({"lr": 2e-3, "dropout": 0.1}, 9)
-ALEXNET = SearchOutcome("alexnet", BASELINE, {1: TUNED, 0: BASELINE})
-MOBILENET = SearchOutcome("mobilenet", TrainingConfig({"lr": 1e-3, "dropout": 0.0}, 9), {1: TUNED})
+SPACE = {
+    "lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.7, "log": False},
+}
+ALEXNET = SearchOutcome("alexnet", BASELINE, {1: (TUNED, 0.9), 0: (BASELINE, 0.8)}, SPACE)
+MOBILENET = SearchOutcome("mobilenet", TrainingConfig({"lr": 1e-3, "dropout": 0.0}, 9), {1: (TUNED, 0.9)}, SPACE)
 LEADERS = {number: TrainingConfig({"lr": 1e-3 * (number + 1), "dropout": 0.5}, 9) for number in (2, 3, 4)}
-CONFIRMED = SearchOutcome("alexnet", BASELINE, LEADERS)
+CONFIRMED = SearchOutcome("alexnet", BASELINE, {number: (LEADERS[number], 0.9) for number in LEADERS}, SPACE)
 
 
 def _confirmation(number: int, seed: int, score: float | None, loss: float | None = 1.0) -> CompletedRun:
@@ -53,7 +57,7 @@ def test_the_leading_trials_run_twice_on_seeds_of_their_own() -> None:
     [
         ([], 2),
         ([(2, 0.7, 1.0), (3, 0.75, 1.0), (4, 0.1, 1.0)], 3),
-        ([(2, 0.7, 1.0), (3, 0.7, 0.9), (4, 0.7, 0.9)], 3),
+        ([(2, 0.7, 1.0), (3, 0.7, 0.9), (4, 0.7, 0.9)], 2),
         ([(2, None, None), (3, 0.2, 1.0)], 3),
     ],
 )
@@ -71,8 +75,43 @@ def test_one_lucky_run_does_not_decide() -> None:
     assert choose_tuned(CONFIRMED, runs) == 3
 
 
+def _searched(lucky: float = 0.0) -> SearchOutcome:
+    """Scores of 0.8 at lr 1e-3, the lower the farther away in decades, with alternating noise of 0.01.
+
+    The trial at 3e-3 is lucky.
+    """
+    leaders = {}
+    for number, lr in enumerate(np.logspace(-4, -2, 17)):
+        score = 0.8 - 0.1 * abs(np.log10(lr) + 3) + 0.01 * (-1) ** number
+        is_lucky = number == 12
+        leaders[number] = (TrainingConfig({"lr": lr, "dropout": 0.3}, 9), score + lucky * is_lucky)
+    ranked = dict(sorted(leaders.items(), key=lambda item: -item[1][1]))
+    return SearchOutcome("alexnet", BASELINE, ranked, SPACE)
+
+
+def test_a_lucky_score_among_low_ones_leads_no_more() -> None:
+    outcome = _searched(lucky=0.07)
+    assert next(iter(outcome.leaders)) == 12, "by its score it leads"
+    confirmed = {plan.variant for plan in plan_confirmations([outcome], 3)}
+    assert confirmed <= {"7", "8", "9", "10"}
+    assert choose_tuned(outcome, []) == 8
+
+
+def test_confirmations_and_the_search_choose_together() -> None:
+    """Trials 7, 8 and 9 are about as good in their two fresh runs each. The search speaks for trial 8."""
+    outcome = _searched()
+    fresh = {7: (0.795, 0.790), 8: (0.790, 0.792), 9: (0.785, 0.780)}
+    runs = [_confirmation(number, seed, score) for number in fresh for seed, score in enumerate(fresh[number])]
+    assert choose_tuned(outcome, runs) == 8
+    much = {7: (0.90, 0.91), 8: (0.790, 0.792), 9: (0.785, 0.780)}
+    runs = [_confirmation(number, seed, score) for number in much for seed, score in enumerate(much[number])]
+    assert choose_tuned(outcome, runs) == 7
+    far = [_confirmation(0, seed, 0.6) for seed in (0, 1)]
+    assert choose_tuned(outcome, far) == 0, "nothing else was confirmed"
+
+
 def test_without_a_score_nothing_is_chosen() -> None:
-    assert choose_tuned(SearchOutcome("alexnet", BASELINE, {}), []) is None
+    assert choose_tuned(SearchOutcome("alexnet", BASELINE, {}, SPACE), []) is None
 
 
 def test_confirmed_runs_are_not_made_again(tmp_path: Path) -> None:
@@ -102,7 +141,7 @@ def test_baseline_and_tuned_of_each_on_the_same_seeds() -> None:
 
 
 def test_a_tuned_configuration_that_is_the_baseline_is_trained_once() -> None:
-    plans = plan_final_runs([replace(ALEXNET, leaders={0: BASELINE, 1: TUNED}), MOBILENET], 1)
+    plans = plan_final_runs([replace(ALEXNET, leaders={0: (BASELINE, 0.9), 1: (TUNED, 0.8)}), MOBILENET], 1)
     assert _groups(plans) == ["alexnet-baseline", "mobilenet-baseline", "mobilenet-tuned"]
     assert {plan.is_tuned for plan in plans if plan.group == "alexnet-baseline"} == {True}
     assert {plan.is_tuned for plan in plans if plan.group == "mobilenet-baseline"} == {False}
@@ -155,7 +194,7 @@ def test_runs_in_the_folder_are_not_made_again(tmp_path: Path) -> None:
 
 def test_a_group_never_holds_two_configurations(tmp_path: Path) -> None:
     one = plan_final_runs([ALEXNET], 3)
-    other = plan_final_runs([replace(ALEXNET, leaders={1: TrainingConfig({"lr": 3e-3, "dropout": 0.1}, 9)})], 3)
+    other = plan_final_runs([replace(ALEXNET, leaders={1: (TrainingConfig({"lr": 3e-3, "dropout": 0.1}, 9), 0.9)})], 3)
     folder = StudyFolder(tmp_path)
     for plan in one[:4]:
         folder.final.write(_made(plan))
@@ -170,6 +209,6 @@ def test_a_group_never_holds_two_configurations(tmp_path: Path) -> None:
 def test_a_baseline_that_became_the_tuned_configuration_is_made_again(tmp_path: Path) -> None:
     folder, plans = StudyFolder(tmp_path), plan_baselines({"alexnet": BASELINE}, 3)
     folder.final.write(_made(plans[0]))
-    tuned = plan_final_runs([replace(ALEXNET, leaders={0: BASELINE})], 3)
+    tuned = plan_final_runs([replace(ALEXNET, leaders={0: (BASELINE, 0.9)})], 3)
     assert missing_runs(tuned, folder) == tuned
     assert stray_runs(tuned, folder) == [("final", "alexnet-baseline", 0)]

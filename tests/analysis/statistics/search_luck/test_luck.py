@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from analysis.results.study_json import Choices, Dimension, Range
-from analysis.statistics.search_luck.luck import LEAST_TRIALS, Run, SearchRecord, search_luck
+from analysis.statistics.search_luck.luck import Run, SearchRecord, search_luck
 from analysis.statistics.search_luck.places import Places
 from analysis.statistics.search_luck.replica import Plan, Replica
-from analysis.statistics.search_luck.surfaces import Surfaces, draw_surfaces
+from analysis.statistics.search_luck.surfaces import LEAST_TRIALS, Fit, Surfaces
 
 RATE = Range(low=1e-4, high=1e-2, log=True)
 SPACE: dict[str, Dimension] = {"lr": RATE, "dropout": Range(low=0.0, high=0.7, log=False)}
@@ -97,14 +97,8 @@ def test_surfaces_pass_near_scores_without_noise_and_differ_far_from_them() -> N
     told = places.of([one.config for one in search.trials])
     scores = np.array([one.score for one in search.trials])
     points = np.concatenate([told, places.spread(64, rng)])
-    drawn = draw_surfaces(
-        scores,
-        places.distances(told, told),
-        places.distances(points, told),
-        places.distances(points, points),
-        8,
-        rng,
-    )
+    fit = Fit.of(scores, places.distances(told, told), rng)
+    drawn = fit.draw(places.distances(points, told), places.distances(points, points), 8, rng)
     best = scores > np.median(scores)
     assert np.abs(drawn.scores[:, :24] - scores)[:, best].max() < 0.01
     assert drawn.scores[:, 24:].std(axis=0).mean() > drawn.scores[:, :24].std(axis=0).mean()
