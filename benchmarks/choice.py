@@ -31,7 +31,7 @@ from benchmarks.smoothed_curves import PLACES, RECORDED, Truth
 from benchmarks.surface_searches import POINTS, config_at
 from models.networks.registry import ARCHITECTURES
 
-TRIALS = (8, 16, 32)
+TRIALS: tuple[int, ...] = (8, 16, 32)
 CONFIRMED = (0, 3)
 # Searches that see the same points.
 TOGETHER = 25

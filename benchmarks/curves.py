@@ -102,7 +102,7 @@ class Live:
 
     def __init__(self, data: TrainingData, arch: str, max_epochs: int) -> None:
         self.max_epochs = max_epochs
-        self.expected = None
+        self.expected: np.ndarray | None = None
         self._data = data
         self._arch = arch
         self._curves: dict[tuple[float, float, int], Curve] = {}

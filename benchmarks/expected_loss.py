@@ -17,7 +17,7 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares the mean loss of one side's searches with that of random search.
+    """Compares the mean losses of one side's searches and of random search.
 
     Attributes:
         expected_loss: mean loss at the end of the search, in points of accuracy.

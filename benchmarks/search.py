@@ -8,10 +8,10 @@ side has the same number of trials, workers and repetitions, the same cap and pa
 The first rung of this project depends on the optimizer steps of an epoch: --train-images N is the number of training
 images of the recorded curves.
 
-A chosen configuration is judged by its expected score, smoothed over the recorded configurations and their seeds. What
-a side would lose if it stopped at some epoch, counted over all trials, is the distance of that score from the highest
-one, on the mean over repetitions. "Epochs to random's" is the number of epochs from which on a side loses at most what
-random search at full length loses at its end.
+A chosen configuration is judged by its expected score, smoothed over the recorded configurations and their seeds. The
+distance to the highest expected score is what a side loses if it stops at some epoch, counted over all trials. "Epochs
+to random's" is the number of epochs from which on the mean loss of a side is at most what random search at full length
+loses at its end.
 
 "Reached" judges by the score of the chosen run itself, which rewards luck. The target of a network is 0.5 points below
 the median, over repetitions, of the best score that random search at full length finds. A side reaches the target at
