@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna._gp import acqf
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.results.optuna_database import OptunaDatabase, Search, open_database
-from study.search.sampler import BEST, HISTORY, NEAREST, RUNNING, Sampler
+from study.search.sampler import BEST, HISTORY, MANY_RUNNING, NEAREST, POINTS, RUNNING, Sampler
 from study.search.trial import Status, Trial
 from study.settings.search_space import SEARCH_SPACE
 from tests.builders import epoch
@@ -313,3 +314,22 @@ def test_of_many_running_trials_the_model_sees_the_newest(monkeypatch: pytest.Mo
         sampler.begin(Trial("alexnet", 100 + number, {"lr": 1e-3, "dropout": number / 100}))
     sampler.suggest(12)
     assert seen == [number / 100 for number in range(5, RUNNING + 5)]
+
+
+@pytest.mark.parametrize(("running", "points"), [(MANY_RUNNING, 2_048), (MANY_RUNNING + 1, POINTS)])
+def test_with_many_running_trials_fewer_points_are_compared(
+    monkeypatch: pytest.MonkeyPatch, running: int, points: int
+) -> None:
+    compared = []
+    compare = acqf.BaseAcquisitionFunc.eval_acqf_no_grad
+
+    def watched(self: Any, x: np.ndarray) -> np.ndarray:
+        compared.append(len(x))
+        return compare(self, x)
+
+    monkeypatch.setattr(acqf.BaseAcquisitionFunc, "eval_acqf_no_grad", watched)
+    sampler = _sampler(PAST)
+    for number in range(running):
+        sampler.begin(Trial("alexnet", 100 + number, {"lr": 1e-3, "dropout": number / 100}))
+    sampler.suggest(12)
+    assert max(compared) == points
