@@ -38,13 +38,17 @@ def margin_between(results: StudyResults, a: Group, b: Group) -> float:
 def _validation_accuracy(results: StudyResults, group: Group) -> float | None:
     """Return a group's validation accuracy in the search; None if nothing was searched.
 
-    It is the mean of the confirmation runs of its configuration, or else the score of its trial.
+    It is the mean of the confirmation runs of its configuration that have a score, or else the score of its trial.
     """
     trials = results.trials_of(group.arch)
     if not len(trials):
         return None
     number = chosen_trials(results).get(group.arch) if group.variant == "tuned" else f"{group.arch}-0"
-    confirmed = [run.metrics["val_accuracy"] or 0.0 for run in results.confirmations if run.group == number]
+    confirmed = [
+        run.metrics["val_accuracy"]
+        for run in results.confirmations
+        if run.group == number and run.metrics["val_accuracy"] is not None
+    ]
     if confirmed:
         return float(sum(confirmed) / len(confirmed))
     scores = trials.loc[trials["trial_id"] == number, "val_accuracy"].dropna()

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from analysis.results.load import StudyResults, load_results
+from analysis.results.run_folders import CompletedRun
 from analysis.verdict.margin import largest_margin, margin_between, margin_in_words
+from analysis.verdict.wording import chosen_trials
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import with_config
 
@@ -46,6 +48,18 @@ def test_the_rule_gives_the_margin(
         replace(group, runs=tuple(replace(run, labels=run.labels.repeat(20)) for run in group.runs)) for group in groups
     ]
     assert margin_between(many, *groups) == pytest.approx(margin)
+
+
+def test_a_confirmation_run_without_a_score_is_no_error(results: StudyResults) -> None:
+    told = with_config(results.study, margin=5.0, margin_of_errors=10.0)
+    many = replace(scored(results, 0.99, 0.98), study=told)
+    worse = chosen_trials(many)["mobilenet"]
+    history = many.groups["mobilenet-tuned"].runs[0].history
+    runs = [
+        CompletedRun(worse, seed, {"val_accuracy": score, "arch": "mobilenet"}, history)
+        for seed, score in enumerate((None, 0.7))
+    ]
+    assert largest_margin(replace(many, confirmations=tuple(runs))) == pytest.approx(0.03)
 
 
 def test_a_relative_margin_is_at_least_one_test_image(results: StudyResults) -> None:
