@@ -22,7 +22,7 @@ def _none_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TITLES)
 def test_a_missing_package_is_refused_in_one_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dataset", "digits", "--track", name]) == 2
-    line = f"error: --track {name} needs a package that is not installed: pip install 'fairverdict[{name}]'"
+    line = f"error: the tracker {name} needs a package that is not installed: pip install 'fairverdict[{name}]'"
     assert capsys.readouterr().err.splitlines() == [line]
     (Path("pets")).mkdir()
     (Path("pets") / "study.json").write_text("{}")
