@@ -32,7 +32,7 @@ from benchmarks.surface_searches import POINTS, config_at
 from models.networks.registry import ARCHITECTURES
 
 TRIALS: tuple[int, ...] = (8, 16, 32)
-CONFIRMED = (0, 3)
+CONFIRMED = (0, 3, 6)
 # Searches that see the same points.
 TOGETHER = 25
 COLLAPSED = 0.1

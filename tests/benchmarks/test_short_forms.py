@@ -38,7 +38,7 @@ def test_every_rule_of_choice_loses_something(tmp_path: Path, capsys: pytest.Cap
     assert choice.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
     cells = [(row["trials"], row["confirm"], row["rule"]) for row in rows]
-    assert cells == [(8, confirm, rule) for confirm in (0, 3) for rule in choice.RULES]
+    assert cells == [(8, confirm, rule) for confirm in choice.CONFIRMED for rule in choice.RULES]
     for row in rows:
         assert row["searches"] == 4 * len(ARCHITECTURES)
         assert 0 <= row["lost"] <= 20
