@@ -22,7 +22,7 @@ from study.settings.file.read import read_study_file
 from study.settings.file.whole import whole_tables
 from study.settings.network_checks import leave_out_again
 from study.settings.networks import check_networks
-from study.storage.claim import check_free, check_name
+from study.storage.claim import check_free, check_lasts, check_name
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import search_settings
 from study.track.tracker import check_packages
@@ -63,6 +63,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     options = parse(arguments)
     _check_path("--results-dir", options.results_dir)
     _check_path("--data-dir", options.data_dir)
+    check_lasts(options.results_dir)
     if options.resume:
         return _read_resume(options, arguments)
     config = _absolute(options.config())
