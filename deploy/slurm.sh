@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A study on Slurm: docs/slurm.md. Submit it from a folder that every node sees, with the flags of a study:
-#   sbatch deploy/slurm.sh --name cifar10 --storage "$PWD/storage"
+#   sbatch deploy/slurm.sh --name first --dataset cifar10 --storage "$PWD/storage"
 # The same command goes on with a study that was interrupted. Slurm repeats it by itself when a node fails, when another
 # job takes the nodes, and before the time limit.
 #SBATCH --job-name=fairverdict
