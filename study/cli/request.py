@@ -13,6 +13,7 @@ from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from study.cli.command_line import Options, parse, parser
 from study.cluster.capacity import divide, machine_capacity
+from study.cluster.environment import check_lasts
 from study.data import datasets
 from study.earlier.begun import Earlier, read_begun, read_earlier
 from study.errors import BadInput, unknown
@@ -22,7 +23,7 @@ from study.settings.file.read import read_study_file
 from study.settings.file.whole import whole_tables
 from study.settings.network_checks import leave_out_again
 from study.settings.networks import check_networks
-from study.storage.claim import check_free, check_lasts, check_name
+from study.storage.claim import check_free, check_name
 from study.storage.object_store import ObjectStore
 from study.storage.provenance import search_settings
 from study.track.tracker import check_packages

@@ -14,8 +14,6 @@ from study.errors import BadInput
 from study.storage.lock import Locked, exclusive
 
 _OWN_FILES = {"study.json", "trials.csv", "history.csv", "optuna.db", "optuna.db-journal", "study.log"}
-# Ray unpacks the working folder of a job (`ray job submit --working-dir`) below this, and deletes it again.
-_OF_A_JOB = str(Path("/runtime_resources/working_dir_files/"))
 _RESULTS = {*_OWN_FILES, "tune", "final", "confirm", "report", "tensorboard", "wandb"}
 
 
@@ -33,15 +31,6 @@ def check_name(name: str) -> str:
             " no - first)"
         )
     return name
-
-
-def check_lasts(results_dir: Path) -> None:
-    """Raises BadInput if the folder lies in Ray's copy of a job's working folder."""
-    if _OF_A_JOB in os.path.realpath(results_dir):
-        raise BadInput(
-            f"--results-dir {results_dir} lies in Ray's copy of the job's working folder, which Ray may delete: give"
-            " a folder outside it, such as --results-dir ~/results"
-        )
 
 
 def check_free(results_dir: Path, name: str) -> None:
