@@ -1,6 +1,7 @@
-"""deploy/*.yaml: every field is known to KubeRay and to Kubernetes, and the study understands the cluster."""
+"""deploy/*.yaml and the Dockerfile: Kubernetes and KubeRay know every field, and the study understands the cluster."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,11 @@ def test_the_job_s_command_is_one_that_may_be_repeated() -> None:
     assert (options.resume, options.address, options.name) == (True, "auto", "cifar10")
     assert options.storage == "s3://BUCKET/fairverdict"
     assert options.results_dir.is_absolute()
+
+
+def test_the_image_is_given_every_package() -> None:
+    given = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {name.removesuffix("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    files = {"pyproject.toml", "constraints.txt", project["project"]["readme"], *project["project"]["license-files"]}
+    assert given == packages | files
