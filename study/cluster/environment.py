@@ -85,7 +85,7 @@ def check_lasts(results_dir: Path) -> None:
     if _JOB_S_FOLDER in os.path.realpath(results_dir):
         raise BadInput(
             f"--results-dir {results_dir} lies in Ray's copy of the job's working folder, which Ray may delete: give"
-            " a folder outside it, such as --results-dir ~/results"
+            " a folder outside it, such as --results-dir '~/results'"
         )
 
 

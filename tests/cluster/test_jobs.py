@@ -33,7 +33,7 @@ def test_a_job_with_a_working_folder(machine: Callable[[int], Machine], tmp_path
     lines = {line for line in refused.stdout.splitlines() if line.startswith("error: ")}
     assert lines == {
         "error: --results-dir results lies in Ray's copy of the job's working folder, which Ray may delete: give a"
-        " folder outside it, such as --results-dir ~/results"
+        " folder outside it, such as --results-dir '~/results'"
     }
 
     done = head.run([*submit, "--results-dir", "~/results", "--name", "mine"], RAY_AUTH_MODE="token")

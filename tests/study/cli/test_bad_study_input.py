@@ -100,7 +100,7 @@ def test_results_in_ray_s_copy_of_a_job_s_folder(
         (line,) = capsys.readouterr().err.splitlines()
         assert line == (
             f"error: --results-dir {words[-1] if len(words) > 1 else 'results'} lies in Ray's copy of the job's working"
-            " folder, which Ray may delete: give a folder outside it, such as --results-dir ~/results"
+            " folder, which Ray may delete: give a folder outside it, such as --results-dir '~/results'"
         )
     assert not list(folder.iterdir())
     outside = ["--dataset", "digits", "--results-dir", str(tmp_path / "results"), "--name", "mine"]
