@@ -7,7 +7,7 @@
 # make test-all: make test, make test-slow, make test-onnx and make test-trackers.
 # make docs: build the site of the documentation into site/; every broken link is an error.
 # make soak: kill one study twenty times; minutes.
-# make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3 and Ray.
+# make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3, Slurm and Ray.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -60,8 +60,9 @@ ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
 
 test-cluster: setup
 	@test "$$(id -u)" = 0 || { echo "make test-cluster needs root, for namespaces and sshd"; exit 2; }
-	@which /usr/sbin/sshd rsync ip > /dev/null || { apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server rsync iproute2; }
+	@which /usr/sbin/sshd rsync ip munged slurmctld slurmd srun > /dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	  openssh-server rsync iproute2 munge slurmctld slurmd slurm-client; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
 	@$(ISOLATED) sh -c 'ip link set lo up && $(BIN)/python -m pytest tests/cluster; exit $$?'
 

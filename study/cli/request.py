@@ -13,6 +13,7 @@ from analysis.results.files import DamagedFile
 from analysis.results.study_folder import StudyFolder
 from study.cli.command_line import Options, parse, parser
 from study.cluster.capacity import divide, machine_capacity
+from study.cluster.environment import check_lasts
 from study.data import datasets
 from study.earlier.begun import Earlier, read_begun, read_earlier
 from study.errors import BadInput, unknown
@@ -63,6 +64,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     options = parse(arguments)
     _check_path("--results-dir", options.results_dir)
     _check_path("--data-dir", options.data_dir)
+    check_lasts(options.results_dir)
     if options.resume:
         return _read_resume(options, arguments)
     config = _absolute(options.config())

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from study.errors import BadInput
+
 # glibc's settings for a process that trains.
 ALLOCATION = {
     # Freed memory stays for the next step: page faults would take a good part of a step on the CPU.
@@ -61,6 +63,9 @@ _ANOTHER_RAY = (
     "RAY_USE_TLS",
 )
 
+# Ray unpacks the working folder of a job (`ray job submit --working-dir`) below this.
+_JOB_S_FOLDER = "/runtime_resources/working_dir_files/"
+
 try:
     Path.home()
 except RuntimeError:
@@ -73,6 +78,15 @@ def leave_another_ray() -> None:
     them, or its workers do not."""
     for name in _ANOTHER_RAY:
         os.environ.pop(name, None)
+
+
+def check_lasts(results_dir: Path) -> None:
+    """Raises BadInput if the folder lies in Ray's copy of a job's working folder."""
+    if _JOB_S_FOLDER in os.path.realpath(results_dir):
+        raise BadInput(
+            f"--results-dir {results_dir} lies in Ray's copy of the job's working folder, which Ray may delete: give"
+            " a folder outside it, such as --results-dir '~/results'"
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from study.cli.request import read_request
 from study.run import main
 
 
@@ -85,3 +86,22 @@ def test_bad_input_is_one_line_and_leaves_no_trace(
     assert message in err
     assert len(err.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_results_in_ray_s_copy_of_a_job_s_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`ray job submit --working-dir` starts a program in such a folder."""
+    folder = tmp_path / "session_1" / "runtime_resources" / "working_dir_files" / "_ray_pkg_0"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    for words in ([], ["--resume"], ["--results-dir", "mine/results"]):
+        assert main(["--dataset", "digits", *words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == (
+            f"error: --results-dir {words[-1] if len(words) > 1 else 'results'} lies in Ray's copy of the job's working"
+            " folder, which Ray may delete: give a folder outside it, such as --results-dir '~/results'"
+        )
+    assert not list(folder.iterdir())
+    outside = ["--dataset", "digits", "--results-dir", str(tmp_path / "results"), "--name", "mine"]
+    assert read_request(outside).folder.path == tmp_path / "results" / "mine"
