@@ -262,7 +262,8 @@ def _is_finished(request: Request, screen: Screen) -> bool:
         if not search.is_done():
             return False
         if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
-            screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
+            if folder.read_trials() is not None:  # a copy in a bucket has no tables before a session ends
+                screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
             return False
     confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
     seeds = read_study(folder).planned_seeds if config.seeds == "auto" else config.seeds

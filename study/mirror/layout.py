@@ -29,7 +29,8 @@ WHOLE = (
     *("confirm/*/seed-*/*", "final/*/seed-*/*", "final/latency.json", "final/samples.npz", f"final/{CHECKSUMS}"),
 )
 # These files can be made again from the others, so they are copied once, when a session ends.
-AT_THE_END = ("trials.csv", "history.csv", "optuna.db", "final/best.json", "report/**/*")
+_AT_THE_END = ("trials.csv", "history.csv", "optuna.db", "final/best.json")
+_REPORT = "report/"
 _RUN = re.compile(r"(confirm|final)/[^/]+/seed-\d+")
 _SESSION = re.compile(r"\d{5}-[0-9a-f]{8}")
 
@@ -112,7 +113,8 @@ class Copy:
 def read_copy(store: ObjectStore) -> Copy:
     """List a study's copy.
 
-    A run counts from the newest session that brought its SHA256SUMS, the last of its files.
+    A run counts from the newest session that brought its SHA256SUMS, the last of its files. A file that can be made
+    again counts from the newest session alone, because an older one does not agree with the rest.
 
     Args:
         store: the place of the study, which `within` names.
@@ -120,29 +122,23 @@ def read_copy(store: ObjectStore) -> Copy:
     Raises:
         StorageFailed: if the storage does not answer.
     """
-    newest: dict[str, str] = {}
-    segments: dict[str, list[Segment]] = {path: [] for path in GROWING}
     files = store.files()
-    for name in sorted(files):
-        session, _, path = name.partition("/")
-        parent, _, last = path.rpartition("/")
-        if not _SESSION.fullmatch(session):
-            continue
+    found = [(name, *name.partition("/")[::2]) for name in sorted(files) if _SESSION.fullmatch(name.partition("/")[0])]
+    last = found[-1][1] if found else ""
+    made = {path.rpartition("/")[0]: session for _, session, path in found if path.endswith(f"/{CHECKSUMS}")}
+    whole: dict[str, str] = {}
+    segments: dict[str, list[Segment]] = {path: [] for path in GROWING}
+    for name, session, path in found:
+        parent, _, end = path.rpartition("/")
         if parent in segments:
-            if (segment := Segment.parse(session, last, files[name].size)) is not None:
+            if (segment := Segment.parse(session, end, files[name].size)) is not None:
                 segments[parent].append(segment)
-        elif not _RUN.fullmatch(parent) or f"{session}/{parent}/{CHECKSUMS}" in files:
-            newest[path] = name
-    whole = {}
-    for path, name in newest.items():
-        parent = path.rpartition("/")[0]
-        if (
-            not _RUN.fullmatch(parent)
-            or newest[f"{parent}/{CHECKSUMS}"] == f"{name.partition('/')[0]}/{parent}/{CHECKSUMS}"
-        ):
+        elif _RUN.fullmatch(parent):
+            if made.get(parent) == session:
+                whole[path] = name
+        elif session == last or not (path in _AT_THE_END or path.startswith(_REPORT)):
             whole[path] = name
-    session = max((name.partition("/")[0] for name in whole.values()), default="")
-    return Copy(session, whole, {path: that_count(found) for path, found in segments.items() if found})
+    return Copy(last, whole, {path: that_count(parts) for path, parts in segments.items() if parts})
 
 
 def whole_files(folder: StudyFolder, *, is_last: bool) -> Iterator[str]:
@@ -151,7 +147,7 @@ def whole_files(folder: StudyFolder, *, is_last: bool) -> Iterator[str]:
     Args:
         is_last: True when a session ends, which adds the files that can be made again.
     """
-    for pattern in (*WHOLE, *(AT_THE_END if is_last else ())):
+    for pattern in (*WHOLE, *((*_AT_THE_END, f"{_REPORT}**/*") if is_last else ())):
         found = [path for path in folder.path.glob(pattern) if path.is_file() and not path.name.startswith(".")]
         for path in sorted(found, key=lambda path: (path.parent, path.name == CHECKSUMS, path.name)):
             yield path.relative_to(folder.path).as_posix()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.results.files import write_checksums
 from analysis.results.study_folder import StudyFolder
 from study.errors import StorageFailed, Superseded
 from study.mirror.carrier import Carrier
@@ -70,6 +71,33 @@ def test_a_study_comes_back_equal_to_the_bit(
     assert fetched(bucket, tmp_path / "elsewhere") == contents(folder.path)
     mark = read_mark(StudyFolder(tmp_path / "elsewhere" / "mine"))
     assert mark is not None and mark.is_complete
+
+
+def test_a_report_of_an_older_session_does_not_come_back(
+    folder: StudyFolder, carrier: Carrier, bucket: Path, tmp_path: Path
+) -> None:
+    for name in ("trials.csv", "report/report.html"):
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).touch()
+    carrier.bring(is_last=True)
+    assert {"trials.csv", "report/report.html"} <= fetched(bucket, tmp_path / "finished").keys()
+    Carrier(folder, bucket.as_uri()).bring(is_last=False)
+    again = fetched(bucket, tmp_path / "begun")
+    assert set(contents(folder.path)) - set(again) == {"trials.csv", "report/report.html"}
+
+
+def test_a_run_that_is_made_again_comes_from_one_session(
+    folder: StudyFolder, carrier: Carrier, bucket: Path, tmp_path: Path
+) -> None:
+    run = add_run(folder, 0)
+    (run / "more.csv").touch()
+    carrier.bring(is_last=False)
+    shutil.rmtree(run)
+    add_run(folder, 0)
+    (run / "metrics.json").write_text("{}")
+    write_checksums(run, "metrics.json")
+    Carrier(folder, bucket.as_uri()).bring(is_last=False)
+    assert fetched(bucket, tmp_path / "elsewhere") == contents(folder.path)
 
 
 def test_a_run_counts_once_its_checksums_are_there(
