@@ -23,8 +23,9 @@ SILENT_SECONDS = 60.0
 # A session waits at most this long at its end for the bucket to take the rest.
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 2.0
-# The last line names at most this many files, and the reason in at most so many characters.
+# The last line names at most this many files.
 _LISTED = 3
+# A reason in a line has at most this many characters.
 _LONGEST_REASON = 200
 
 
