@@ -26,7 +26,7 @@ PAUSE_SECONDS = 2.0
 # The last line names at most this many files.
 _LISTED = 3
 # A reason in a line has at most this many characters.
-_LONGEST_REASON = 200
+_LONGEST_REASON = 400
 
 
 class Unfollowed:

@@ -120,6 +120,7 @@ def test_a_study_outlives_its_heads_and_a_bucket_that_is_away(
     assert {name.split("/")[2] for name in names(s3, "studies/.*")} == studies
 
 
+@pytest.mark.slow
 def test_a_bucket_that_stays_away_at_the_end_is_named(start: Callable[..., Head], s3: S3) -> None:
     head = start(1, "alone")
     head.wait_for(lambda: (head.folder / "final" / "samples.npz").exists())
