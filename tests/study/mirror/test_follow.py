@@ -32,8 +32,14 @@ def wait_for(condition: Callable[[], object]) -> None:
     raise TimeoutError
 
 
-def test_a_bucket_that_goes_away_and_comes_back_has_everything(tmp_path: Path) -> None:
-    bucket, said = tmp_path / "bucket", list[str]()
+def test_a_bucket_that_goes_away_and_comes_back_has_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket, said, tries, bring = tmp_path / "bucket", list[str](), list[bool](), Carrier.bring
+
+    def counted(carrier: Carrier, *, is_last: bool) -> None:
+        tries.append(is_last)
+        bring(carrier, is_last=is_last)
+
+    monkeypatch.setattr(Carrier, "bring", counted)
     folder = begin(tmp_path / "results" / "mine")
     checkpoints = CheckpointStore(bucket.as_uri(), within=ID)
     checkpoints.save("final/net-tuned/seed-0", {"n": 1})
@@ -42,6 +48,8 @@ def test_a_bucket_that_goes_away_and_comes_back_has_everything(tmp_path: Path) -
         take_away(bucket)
         append(folder, "end")
         wait_for(lambda: said)
+        tried = len(tries)
+        wait_for(lambda: len(tries) > tried + 2)
         add_run(folder, 0)
         follower.discard("final/net-tuned/seed-0")
         follower.check()
