@@ -84,10 +84,15 @@ def check_unused(storage: str | None, name: str) -> None:
 
 
 def studies_in(storage: str) -> dict[str, Mapping[str, Any]]:
-    """Return the newest study.json of each study in a bucket, by its id. Raises StorageFailed or DamagedFile."""
-    identities = ObjectStore(storage, COPIES).folders()
+    """Return the newest study.json of each study in a bucket, by its id.
+
+    Raises:
+        StorageFailed: at once if the bucket does not answer, because its name may be mistyped.
+        DamagedFile: if a study.json is not a JSON object.
+    """
+    identities = ObjectStore(storage, COPIES, patience=0.0).folders()
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        found = pool.map(lambda identity: _newest_study(ObjectStore(storage, within(identity))), identities)
+        found = pool.map(lambda identity: _newest_study(ObjectStore(storage, within(identity), 0.0)), identities)
         return {identity: study for identity, study in zip(identities, found, strict=True) if study is not None}
 
 
