@@ -1,6 +1,7 @@
 """A study that comes back from its bucket: which one, and what becomes of an older folder of it."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from study.cli.request import read_request
 from study.errors import BadInput
 from study.mirror.carrier import Carrier
 from study.mirror.fetch import bring_home, check_unused
+from study.run import main
 from study.storage.checkpoints import CheckpointStore
 from study.storage.claim import held
 from study.storage.leftovers import unclaimed
 from study.storage.object_store import check_storage
+from tests.processes import HANGS_AFTER
 from tests.study.mirror.copied import ID, append, begin, contents
 
 
@@ -128,6 +131,25 @@ def test_one_command_begins_a_study_or_goes_on_with_it(
         read_request(command, said.append)
     assert said[0].startswith("Fetched results/mine from ")
     assert json.loads((tmp_path / "results" / "mine" / "study.json").read_text())["id"] == ID
+
+
+@pytest.mark.slow
+def test_a_bucket_that_does_not_answer_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("study.storage.object_store._PAUSE_SECONDS", HANGS_AFTER)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        uri = f"s3://bucket/a?region=us-east-1&scheme=http&endpoint_override=127.0.0.1%3A{closed.getsockname()[1]}"
+        for words in (["--resume"], ["--dataset", "digits"]):
+            assert main([*words, "--name", "mine", "--storage", uri]) == 1
+            (line,) = capsys.readouterr().err.splitlines()
+            assert line.startswith("the study failed: the file bucket/a/studies cannot be listed: ")
+            assert line.endswith("When that is mended, begin again")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
