@@ -13,6 +13,10 @@ class StudyFailed(Exception):
     """Says in one line why the study cannot be finished."""
 
 
+class Superseded(StudyFailed):
+    """Says in one line that a newer driver works on the study, which this driver must leave."""
+
+
 class UnfitNode(StudyFailed):
     """Says in one line why a node cannot make runs. It does not count as a failure of a run.
 

@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 check_nothing_hides_modules(options.address)
                 interrupts.listen()
-                request = read_request(arguments)
+                request = read_request(arguments, None if options.dry_run else progress.say)
+                if options.resume and not request.is_resumed:
+                    for line in (f"There is no study to go on with: {request.folder.path} begins", *outline(options)):
+                        progress.say(line)
                 return carry_out(request, interrupts, progress, is_dry=options.dry_run)
         except (Exception, KeyboardInterrupt) as error:
             ending = _ending_of_import(error) or ending_of(error, request)

@@ -27,6 +27,7 @@ from study.errors import StudyFailed
 from study.listeners.progress import Progress
 from study.listeners.runs_recorder import RunsRecorder
 from study.listeners.search_recorder import SearchRecorder
+from study.mirror.follow import Follower, Unfollowed
 from study.plan.limits import allowances
 from study.runs.ray_runs import RayRuns
 from study.search.driver import run_search
@@ -52,6 +53,7 @@ class Stages:
     ray_runs: RayRuns
     waiting: Waiting
     placement: Placement
+    follower: Follower | Unfollowed
 
     def search(self) -> Search:
         """Search every network, and write its tables whatever happens."""
@@ -78,6 +80,7 @@ class Stages:
                 recorder,
                 watch=self.watch,
                 look=self.waiting.look,
+                discard=self.follower.discard,
             )
         finally:
             recorder.flush(search)
@@ -106,7 +109,7 @@ class Stages:
             if isinstance(run, FailedRun):
                 failures.append(run)
             else:
-                self.settings.checkpoints.delete(plan.name)
+                self.follower.discard(plan.name)
         recorder.finish()
         return failures
 

@@ -46,6 +46,7 @@ from study.earlier.telling import check_same_data, trials_to_tell
 from study.errors import StudyFailed
 from study.listeners.progress import Progress
 from study.listeners.screen import Screen
+from study.mirror.follow import following, lacks_files
 from study.plan.memory import check_memory
 from study.planning import (
     announce,
@@ -90,6 +91,10 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
                 screen.warn(line)
             stack.enter_context(live(request.folder.path, request.config.track, screen.warn))
             if _is_finished(request, screen):
+                if lacks_files(request.folder):
+                    checkpoints = _checkpoints(request.folder, request.config)
+                    copy = following(request.folder, request.config.storage, checkpoints, screen.warn)
+                    stack.enter_context(copy).discard_all()
                 return name_report(request.folder, screen)
         check_memory(request.config)
         request = checked(request, progress)
@@ -171,6 +176,9 @@ def _do(
                 )
             stack.enter_context(live(request.folder.path, config.track, progress.screen.warn))
         progress.screen.study_log.open(request.folder.log)
+        checkpoints = _checkpoints(request.folder, config)
+        copy = following(request.folder, config.storage, checkpoints, progress.screen.warn)
+        follower = stack.enter_context(copy)
         architectures = {arch: architecture_of(config, arch) for arch in config.archs}
         send_code(architectures.values(), config.address)
         if not trains_on_cpus_here(request.config):
@@ -182,13 +190,14 @@ def _do(
             seed=config.seed,
             precision=resolve(config.precision, torch.device("cpu")),
             threads=resources.threads,
-            checkpoints=_checkpoints(request.folder, config),
+            checkpoints=checkpoints,
             kernels=config.kernels,
         )
         slots = Slots(resources, request.config, placement)
 
         def watch() -> None:
             interrupts.check()
+            follower.check()
             progress.beat()
 
         ray_runs = RayRuns(architectures, settings, placement, slots, watch, waiting.look)
@@ -205,6 +214,7 @@ def _do(
             ray_runs,
             waiting,
             placement,
+            follower,
         )
         search = None if config.baseline else stages.search()
         failures: list[FailedRun] = []
@@ -215,7 +225,7 @@ def _do(
         stages.keep_samples()
         if not failures:
             # A run that ended just as a driver died has left its checkpoint.
-            settings.checkpoints.clear()
+            follower.discard_all()
     return failures
 
 
@@ -252,7 +262,8 @@ def _is_finished(request: Request, screen: Screen) -> bool:
         if not search.is_done():
             return False
         if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
-            screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
+            if folder.read_trials() is not None:  # a copy in a bucket has no tables before a session ends
+                screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
             return False
     confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
     seeds = read_study(folder).planned_seeds if config.seeds == "auto" else config.seeds

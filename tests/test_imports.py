@@ -25,7 +25,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"runs", "cli"},
         {"earlier"},
         {"search"},
-        {"plan", "track"},
+        {"plan", "track", "mirror"},
         {"cluster", "data"},
         {"storage"},
         {"settings"},

@@ -84,7 +84,8 @@ class Options(StudyConfig):
     """Name of the study's folder; <dataset>-<date>-<time> if not given."""
     resume: bool = False
     """Go on with --name, or the study worked on last; more --seeds and another machine are allowed, and more --trials
-    before any test image was predicted."""
+    before any test image was predicted. A study that is not here comes from --storage; one that is nowhere begins if
+    --dataset, --preset, --config, --archs or --baseline is given."""
     add_arch: tuple[str, ...] = ()
     """Networks that --resume adds to the study, named as in --archs, before any test image was predicted."""
     from_study: Path | None = None

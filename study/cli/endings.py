@@ -5,7 +5,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from study.cli.interrupts import INTERRUPTED
-from study.errors import BadInput, StudyFailed
+from study.errors import BadInput, StudyFailed, Superseded
 from study.errors import say_error as say_error
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def ending_of(error: BaseException, request: "Request | None") -> tuple[str, int
             return f"error: {error}", 2
         case KeyboardInterrupt():
             return parting(request), INTERRUPTED
+        case Superseded():
+            return f"the study ended here: {error}", 1
         case StudyFailed():
             return f"the study failed: {error}. When that is mended, {_go_on(request)}", 1
         case OSError() if error.errno in _DISK_FAILURES:
@@ -50,6 +52,8 @@ def _go_on(request: "Request | None") -> str:
 
     path = request.folder.path
     words = [*typed_command("study.run").split(), "--resume", "--results-dir", str(path.parent), "--name", path.name]
+    if request.config.storage is not None and "://" in request.config.storage:
+        words += ["--storage", request.config.storage]  # another machine can go on, too
     return f"go on with: {shlex.join(words)}"
 
 

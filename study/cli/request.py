@@ -1,7 +1,7 @@
 """Turn a command line into a request for a study, checked before any data are read."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from study.cluster.environment import check_lasts
 from study.data import datasets
 from study.earlier.begun import Earlier, read_begun, read_earlier
 from study.errors import BadInput, unknown
+from study.mirror.fetch import bring_home, check_unused
 from study.plan.budget import LEAST
 from study.settings.config import FILE_ONLY, StudyConfig
 from study.settings.file.read import read_study_file
@@ -24,13 +25,15 @@ from study.settings.file.whole import whole_tables
 from study.settings.network_checks import leave_out_again
 from study.settings.networks import check_networks
 from study.storage.claim import check_free, check_name
-from study.storage.object_store import ObjectStore
+from study.storage.object_store import check_storage
 from study.storage.provenance import search_settings
 from study.track.tracker import check_packages
 
 # These settings may differ when a study goes on: they change how many seeds there are, which machine trains, or where
 # the data lie. The fingerprint of the data must be the same.
 _FREE_ON_RESUME = {"seeds", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "wait", "data_dir", "track"}
+# A command with --resume and one of these settles a study, so it begins the study if there is none.
+_SETTLING = {"preset", "dataset", "study_file", "archs", "baseline"}
 _OTHER_VERSION = "go on with that version, or begin anew"
 
 
@@ -59,17 +62,29 @@ class Request:
     earlier: Earlier | None = None
 
 
-def read_request(arguments: Sequence[str]) -> Request:
-    """Read the command line, and check everything that needs no data. Raises BadInput."""
+def read_request(arguments: Sequence[str], say: Callable[[str], None] | None = None) -> Request:
+    """Read the command line, and check everything that needs no data.
+
+    Args:
+        say: prints a line. With it, a study that is only in its bucket is fetched, and a new study may not have a name
+            that is taken there.
+
+    Raises:
+        BadInput: if the study cannot begin or go on so.
+        StorageFailed: if its bucket does not answer.
+    """
     options = parse(arguments)
     _check_path("--results-dir", options.results_dir)
     _check_path("--data-dir", options.data_dir)
     check_lasts(options.results_dir)
     if options.resume:
+        if say is not None:
+            bring_home(options.results_dir, options.name, options.storage, say)
         return _read_resume(options, arguments)
     config = _absolute(options.config())
     _check_networks(config, options)
-    _check_storage(config)
+    if config.storage is not None:
+        check_storage(config.storage)
     check_packages(config.track)
     name = (
         f"{config.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -77,6 +92,8 @@ def read_request(arguments: Sequence[str]) -> Request:
         else check_name(options.name)
     )
     check_free(options.results_dir, name)
+    if say is not None and options.name is not None:
+        check_unused(config.storage, name)
     datasets.check(config)
     on_gpu = config.address is None and divide(machine_capacity(), config).gpus_per_trial > 0
     if config.budget_hours is not None and (on_gpu or config.address is not None):
@@ -103,14 +120,20 @@ def _check_path(flag: str, path: Path | None) -> None:
 
 
 def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
-    """Read the request for a study that goes on. A folder without study.json becomes a new study of the same name."""
-    if options.name is not None and not (options.results_dir / check_name(options.name) / "study.json").exists():
-        path = options.results_dir / options.name
-        if not path.is_dir():
-            names = [file.parent.name for file in options.results_dir.glob("*/study.json")]
-            otherwise = "choose another --name, or leave --resume out"
+    """Read the request for a study that goes on.
+
+    If there is none, the same command can begin it: a RayJob or `sbatch --requeue` repeats one command. A folder
+    without study.json becomes a new study of the same name.
+    """
+    names = [file.parent.name for file in options.results_dir.glob("*/study.json")]
+    is_begun = bool(names) if options.name is None else check_name(options.name) in names
+    if not is_begun:
+        is_folder = options.name is not None and (options.results_dir / options.name).is_dir()
+        if is_folder or _SETTLING & given_with_budget(arguments):
+            return read_request([argument for argument in arguments if argument != "--resume"])
+        if options.name is not None:
+            otherwise = "choose another --name, or say what to begin by --dataset, --preset, --config or --archs"
             raise BadInput(unknown(f"study in {options.results_dir}", options.name, names, otherwise))
-        return read_request([argument for argument in arguments if argument != "--resume"])
     if options.name is None:
         try:
             folder = StudyFolder.newest(options.results_dir)
@@ -226,20 +249,6 @@ def _absolute(config: StudyConfig) -> StudyConfig:
         for arch, told in config.networks.items()
     }
     return replace(config, data_dir=data_dir, storage=storage, networks=networks)
-
-
-def _check_storage(config: StudyConfig) -> None:
-    if config.storage is not None:
-        account = config.storage.partition("://")[2].partition("/")[0].rpartition("@")[0]
-        if ":" in account:
-            raise BadInput(
-                "--storage: everybody who can read the study could read this password: leave it out of the URI, and"
-                " give it in the environment or in the file that the storage's own tools read"
-            )
-        try:
-            ObjectStore(config.storage)
-        except ValueError as error:
-            raise BadInput(f"--storage: {error}") from error
 
 
 def given_with_budget(arguments: Sequence[str]) -> frozenset[str]:

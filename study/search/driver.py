@@ -24,7 +24,6 @@ from study.cluster.worker import WorkerSettings
 from study.errors import StudyFailed, UnfitNode
 from study.search.search import Search
 from study.search.trial_worker import train_trial
-from study.storage.checkpoints import CheckpointStore
 
 
 class SearchListener(Protocol):
@@ -49,6 +48,7 @@ def run_search(
     train: Callable[..., None] = train_trial,
     watch: Callable[[], None] = lambda: None,
     look: Callable[[Counts], None] = lambda counts: None,
+    discard: Callable[[str], None] | None = None,
 ) -> None:
     """Run the search to its end on the Ray that this process is connected to.
 
@@ -61,6 +61,7 @@ def run_search(
         train: Ray Tune's trainable, called as `train_trial` is.
         watch: called at least about once a second; an exception that it raises ends the search.
         look: called as often with a function that counts the trials given to Ray and those that have a worker.
+        discard: deletes the checkpoint of a trial that has ended; at once if None.
 
     Raises:
         StorageFailed: if the checkpoints of a trial cannot be kept, attempt after attempt.
@@ -79,7 +80,9 @@ def run_search(
     tuner = tune.Tuner(
         tune.with_resources(trainable, tune.PlacementGroupFactory([placement.bundle])),
         tune_config=tune.TuneConfig(
-            search_alg=_Searcher(search, listener, slots, settings.checkpoints, scheduler.has_failed, raised),
+            search_alg=_Searcher(
+                search, listener, slots, discard or settings.checkpoints.delete, scheduler.has_failed, raised
+            ),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -133,7 +136,7 @@ class _Searcher(_Unpickled, Searcher):
         search: Search,
         listener: SearchListener,
         slots: Callable[[], int],
-        checkpoints: CheckpointStore,
+        discard: Callable[[str], None],
         has_failed: Callable[[str], bool],
         raised: list[Exception],
     ) -> None:
@@ -141,7 +144,7 @@ class _Searcher(_Unpickled, Searcher):
         self._search = search
         self._listener = listener
         self._slots = slots
-        self._checkpoints = checkpoints
+        self._discard = discard
         self._has_failed = has_failed
         self._raised = raised
         self._trial_ids: dict[str, str] = {}
@@ -161,7 +164,7 @@ class _Searcher(_Unpickled, Searcher):
         ended = self._trial_ids.pop(trial_id)
         with _kept(self._raised):
             self._search.end(ended, failed=error or self._has_failed(ended))
-            self._checkpoints.delete(ended)
+            self._discard(ended)
             self._listener.on_change(self._search)
 
     def save(self, checkpoint_path: str) -> None:

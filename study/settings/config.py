@@ -118,7 +118,8 @@ class StudyConfig:
     wait: float | None = None
     """End the study if no run has a place on the cluster for these minutes (none: wait for ever)."""
     storage: str | None = None
-    """Folder or URI that every node can reach, for checkpoints (none: the study's folder)."""
+    """Folder or URI that every node can reach, for checkpoints. A URI also takes a copy of the study, from which
+    --resume goes on anywhere (none: the study's folder)."""
     track: tuple[str, ...] = ()
     """Show the study in tensorboard, mlflow or wandb, too; may be repeated (docs/trackers.md)."""
     baseline: bool = False

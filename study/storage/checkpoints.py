@@ -18,11 +18,16 @@ _CHECKSUM_BYTES = 4
 class CheckpointStore:
     """Saves and loads the states of runs. Takes the arguments of ObjectStore, and raises its ValueError."""
 
-    def __init__(self, uri: str, within: str = "") -> None:
-        self._objects = ObjectStore(uri, within)
+    def __init__(self, uri: str, within: str = "", patience: float | None = None) -> None:
+        self._place = uri, within
+        self._objects = ObjectStore(uri, within, patience)
 
     def __str__(self) -> str:
         return str(self._objects)
+
+    def impatient(self) -> "CheckpointStore":
+        """Returns the same store, which tries a remote storage that does not answer only once."""
+        return CheckpointStore(*self._place, patience=0.0)
 
     def save(self, run: str, state: dict[str, Any]) -> None:
         """Replaces the checkpoint of the run of this name, a relative path. Raises StorageFailed if it cannot."""

@@ -10,7 +10,9 @@ from study.errors import BadInput
 from study.storage.checkpoints import is_checkpoint
 from study.storage.object_store import ObjectStore
 
-# A study's folder has its id as its name. Older versions had the study's name and the start of its id.
+# The copies of studies lie below this folder of a storage, each in a folder that has the study's id as its name.
+COPIES = "studies"
+# A study's folder of checkpoints has its id as its name. Older versions had the study's name and the start of its id.
 _FOLDER = re.compile(r"[0-9a-f]{32}|.+-[0-9a-f]{8}")
 
 
@@ -49,14 +51,14 @@ def folder_of(study: Mapping[str, Any], storage: str) -> str:
 
 
 def unclaimed(studies: Iterable[Mapping[str, Any]], storage: str) -> list[Leftover]:
-    """Return the folders of checkpoints in a storage that belong to none of these studies, by name.
+    """Return the folders of checkpoints in a storage that belong neither to these studies nor to copies there, by name.
 
     A folder counts only if its name is like a study's and all its files begin as checkpoints do.
 
     Raises:
         StorageFailed: if the storage does not answer.
     """
-    claimed = {name for study in studies for name in _names(study)}
+    claimed = {name for study in studies for name in _names(study)} | {*ObjectStore(storage, COPIES).folders()}
     found = []
     for name in ObjectStore(storage).folders():
         if name in claimed or not _FOLDER.fullmatch(name):

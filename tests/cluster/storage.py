@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -72,11 +74,22 @@ class S3:
         found = self._client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
         return [entry["Key"] for entry in found if entry["Size"]]
 
+    def puts(self, prefix: str) -> int:
+        """Return how many objects with names of this beginning were written, those that stand for folders included."""
+        pages = self._client("s3").get_paginator("list_object_versions").paginate(Bucket=BUCKET, Prefix=prefix)
+        return sum(len(page.get("Versions", [])) for page in pages)
+
     def go_away(self, seconds: float) -> None:
         """Answers nothing for so long."""
+        with self.away():
+            time.sleep(seconds)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Answers nothing until the block ends."""
         self._server.send_signal(signal.SIGSTOP)
         try:
-            time.sleep(seconds)
+            yield
         finally:
             self._server.send_signal(signal.SIGCONT)
 

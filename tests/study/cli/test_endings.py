@@ -13,6 +13,7 @@ from analysis.results.study_folder import StudyFolder
 from study.cli.endings import ending_of
 from study.cli.interrupts import Interrupts
 from study.cli.request import Request, read_request
+from study.errors import StudyFailed, Superseded
 from study.listeners.progress import Progress
 from study.run import main
 
@@ -60,6 +61,17 @@ def test_only_a_study_that_has_begun_is_gone_on_with(
     StudyFolder(tmp_path / "mine").write_study({})
     go_on = f"go on with: {command} --resume --results-dir {tmp_path} --name mine"
     assert ending_of(error, request) == (f"the study failed: no: /place. When that is mended, {go_on}", 1)
+
+
+def test_a_study_with_a_bucket_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["study/run.py"])
+    uri = f"{(tmp_path / 'bucket').as_uri()}?a=b"
+    arguments = ["--dataset", "digits", "--results-dir", str(tmp_path), "--name", "mine", "--storage"]
+    request = read_request([*arguments, uri])
+    StudyFolder(tmp_path / "mine").write_study({})
+    ending = ending_of(StudyFailed("no"), request)
+    assert ending is not None and ending[0].endswith(f"--resume --results-dir {tmp_path} --name mine --storage '{uri}'")
+    assert ending_of(Superseded("a newer driver"), request) == ("the study ended here: a newer driver", 1)
 
 
 def test_other_errors_are_not() -> None:
