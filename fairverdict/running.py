@@ -56,7 +56,8 @@ def run(
         config: a study file (TOML, or another study's study.json), or settings by name; None takes the defaults.
         results_dir: folder of the studies.
         name: name of the study's folder; `<dataset>-<date>-<time>` if None.
-        resume: True goes on with the study `name`, or with the newest one.
+        resume: True goes on with the study `name`, or with the newest one. If there is none and `config` or `settings`
+            say what to begin, it begins.
         progress: False prints warnings alone.
         settings: the settings of the command line, such as `trials=8`, `archs=("alexnet", "mobilenet")` or
             `preset="quick"`, and the tables of a study file, such as `recipe={"optimizer": "sgd"}`. They win over

@@ -16,16 +16,9 @@ import ray
 import torch
 
 from analysis.results.study_folder import StudyFolder
-from analysis.results.study_json import read_study
-from analysis.retraining.latency import is_measured
 from analysis.retraining.plans import (
     FailedRun,
-    RunPlan,
-    missing_runs,
-    plan_baselines,
     plan_confirmations,
-    plan_final_runs,
-    stray_runs,
 )
 from models.data import Dataset
 from models.precision import resolve
@@ -44,8 +37,8 @@ from study.conclusion.report import conclude, name_report
 from study.data.datasets import load_dataset, sizes
 from study.earlier.telling import check_same_data, trials_to_tell
 from study.errors import StudyFailed
+from study.finished import final_plans, is_finished
 from study.listeners.progress import Progress
-from study.listeners.screen import Screen
 from study.mirror.follow import following, lacks_files
 from study.plan.memory import check_memory
 from study.planning import (
@@ -57,10 +50,9 @@ from study.planning import (
     why_no_c,
 )
 from study.runs.ray_runs import RayRuns
-from study.search.search import Search
 from study.settings.config import StudyConfig
-from study.settings.networks import architecture_of, baseline_of
-from study.stages import Stages, next_look, open_search, outcomes_of
+from study.settings.networks import architecture_of
+from study.stages import Stages, outcomes_of
 from study.storage.checkpoints import CheckpointStore
 from study.storage.claim import held, mend
 from study.storage.leftovers import folder_of
@@ -90,7 +82,7 @@ def carry_out(request: Request, interrupts: Interrupts, progress: Progress, *, i
             for line in mend(request.folder):
                 screen.warn(line)
             stack.enter_context(live(request.folder.path, request.config.track, screen.warn))
-            if _is_finished(request, screen):
+            if is_finished(request.folder, request.config, screen.warn):
                 if lacks_files(request.folder):
                     checkpoints = _checkpoints(request.folder, request.config)
                     copy = following(request.folder, request.config.storage, checkpoints, screen.warn)
@@ -220,7 +212,7 @@ def _do(
         failures: list[FailedRun] = []
         if search is not None:
             failures += stages.runs("Confirmation", plan_confirmations(outcomes_of(search, config), config.confirm))
-        failures += stages.final_runs(partial(_final_plans, request.folder, config, search))
+        failures += stages.final_runs(partial(final_plans, request.folder, config, search))
         stages.measure_latency()
         stages.keep_samples()
         if not failures:
@@ -250,32 +242,3 @@ def _check_nodes(request: Request, placement: Placement) -> None:
     storage = request.config.storage
     if storage is not None or request.config.address is not None:
         probe_nodes(ObjectStore(storage or str(request.folder.path.parent.absolute())), placement)
-
-
-def _is_finished(request: Request, screen: Screen) -> bool:
-    folder, config = request.folder, request.config
-    search = None if config.baseline else open_search(folder, config)
-    if search is not None:
-        ledger = search.ledger
-        if ledger.damage:
-            screen.warn(ledger.damage)
-        if not search.is_done():
-            return False
-        if not folder.holds_tables(ledger.trials_table(), ledger.history_table()):
-            if folder.read_trials() is not None:  # a copy in a bucket has no tables before a session ends
-                screen.warn(f"the tables in {folder.path} do not agree with {folder.journal}; they are made again")
-            return False
-    confirmations = plan_confirmations(outcomes_of(search, config), config.confirm) if search else []
-    seeds = read_study(folder).planned_seeds if config.seeds == "auto" else config.seeds
-    plans = [*confirmations, *_final_plans(folder, config, search, seeds)]
-    is_trained = not missing_runs(plans, folder) and not stray_runs(plans, folder) and folder.read_samples() is not None
-    if not is_trained or (config.seeds == "auto" and next_look(folder) is not None):
-        return False
-    return is_measured({arch: architecture_of(config, arch) for arch in config.archs}, folder)
-
-
-def _final_plans(folder: StudyFolder, config: StudyConfig, search: Search | None, seeds: int) -> list[RunPlan]:
-    """Plan the final runs, which the confirmation runs in the folder decide on; without a search, baselines alone."""
-    if search is None:
-        return plan_baselines({arch: baseline_of(config, arch) for arch in config.archs}, seeds)
-    return plan_final_runs(outcomes_of(search, config), seeds, folder.confirm.read_all())

@@ -22,7 +22,7 @@ HISTORY = 100
 BEST = 25
 # The Gaussian process sees at most this many running trials, the newest: each draws from its posterior anew.
 RUNNING = 32
-# If more than so many trials run, the Gaussian process compares this many points before it climbs from the best of
+# If more than MANY_RUNNING trials run, the Gaussian process compares this many points before it climbs from the best of
 # them, in place of Optuna's 2,048: each point takes 128 draws for every running trial.
 POINTS, MANY_RUNNING = 512, 8
 # A proposal lies at least this far from every trial, as a share of the distance between as many evenly spread trials.

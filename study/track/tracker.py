@@ -101,7 +101,9 @@ def check_packages(names: Sequence[str]) -> None:
     """Raise BadInput, which names the extra, if the package of a tracker is not installed."""
     for name in names:
         if find_spec(name) is None:
-            raise BadInput(f"the tracker {name} needs a package that is not installed: pip install 'fairverdict[{name}]'")
+            raise BadInput(
+                f"the tracker {name} needs a package that is not installed: pip install 'fairverdict[{name}]'"
+            )
 
 
 def open_tracker(name: str, folder: StudyFolder, uri: str | None = None) -> Tracker:

@@ -94,7 +94,7 @@ def slurm(network: Network) -> Iterator[Slurm]:
 def test_a_study_that_is_requeued_goes_on(slurm: Slurm) -> None:
     shared = slurm.folder / "shared"
     study = shared / "results" / "requeued"
-    study.mkdir(parents=True)
+    shared.mkdir()
     words = [*STUDY, "--storage", str(shared / "storage")]
     said = slurm.call("sbatch", f"--chdir={shared}", str(ROOT / "deploy" / "slurm.sh"), *words)
     (number,) = re.findall(r"\d+", said)
