@@ -33,11 +33,11 @@ from study.cluster.health.probe import probe_nodes
 from study.cluster.places.waiting import Waiting
 from study.cluster.session import ray_session, send_code
 from study.cluster.worker import WorkerSettings
+from study.conclusion.finished import final_plans, is_finished
 from study.conclusion.report import conclude, name_report
 from study.data.datasets import load_dataset, sizes
 from study.earlier.telling import check_same_data, trials_to_tell
 from study.errors import StudyFailed
-from study.finished import final_plans, is_finished
 from study.listeners.progress import Progress
 from study.mirror.follow import following, lacks_files
 from study.plan.memory import check_memory
