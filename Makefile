@@ -8,6 +8,7 @@
 # make docs: build the site of the documentation into site/; every broken link is an error.
 # make soak: kill one study twenty times; minutes.
 # make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3, Slurm and Ray.
+# make soak-cluster: the same with the tests marked slow, in which machines are lost again and again.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,7 +19,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-onnx test-trackers test-all lint docs soak test-cluster
+.PHONY: setup demo test test-slow test-onnx test-trackers test-all lint docs soak test-cluster soak-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -58,13 +59,18 @@ soak: setup
 # shell stays: it is the parent of processes that outlive their own.
 ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
 
+CLUSTER_TESTS := not slow
+
+soak-cluster: CLUSTER_TESTS := slow
+soak-cluster: test-cluster
+
 test-cluster: setup
 	@test "$$(id -u)" = 0 || { echo "make test-cluster needs root, for namespaces and sshd"; exit 2; }
 	@which /usr/sbin/sshd rsync ip munged slurmctld slurmd srun > /dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	  openssh-server rsync iproute2 munge slurmctld slurmd slurm-client; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
-	@$(ISOLATED) sh -c 'ip link set lo up && $(BIN)/python -m pytest tests/cluster; exit $$?'
+	@$(ISOLATED) sh -c 'ip link set lo up && $(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" tests/cluster; exit $$?'
 
 setup: $(INSTALLED)
 
