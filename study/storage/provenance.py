@@ -32,7 +32,7 @@ from study.settings.networks import architecture_of, baseline_of, shared_space, 
 from study.settings.search_space import RUNGS, STARTUP_TRIALS
 
 # Raise it by 1 when the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
-SAMPLER_VERSION = 2
+SAMPLER_VERSION = 3
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
 
@@ -118,6 +118,7 @@ def search_settings(config: StudyConfig, n_train: int) -> dict[str, Any]:
         "sampler_version": SAMPLER_VERSION,
         "recipe_version": RECIPE_VERSION,
         "startup_trials": STARTUP_TRIALS,
+        "choice": "expected score",
         "patience": config.patience,
         "batch_size": config.batch_size,
         "validation_fraction": VALIDATION_FRACTION,

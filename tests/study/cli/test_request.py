@@ -540,6 +540,7 @@ def test_no_setting_of_another_version_is_guessed(
         ("startup_trials", 99),
         ("sampler", None),
         ("sampler_version", None),
+        ("choice", None),
         ("recipe_version", 0),
         ("tolerance", 0.5),
         ("patience", 99),
