@@ -70,6 +70,7 @@ def names(s3: S3, pattern: str) -> list[str]:
     return [name for name in s3.objects() if re.fullmatch(f"checkpoints/{pattern}", name)]
 
 
+@pytest.mark.slow
 def test_a_study_outlives_its_heads_and_a_bucket_that_is_away(
     start: Callable[..., Head], s3: S3, tmp_path: Path
 ) -> None:

@@ -155,6 +155,7 @@ def test_a_node_that_is_killed_and_one_that_comes_late(
     assert "Traceback" not in study.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_away_and_a_driver_that_is_killed(
     study: Study, head: Machine, s3: S3, add_node: Callable[[int], Machine]
 ) -> None:

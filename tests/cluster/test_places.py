@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.machines import Machine, wait_until
 
 STUDY = [
@@ -22,6 +24,7 @@ ray.get(ray.remote(hold).remote(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_study_without_a_place(machine: Callable[[int], Machine], tmp_path: Path) -> None:
     head = machine(1)
     head.ray_start("--head", "--port=6379", "--num-cpus=1", "--include-dashboard=false")

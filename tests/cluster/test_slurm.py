@@ -91,6 +91,7 @@ def slurm(network: Network) -> Iterator[Slurm]:
         yield slurm
 
 
+@pytest.mark.slow
 def test_a_study_that_is_requeued_goes_on(slurm: Slurm) -> None:
     shared = slurm.folder / "shared"
     study = shared / "results" / "requeued"

@@ -105,6 +105,7 @@ def test_a_cluster_of_other_code_alone_is_refused_in_one_line(
     )
 
 
+@pytest.mark.slow
 def test_a_node_that_is_cut_off_is_named(
     head: Machine, machine: Callable[[int], Machine], storage: Path, tmp_path: Path
 ) -> None:

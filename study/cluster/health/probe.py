@@ -31,6 +31,7 @@ def probe_nodes(store: ObjectStore, placement: Placement) -> None:
         store.write_probe(probe)
     except OSError as error:
         hint = "give this machine AWS credentials for it" if str(store).startswith("s3://") else "make it writable"
+        hint = "make the bucket, or correct --storage" if "NO_SUCH_BUCKET" in str(error) else hint
         raise BadInput(f"the storage {store} cannot be written from here ({one_line(error)}): {hint}") from error
     try:
         _ask_every_node(store, probe, placement)
