@@ -4,6 +4,7 @@ Without a GPU Triton's kernels run in its interpreter, see tests/conftest.py.
 """
 
 import copy
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -343,7 +344,7 @@ def compiles_anew() -> Iterator[None]:
         (None, "cc"),
         ("echo no such option >&2; exit 1", "no such option"),
         ('while [ "$1" != -o ]; do shift; done; echo nothing > "$2"', "norm_relu_pool.so"),
-        ("/bin/sleep 4321; /bin/sleep 4321", "cc did not end within 0 s"),
+        ("/bin/sleep SECONDS; /bin/sleep SECONDS", "cc did not end within 0 s"),
     ],
     ids=["no compiler", "a compiler that fails", "code that cannot be loaded", "a compiler that hangs"],
 )
@@ -353,9 +354,10 @@ def test_without_a_compiler_torch_trains_and_says_so_once(
     monkeypatch.setenv("PATH", str(tmp_path))
     if compiler and "sleep" in compiler:
         monkeypatch.setattr(norm_relu_pool_cpu, "LONGEST_SECONDS", 0.1)
+    seconds = f"4321.{os.getpid()}"  # which no sleep of another test takes
     if compiler:
         script = tmp_path / "cc"
-        script.write_text(f"#!/bin/sh\n{compiler}\n")
+        script.write_text(f"#!/bin/sh\n{compiler.replace('SECONDS', seconds)}\n")
         script.chmod(0o755)
     features = fast_features(*conv_bn_relu(3, 16), nn.MaxPool2d(2))
     plain = nn.Sequential(*copy.deepcopy(features))
@@ -364,7 +366,7 @@ def test_without_a_compiler_torch_trains_and_says_so_once(
         first = features(images)
     torch.testing.assert_close(first, plain(images))
     features(images)
-    assert not [process for process in psutil.process_iter(["cmdline"]) if "4321" in (process.info["cmdline"] or ())]
+    assert not [process for process in psutil.process_iter(["cmdline"]) if seconds in (process.info["cmdline"] or ())]
 
 
 @NeedsC
