@@ -21,9 +21,9 @@ from analysis.statistics.search_luck.replica import Plan, Replica
 from analysis.statistics.search_luck.surfaces import LEAST_TRIALS, Fit, Surfaces
 
 SURFACES = 16
-# Degrees of freedom of the estimated variance: estimates from different searches of one network vary about as much as
-# a variance of 4 degrees of freedom does (benchmarks/RESULTS.md). More surfaces would not help, because all come from
-# one fit.
+# Degrees of freedom of the estimated variance. Estimates from different searches of one network vary somewhat more, and
+# with 4 the interval still holds the difference as often as it says (benchmarks/RESULTS.md). More surfaces would not
+# help, because all come from one fit.
 FREEDOM = 4
 # Searches choose among this many points and the points of the first trials; a power of 2.
 POINTS = 256

@@ -16,20 +16,8 @@ from tests.processes import HANGS_AFTER, Program, Programs
 
 ROOT = Path(__file__).parents[3]
 STOPPING = "stopping; Ctrl-C again stops at once\n"
-# A key derivation is compiled code that lets other threads run, and takes no notice of signals.
-BUSY = """
-import hashlib
-from study.cli.interrupts import Interrupts
-
-with Interrupts(lambda: "parting") as interrupts:
-    interrupts.listen()
-    try:
-        print("ready", flush=True)
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 60_000_000)
-    except KeyboardInterrupt:
-        print("in order", flush=True)
-"""
-# It stays until the test has sent every signal and closes its input.
+# A key derivation is compiled code that lets other threads run, and takes no notice of signals. The program stays until
+# the test has sent every signal and closes its input.
 PATIENT = """
 import hashlib
 import sys
@@ -45,6 +33,8 @@ with Interrupts(lambda: "parting") as interrupts:
         print("in order", flush=True)
         sys.stdin.read()
 """
+# The main thread is busy until every signal of a test has come.
+BUSY = PATIENT.replace("2_000_000", "60_000_000")
 
 
 def _start(programs: Programs, program: str, cwd: Path = ROOT) -> Program:

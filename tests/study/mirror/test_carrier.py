@@ -1,4 +1,4 @@
-"""What is brought into a bucket, in which order, and by whom: segments of new bytes, whole runs, the newest driver."""
+"""The carrier brings segments of new bytes and whole runs into a bucket, in order, and leaves a newer driver alone."""
 
 import shutil
 from pathlib import Path

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from analysis.results.load import StudyResults, load_results
+from analysis.retraining.plans import SearchOutcome, choose_tuned
 from analysis.statistics.search_luck.interval import OverSearches
 from analysis.statistics.search_luck.luck import search_luck
 from analysis.statistics.two_way_layout import TwoWayLayout
 from analysis.verdict.comparisons import make_comparisons, make_verdict
-from analysis.verdict.searches.records import search_record
+from analysis.verdict.searches.records import expected_by_trial, fresh_scores, search_record
 from analysis.verdict.summary import summarise
 from analysis.verdict.summary_json import Grade, Summary
+from models.training.recipe import TrainingConfig
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import SPACES, with_config, with_leads
 
@@ -222,3 +224,25 @@ def test_a_verdict_that_shows_nothing_claims_nothing_of_other_searches(results: 
     assert summary.verdict is not None and summary.verdict.call == "not shown"
     assert summary.verdict.over_searches is not None
     assert "This holds for these two configurations" in summary.verdict.text
+
+
+def test_expected_scores_rank_the_trials_as_the_study_chose(tmp_path: Path) -> None:
+    written = write_example(tmp_path / "study", seeds=5, trials=30, confirm=True)
+    results = load_results(written)
+    for arch in results.architectures:
+        rows = results.trials_of(arch).set_index("trial_id")
+        ended = rows[rows["status"].isin(["COMPLETE", "STOPPED_EARLY"])].sort_values("val_accuracy", ascending=False)
+        names = ("lr", "dropout")
+        leaders = {
+            int(str(trial).rpartition("-")[2]): (
+                TrainingConfig({name: float(row[name]) for name in names}, 8),
+                float(row["val_accuracy"]),
+            )
+            for trial, row in ended.iterrows()
+        }
+        space = {name: one.model_dump() for name, one in results.study.space_of(arch).items()}
+        outcome = SearchOutcome(arch, TrainingConfig({}, 8), leaders, space)
+        expected = expected_by_trial(results, arch)
+        assert set(expected) == set(ended.index), "a trial that a rung stopped is not to be chosen"
+        confirmed = fresh_scores(results, arch)
+        assert f"{arch}-{choose_tuned(outcome, results.confirmations)}" == max(confirmed, key=expected.__getitem__)
