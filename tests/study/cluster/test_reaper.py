@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import psutil
 import pytest
+
+from tests.processes import HANGS_AFTER
 
 ROOT = Path(__file__).parents[3]
 DRIVER = """
@@ -18,7 +21,7 @@ import signal, subprocess, sys
 from study.cluster.reaper import reaping
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has its programs ignore
 before = subprocess.Popen(["sleep", "600"])
-with reaping("a-test"):
+with reaping(sys.argv[1]):
     # Of a session of its own and deaf to polite requests, as what is hard to get rid of.
     shell = ["sh", "-c", "trap '' TERM INT HUP; sleep 600; sleep 600"]
     within = subprocess.Popen(shell, start_new_session=True)
@@ -41,7 +44,7 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
     for name in ("study", "os"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the file of the user runs')")
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", DRIVER],
+        [sys.executable, "-P", "-c", DRIVER, uuid4().hex],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
@@ -53,6 +56,7 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
         before, within = (psutil.Process(int(pid)) for pid in process.stdout.readline().split())
         tree = [within]
         while len(tree) < 2:
+            assert within.status() != psutil.STATUS_ZOMBIE, "the shell has ended"
             tree = [within, *within.children()]
         yield Driver(process, before, tree)
         process.kill()
@@ -65,21 +69,21 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 def test_a_killed_driver_leaves_no_process(driver: Driver, number: signal.Signals) -> None:
     process, before, tree = driver
     os.kill(process.pid, number)
-    assert process.wait(timeout=5) == -number
-    assert psutil.wait_procs(tree, timeout=5)[1] == []
+    assert process.wait(timeout=HANGS_AFTER) == -number
+    assert psutil.wait_procs(tree, timeout=HANGS_AFTER)[1] == []
     assert before.is_running(), "it was not asked to end"
 
 
 def test_a_terminal_that_ends_its_programs_does_not_end_the_reaper(driver: Driver) -> None:
     process, _, tree = driver
     os.killpg(process.pid, signal.SIGHUP)
-    assert process.wait(timeout=5) == -signal.SIGHUP
-    assert psutil.wait_procs(tree, timeout=5)[1] == []
+    assert process.wait(timeout=HANGS_AFTER) == -signal.SIGHUP
+    assert psutil.wait_procs(tree, timeout=HANGS_AFTER)[1] == []
 
 
 def test_when_the_session_is_left_its_processes_are_gone(driver: Driver) -> None:
     process, before, tree = driver
     process.stdin.close()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=HANGS_AFTER) == 0
     assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in tree)
     assert before.is_running()
