@@ -11,6 +11,7 @@ test decides how far a study comes. When the folder is gone, training goes on fr
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -29,9 +30,30 @@ FIGURES = "--figures"
 DRIVER = os.getpid()
 
 
+class Here:
+    """What tests/in_process.py sets, where the driver's process does the work of the workers.
+
+    Attributes:
+        is_worker: True while a trial or a run is made.
+        at_step: called before each training step of these.
+    """
+
+    is_worker = False
+    at_step: Callable[[], None] | None = None
+
+
+def is_driver() -> bool:
+    """Return whether this is the driver at its own work, such as measuring a step."""
+    return os.getpid() == DRIVER and not Here.is_worker
+
+
 def wait_at_gate() -> None:
     """Wait for a file in the folder that GATE names, and remove it. The driver, which measures a step, never waits."""
-    gate = Path(os.environ[GATE]) if GATE in os.environ and os.getpid() != DRIVER else None
+    if is_driver():
+        return
+    if Here.at_step is not None:
+        Here.at_step()
+    gate = Path(os.environ[GATE]) if GATE in os.environ else None
     while gate is not None and gate.is_dir():
         with suppress(FileNotFoundError):
             for ticket in gate.iterdir():
@@ -68,7 +90,7 @@ class Broken(Tiny):
     """Raises when it is trained."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.training and os.getpid() != DRIVER:
+        if self.training and not is_driver():
             raise ArithmeticError("this network cannot count")
         return super().forward(images)
 
@@ -77,7 +99,7 @@ class Greedy(Tiny):
     """Asks for more memory than any machine has."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.training and os.getpid() != DRIVER:
+        if self.training and not is_driver():
             torch.empty(10**15)
         return super().forward(images)
 
@@ -86,7 +108,7 @@ class Diverging(Tiny):
     """Has logits that are not numbers."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return super().forward(images) * (float("nan") if os.getpid() != DRIVER else 1.0)
+        return super().forward(images) * (1.0 if is_driver() else float("nan"))
 
 
 class Misshapen(Tiny):

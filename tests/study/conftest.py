@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from filelock import FileLock
 
+from tests.in_process import run_here
 from tests.processes import BUDGET, DOCUMENTED_NETWORKS, SMALL, Programs
 
 
@@ -66,6 +67,6 @@ def undisturbed(shared: Callable[[str, Maker], Finished]) -> Finished:
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
         (cwd / "empty.toml").touch()
-        return programs.run_study(["--config", "empty.toml", *SMALL, "--name", "undisturbed"], cwd)
+        return run_here(["--config", "empty.toml", *SMALL, "--name", "undisturbed"], cwd)
 
     return shared("undisturbed", make)

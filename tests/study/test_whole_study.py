@@ -15,8 +15,10 @@ from optuna.trial import TrialState
 
 from analysis.results.optuna_database import open_database
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
-from tests.processes import DRAWN, SMALL, Programs
+from tests.in_process import interrupt_when, run_here
+from tests.processes import DRAWN, SMALL, Programs, assert_same_results
 from tests.study.conftest import Finished, Maker
+from tests.study.faults import events
 
 ARCHS = ("tiny", "small")
 
@@ -128,9 +130,21 @@ def test_study_json_says_how_it_came_about(whole: Path) -> None:
     assert (study["environment"]["c_compiler"] is None) == (shutil.which("cc") is None)
 
 
-def test_a_finished_study_is_only_named(whole: Path, programs: Programs) -> None:
+def test_a_finished_study_is_only_named(whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    done = programs.run_study(["--resume", "--name", "resumed"], whole.parents[1])
+    done = run_here(["--resume", "--name", "resumed"], whole.parents[1])
     assert done.returncode == 0, done.stderr
     assert str(whole / "report" / "report.html") in done.stdout
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def test_without_ray_a_study_comes_to_the_same(whole: Path, tmp_path: Path) -> None:
+    """Other tests rely on it. This study is interrupted and resumed, as the other was killed and resumed."""
+    folder = tmp_path / "results" / "here"
+    done = run_here([*SMALL, "--name", "here"], tmp_path, at_step=interrupt_when(lambda: events(folder, "epoch") >= 2))
+    assert (done.returncode, (folder / "report").exists()) == (130, False), done.stderr
+    done = run_here(["--resume", "--name", "here"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_same_results(whole, folder)
+    summaries = [json.loads((path / "report" / "summary.json").read_text()) for path in (whole, folder)]
+    assert summaries[0]["verdict"]["text"] == summaries[1]["verdict"]["text"]
