@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_st
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 from ray.exceptions import RayTaskError
@@ -32,7 +32,12 @@ from tests.programs.own_networks import Here
 
 
 def run_here(
-    arguments: Sequence[str], cwd: Path, *, figures: bool = False, at_step: Callable[[], None] | None = None
+    arguments: Sequence[str],
+    cwd: Path,
+    *,
+    figures: bool = False,
+    at_step: Callable[[], None] | None = None,
+    streams: IO[str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a study, for example of the networks of tests/programs/own_networks.py, to its end.
 
@@ -41,9 +46,10 @@ def run_here(
         cwd: the current folder meanwhile.
         figures: True draws the report's figures, which takes most of its time.
         at_step: called before each training step of these networks; `interrupt_when` makes one.
+        streams: takes standard output and error; None keeps them for what is returned.
     """
     out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(streams or out), redirect_stderr(streams or err):
         patch.chdir(cwd)
         patch.setenv("COLUMNS", "80")
         for name, value in _REPLACED.items():
@@ -101,6 +107,7 @@ def _search(
     """Do what the Tuner and its workers do, one trial after the other. A trial fails at its first failure."""
     while (trial := search.next_trial()) is not None:
         listener.on_change(search)
+        listener.on_step(search)
         recipe = search.recipe(trial)
         seeds = RunSeeds.of(settings.seed, "search", trial.arch, trial.number)
         failed = False

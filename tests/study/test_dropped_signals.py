@@ -1,43 +1,45 @@
 """A signal ends a study even if it comes inside a destructor, where Python drops its exception."""
 
+import signal
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.processes import OWN_NETWORKS, SMALL, Programs
+from study.listeners.runs_recorder import RunsRecorder
+from study.listeners.search_recorder import SearchRecorder
+from tests.in_process import run_here
+from tests.processes import SMALL
 
-PROGRAM = """
-import os, runpy, signal, sys, time
-from {module} import {recorder}
 
 class Interrupted:
-    def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
+    """Is interrupted in its destructor."""
 
-def and_interrupt(self, *arguments, told={recorder}.{method}, once=[1]):
-    told(self, *arguments)
-    if once:
-        once.clear()
-        Interrupted()
-
-{recorder}.{method} = and_interrupt
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(60)  # which the exception ends
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("recorder", "method"),
-    [("SearchRecorder", "on_change"), ("RunsRecorder", "on_epoch")],
+    [(SearchRecorder, "on_change"), (RunsRecorder, "on_epoch")],
     ids=["in the search", "in the final runs"],
 )
-def test_the_study_ends_in_order(programs: Programs, recorder: str, method: str, tmp_path: Path) -> None:
-    module = {"SearchRecorder": "search_recorder", "RunsRecorder": "runs_recorder"}[recorder]
-    program = PROGRAM.format(module=f"study.listeners.{module}", recorder=recorder, method=method)
-    done = programs.start("-c", program, *OWN_NETWORKS, *SMALL, "--name", "s", cwd=tmp_path).finish()
-    assert "Exception ignored in" in done.stderr
+def test_the_study_ends_in_order(recorder: type, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, dropped = getattr(recorder, method), []
+
+    def and_interrupt(self: object, *arguments: Any) -> None:
+        told(self, *arguments)
+        if not dropped:
+            Interrupted()
+
+    monkeypatch.setattr(recorder, method, and_interrupt)
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: dropped.append(unraisable.exc_type))
+    done = run_here([*SMALL, "--name", "s"], tmp_path)
+    assert dropped == [KeyboardInterrupt]
     assert done.returncode == 130
     assert "go on with: python -m study.run --resume --results-dir results --name s" in done.stderr
     assert not (tmp_path / "results" / "s" / "report").exists()

@@ -1,40 +1,30 @@
-"""A real study that grows before its test set is seen, and tells its trials to a new study afterwards."""
+"""A study that grows before its test set is seen, and tells its trials to a new study afterwards."""
 
 import json
-import signal
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis.results.study_folder import StudyFolder
-from tests.processes import BUDGET, GATE, Gate, Programs
+from tests.in_process import interrupt_when, run_here
+from tests.processes import BUDGET
 from tests.study.faults import events
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_study_grows_until_its_test_set_is_seen_and_then_tells_a_new_one(
-    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
-    gate = Gate(tmp_path / "gate")
+def test_a_study_grows_until_its_test_set_is_seen_and_then_tells_a_new_one(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "first"
-
-    small = [*BUDGET, "--trials", "1", "--seeds", "1", "--archs", "tiny", "--name", "first"]
-    study = programs.study(small, tmp_path)
     table = folder / "trials.csv"
-    # Between the search and the final runs.
-    gate.let_train_until(study, lambda: table.exists() and "tiny-0" in table.read_text())
-    study.process.send_signal(signal.SIGTERM)
-    assert study.finish().returncode == 130
+    small = [*BUDGET, "--trials", "1", "--seeds", "1", "--archs", "tiny", "--name", "first"]
+    between_search_and_final_runs = interrupt_when(lambda: table.exists() and "tiny-0" in table.read_text())
+    assert run_here(small, tmp_path, at_step=between_search_and_final_runs).returncode == 130
     assert not StudyFolder(folder).final.numbers()
     begun = pd.read_csv(table, dtype=str)
     assert list(begun["trial_id"]) == ["tiny-0"]
 
-    gate.open()
-    grow = ["--resume", "--name", "first", "--trials", "2", "--add-arch", "small"]
-    done = programs.run_study(grow, tmp_path)
+    done = run_here(["--resume", "--name", "first", "--trials", "2", "--add-arch", "small"], tmp_path)
     assert done.returncode == 0, done.stderr
     grown = pd.read_csv(table, dtype=str)
     assert list(grown["trial_id"]) == ["tiny-0", "tiny-1", "small-0", "small-1"]
@@ -42,15 +32,13 @@ def test_a_study_grows_until_its_test_set_is_seen_and_then_tells_a_new_one(
     summary = json.loads((folder / "report" / "summary.json").read_text())
     assert {name.partition("-")[0] for name in summary["groups"]} == {"tiny", "small"}
 
-    gate = Gate(tmp_path / "gate")
     told = tmp_path / "results" / "told"
-    study = programs.study(["--from", "results/first", "--name", "told"], tmp_path)
-    gate.let_train_until(study, lambda: events(told, "epoch") >= 7)  # in the third trial
-    assert "The samplers are told 2 trials of tiny and 2 trials of small from first" in study.kill()
-    study.wait_until_gone()
+    in_the_third_trial = interrupt_when(lambda: events(told, "epoch") >= 7)
+    done = run_here(["--from", "results/first", "--name", "told"], tmp_path, at_step=in_the_third_trial)
+    assert done.returncode == 130
+    assert "The samplers are told 2 trials of tiny and 2 trials of small from first" in done.stdout
     folder.rename(tmp_path / "moved")
-    gate.open()
-    done = programs.run_study(["--resume", "--name", "told"], tmp_path)
+    done = run_here(["--resume", "--name", "told"], tmp_path)
     assert done.returncode == 0, done.stderr
     caveats = [limit["text"] for limit in json.loads((told / "report" / "summary.json").read_text())["caveats"]]
     assert any(text.startswith("The test images were seen before: the study first,") for text in caveats)

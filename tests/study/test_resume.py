@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,18 @@ import torch
 from safetensors.torch import load_file
 
 from analysis.results.study_folder import StudyFolder
-from tests.processes import SMALL, Programs, assert_same_results
+from models.data import Dataset
+from study.data import datasets
+from study.settings.config import StudyConfig
+from tests.in_process import run_here
+from tests.processes import SMALL, assert_same_results
 from tests.study.conftest import Finished
 from tests.study.faults import flip
 
 pytestmark = pytest.mark.slow
 
-OTHER_TEST_SET = (str(Path(__file__).parents[1] / "programs" / "other_test_set.py"),)
 
-
-def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(
-    undisturbed: Finished, programs: Programs, tmp_path: Path
-) -> None:
+def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(undisturbed: Finished, tmp_path: Path) -> None:
     folder = tmp_path / "results" / "damaged"
     shutil.copytree(undisturbed.folder, folder)
     group = folder / "final" / "small-baseline"
@@ -35,7 +36,7 @@ def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(
         flip(path)
     (folder / "trials.csv").write_bytes((folder / "trials.csv").read_bytes()[:-9])
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("final/tiny-*/*/*")}
-    done = programs.run_study(["--resume", "--name", "damaged"], tmp_path)
+    done = run_here(["--resume", "--name", "damaged"], tmp_path)
     assert done.returncode == 0, done.stderr
     for path in damage:
         assert any(f"{path.relative_to(tmp_path)} is damaged" in line for line in done.stderr.splitlines()), path
@@ -43,9 +44,7 @@ def test_what_is_damaged_in_a_finished_study_is_named_and_made_again(
     assert kept == {path: path.stat().st_mtime_ns for path in folder.glob("final/tiny-*/*/*")}
 
 
-def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(
-    undisturbed: Finished, programs: Programs, tmp_path: Path
-) -> None:
+def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(undisturbed: Finished, tmp_path: Path) -> None:
     folder = tmp_path / "results" / "late"
     shutil.copytree(undisturbed.folder, folder)
     flip(folder / "final" / "latency.json")
@@ -55,7 +54,7 @@ def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(
     shutil.copytree(baseline / "seed-0", baseline / "seed-7")  # a run that is none of this study's
     report = (folder / "report" / "summary.json").read_text()
     (folder / "report" / "summary.json").write_text("of fewer seeds")
-    done = programs.run_study(["--resume", "--name", "late"], tmp_path)
+    done = run_here(["--resume", "--name", "late"], tmp_path)
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("results/late/final/latency.json is damaged: ")
@@ -66,26 +65,18 @@ def test_what_is_measured_and_shown_after_all_runs_is_made_again_alone(
     assert kept == {path: path.stat().st_mtime_ns for path in folder.glob("final/*/*/*")}
 
     (folder / "report" / "summary.json").write_text("of fewer seeds")
-    done = programs.run_study(["--resume", "--name", "late"], tmp_path)
+    done = run_here(["--resume", "--name", "late"], tmp_path)
     assert done.stdout.splitlines()[-1].startswith("Report: ")
     assert json.loads((folder / "report" / "summary.json").read_text()).keys() == json.loads(report).keys()
-    assert programs.run_study(["--resume", "--name", "late"], tmp_path).stdout.startswith(
-        "The study is finished. Report: "
-    )
+    assert run_here(["--resume", "--name", "late"], tmp_path).stdout.startswith("The study is finished. Report: ")
 
 
-def test_more_seeds_train_the_new_ones_only_and_need_nobody_who_looks_on(
-    undisturbed: Finished, programs: Programs, tmp_path: Path
-) -> None:
+def test_more_seeds_train_the_new_ones_only(undisturbed: Finished, tmp_path: Path) -> None:
     more = tmp_path / "results" / "more"
     shutil.copytree(undisturbed.folder, more)
     before = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
-    study = programs.study(["--resume", "--name", "more", "--seeds", "3"], tmp_path)
-    with study.stdout as shown:
-        assert shown.readline().startswith("Plan:")  # and leaves, as `| head -1` does
-    with study.stderr as errors:
-        assert errors.read() == ""
-    assert study.process.wait() == 0
+    done = run_here(["--resume", "--name", "more", "--seeds", "3"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
     after = {path: path.stat().st_mtime_ns for path in more.glob("final/*/*/*")}
     assert before.items() <= after.items()
     assert {path.parent.name for path in after.keys() - before.keys()} == {"seed-2"}
@@ -94,10 +85,18 @@ def test_more_seeds_train_the_new_ones_only_and_need_nobody_who_looks_on(
 
 
 def test_the_test_set_changes_nothing_but_the_last_judgement(
-    undisturbed: Finished, programs: Programs, tmp_path: Path
+    undisturbed: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither what is searched and chosen nor how a final run is trained depends on it."""
-    done = programs.run_study([*SMALL, "--name", "another"], tmp_path, OTHER_TEST_SET)
+    read = datasets.read
+
+    def read_another_test_set(config: StudyConfig) -> Dataset:
+        dataset = read(config)
+        test = replace(dataset.test, images=255 - dataset.test.images, labels=np.roll(dataset.test.labels, 7))
+        return replace(dataset, test=test)
+
+    monkeypatch.setattr(datasets, "read", read_another_test_set)
+    done = run_here([*SMALL, "--name", "another"], tmp_path)
     assert done.returncode == 0, done.stderr
     whole, another = undisturbed.folder, tmp_path / "results" / "another"
     for table in ("trials.csv", "history.csv"):
