@@ -13,7 +13,8 @@ from models.data import ChannelStatistics
 from models.networks.registry import ARCHITECTURES
 from models.training.inference import DeviceImages, predict_logits
 from study.data import datasets
-from tests.processes import BUDGET, DOCUMENTED_NETWORKS, Programs
+from tests.in_process import run_here
+from tests.processes import BUDGET
 from tests.study.conftest import Finished
 
 pytestmark = pytest.mark.slow
@@ -71,10 +72,8 @@ def test_a_network_that_learned_nothing_is_named(whole: Path) -> None:
     assert "not shown to beat the same answer for every image, which is right for 10.3 %" in said
 
 
-def test_baseline_rerun(whole: Path, programs: Programs, tmp_path: Path) -> None:
-    """Two runs at a time give the same weights as one."""
-    arguments = [*BUDGET, "--name", "baseline", "--baseline", "--archs", "mobilenet", "--concurrency", "2"]
-    done = programs.run_study(arguments, tmp_path, DOCUMENTED_NETWORKS)
+def test_baseline_rerun(whole: Path, tmp_path: Path) -> None:
+    done = run_here([*BUDGET, "--name", "baseline", "--baseline", "--archs", "mobilenet"], tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "baseline"
     assert {path.name for path in folder.iterdir()} == {

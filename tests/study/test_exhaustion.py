@@ -12,7 +12,8 @@ import pytest
 
 from analysis.results.study_folder import StudyFolder
 from study.search.ledger import Ledger
-from tests.processes import BUDGET, DOCUMENTED_NETWORKS, GATE, SMALL, Gate, Programs
+from tests.in_process import run_here
+from tests.processes import BUDGET, GATE, SMALL, Gate, Programs
 from tests.study.faults import events
 
 pytestmark = pytest.mark.slow
@@ -33,15 +34,15 @@ def file_system(path: Path, options: str) -> Iterator[None]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that holds 1 MB."""
+    """A file system of its own that holds 300 kB."""
     path = tmp_path / "disk"
-    with file_system(path, "size=1m"):
+    with file_system(path, "size=300k"):
         yield path
 
 
-def test_a_full_disk_ends_the_study_with_one_line(programs: Programs, small_disk: Path) -> None:
+def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
     arguments = [*BUDGET, "--archs", "mobilenet", "--name", "full"]
-    done = programs.run_study(arguments, small_disk, DOCUMENTED_NETWORKS)
+    done = run_here(arguments, small_disk)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "No space left on device" in line
@@ -49,7 +50,7 @@ def test_a_full_disk_ends_the_study_with_one_line(programs: Programs, small_disk
     before = Ledger(small_disk / "results" / "full" / "tune" / "journal.jsonl").arrivals()
 
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    done = programs.run_study(shlex.split(go_on), small_disk, DOCUMENTED_NETWORKS)
+    done = run_here(shlex.split(go_on), small_disk)
     assert done.returncode == 0, done.stderr
     trials = StudyFolder(small_disk / "results" / "full").read_trials()
     assert trials is not None
@@ -85,7 +86,7 @@ def test_a_storage_that_cannot_be_written_ends_the_study_with_one_line(
         assert re.fullmatch(r"the study failed: the file .*: .*Read-only file system.* go on with: .*\n", done.stderr)
 
         subprocess.run(["mount", "-o", "remount,rw", str(storage)], check=True)
-        done = programs.run_study(go_on, tmp_path)
+        done = run_here(go_on, tmp_path)
         assert done.returncode == 0, done.stderr
     trials = StudyFolder(folder).read_trials()
     assert trials is not None

@@ -17,6 +17,7 @@ from analysis.results.study_folder import StudyFolder
 from study.search.ledger import Ledger
 from study.settings.config import StudyConfig
 from study.storage.claim import held, mend
+from tests.in_process import run_here
 from tests.pace import within
 from tests.processes import GATE, OWN_NETWORKS, SMALL, Gate, Program, Programs, assert_same_results
 from tests.study.conftest import Finished
@@ -62,7 +63,7 @@ def interrupt(study: Program) -> tuple[str, str]:
     return done.stdout + done.stderr, done.stderr.strip().splitlines()[-1].partition("go on with: ")[2]
 
 
-def test_kills_and_an_interruption_of_one_study_change_nothing(
+def test_an_interruption_and_a_kill_of_one_study_change_nothing(
     undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "results" / "killed"
@@ -71,28 +72,21 @@ def test_kills_and_an_interruption_of_one_study_change_nothing(
 
     study = programs.study([*SMALL, "--name", "killed"], tmp_path)
     gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)  # in the search
-    sessions = study.session_directories()
-    assert sessions
-    kill(study)
+    assert study.session_directories()
+    _, go_on = interrupt(study)
+    assert go_on == "python -m study.run --resume --results-dir results --name killed"
+    assert (folder / "trials.csv").exists()
     checkpoint = unfinished_checkpoint(folder)
     flip(checkpoint)
 
-    study = programs.study(resume, tmp_path)
-    gate.let_train_until(study, lambda: events(folder, "end") >= 2)
-    assert not any(path.exists() for path in sessions), "the next command clears what a killed run left"
-    out, go_on = interrupt(study)
-    assert f"the checkpoint {checkpoint} is damaged; {checkpoint.stem} begins anew" in out
-    assert go_on == "python -m study.run --resume --results-dir results --name killed"
-    assert (folder / "trials.csv").exists()
-
     study = programs.study(shlex.split(go_on)[3:], tmp_path)
     gate.let_train_until(study, lambda: list(final.glob("*/seed-0/predictions.npz")))  # in the final runs
-    kill(study)
+    assert f"the checkpoint {checkpoint} is damaged; {checkpoint.stem} begins anew" in kill(study)
     finished = {path: path.stat().st_mtime_ns for path in final.glob("*/seed-*/*")}
     (final / "small-baseline" / ".seed-1.0123456789.tmp").mkdir(parents=True)  # as if files were being written
 
     gate.open()
-    done = programs.run_study(resume, tmp_path)
+    done = run_here(resume, tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_results(undisturbed.folder, folder)
     assert finished
@@ -144,7 +138,7 @@ def test_killed_workers_go_on_and_nobody_else_notices(
     assert [worker.nice() for worker in study.workers("ray::ImplicitFunc")] == [own], "`nice` decides, not Ray"
     for worker in study.workers("ray::ImplicitFunc"):
         worker.kill()
-    refused = programs.run_study(["--resume", "--name", "workers"], tmp_path)
+    refused = run_here(["--resume", "--name", "workers"], tmp_path)
     assert refused.returncode == 2
     assert refused.stderr == (
         "error: another process is at work on the study results/workers: wait for it, or end it\n"
@@ -185,7 +179,7 @@ def test_a_study_that_loses_its_ray_ends_with_the_line(
         study.wait_until_gone()
     if victim == "gcs_server":
         gate.open()
-        done = programs.run_study(shlex.split(found[1])[3:], tmp_path)
+        done = run_here(shlex.split(found[1])[3:], tmp_path)
         assert done.returncode == 0, done.stderr
 
 

@@ -4,25 +4,31 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
 from analysis.results.optuna_database import open_database
+from tests.in_process import run_here
 from tests.processes import SMALL, Programs
+from tests.study.conftest import Finished
 
 
 @pytest.mark.slow
-def test_a_network_that_cannot_predict_is_refused(programs: Programs, tmp_path: Path) -> None:
-    done = programs.run_study([*SMALL, "--archs", "misshapen", "--name", "refused"], tmp_path)
+def test_a_network_that_cannot_predict_is_refused(tmp_path: Path) -> None:
+    done = run_here([*SMALL, "--archs", "misshapen", "--name", "refused"], tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: the network 'misshapen' cannot predict an image: RuntimeError")
     assert not (tmp_path / "results" / "refused").exists()
 
 
 @pytest.mark.slow
-def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(programs: Programs, tmp_path: Path) -> None:
+def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(
+    undisturbed: Finished, programs: Programs, tmp_path: Path
+) -> None:
+    """Two runs at a time come to what one at a time comes to."""
     arguments = [*SMALL, "--trials", "2", "--concurrency", "2", "--confirm", "2", "--name", "three"]
     done = programs.run_study([*arguments, "--archs", "tiny", "broken", "diverging"], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -45,15 +51,19 @@ def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(programs:
     unpruned = set(trials.index[trials["status"].isin(["COMPLETE", "STOPPED_EARLY"])])
     assert {path.parent.name for path in (folder / "confirm").glob("*/*")} == unpruned >= {"tiny-0"}
     assert summary["budget"]["tiny"]["confirm_runs"] == 2 * len(unpruned)
+    for run in ("seed-0", "seed-1"):
+        predictions = Path("final", "tiny-baseline", run, "predictions.npz")
+        logits = [np.load(path / predictions)["logits"] for path in (folder, undisturbed.folder)]
+        assert np.array_equal(*logits)
     states = {arch: _optuna_states(folder, arch) for arch in ("broken", "diverging")}
     assert states == {"broken": {TrialState.FAIL}, "diverging": {TrialState.PRUNED}}
 
 
 @pytest.mark.slow
-def test_a_study_of_which_nothing_came_has_failed(programs: Programs, tmp_path: Path) -> None:
+def test_a_study_of_which_nothing_came_has_failed(tmp_path: Path) -> None:
     arguments = ["--dataset", "digits", "--train-size", "300", "--trials", "1", "--max-epochs", "1", "--seeds", "1"]
-    begun = programs.run_study([*arguments, "--archs", "greedy", "--name", "nothing"], tmp_path)
-    resumed = programs.run_study(["--resume", "--name", "nothing"], tmp_path)
+    begun = run_here([*arguments, "--archs", "greedy", "--name", "nothing"], tmp_path)
+    resumed = run_here(["--resume", "--name", "nothing"], tmp_path)
     for done in (begun, resumed):
         assert done.returncode == 1
         assert "Greedy has no result: all its trials failed" in done.stderr
@@ -66,9 +76,7 @@ def test_a_study_of_which_nothing_came_has_failed(programs: Programs, tmp_path: 
 
 
 @pytest.mark.slow
-def test_what_falls_below_a_rung_is_stopped_there(
-    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_falls_below_a_rung_is_stopped_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoch of 400 images has three steps, so the first rung lies at epoch 20. There is no C compiler."""
     without_compiler = tmp_path / "programs"
     without_compiler.mkdir()
@@ -78,7 +86,7 @@ def test_what_falls_below_a_rung_is_stopped_there(
                 (without_compiler / path.name).symlink_to(path)
     monkeypatch.setenv("PATH", str(without_compiler))
     arguments = ["--dataset", "digits", "--train-size", "400", "--trials", "6", "--max-epochs", "24", "--seeds", "1"]
-    done = programs.run_study([*arguments, "--confirm", "0", "--archs", "tiny", "--name", "rung"], tmp_path)
+    done = run_here([*arguments, "--confirm", "0", "--archs", "tiny", "--name", "rung"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no C compiler (cc) on this machine" in done.stdout
     folder = tmp_path / "results" / "rung"

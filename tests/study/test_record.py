@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.results.optuna_database import open_database
-from tests.processes import BUDGET, DOCUMENTED_NETWORKS, Programs
+from tests.in_process import run_here
+from tests.processes import BUDGET
 from tests.study.conftest import Finished
 
 pytestmark = pytest.mark.slow
@@ -59,20 +60,18 @@ def test_optuna_says_which_trial_is_which(documented: Finished) -> None:
             }
 
 
-def test_a_dry_run_of_a_resumed_study_names_what_is_left(documented: Finished, programs: Programs) -> None:
+def test_a_dry_run_of_a_resumed_study_names_what_is_left(documented: Finished) -> None:
     before = _logged(documented.folder)
     arguments = ["--resume", "--name", "documented", "--seeds", "3", "--dry-run"]
-    done = programs.run_study(arguments, documented.folder.parents[1], DOCUMENTED_NETWORKS)
+    done = run_here(arguments, documented.folder.parents[1])
     assert done.returncode == 0, done.stderr
     assert "3 seeds of each network" in done.stdout
     assert _logged(documented.folder) == before
 
 
-def test_a_dry_run_prints_the_plan_and_creates_nothing(
-    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    done = programs.run_study([*BUDGET, "--name", "dry", "--dry-run"], tmp_path, DOCUMENTED_NETWORKS)
+    done = run_here([*BUDGET, "--name", "dry", "--dry-run"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         *("Plan:", "networks", "data", "search", "final", "machine", "at", "precision", "results", "time"),
