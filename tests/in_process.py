@@ -173,6 +173,10 @@ class _Task(NamedTuple):
         return _Results(result) if isinstance(result, Iterator) else result
 
 
+def _refuse(*arguments: object, **options: object) -> Any:
+    raise AssertionError("a study in this process starts no Ray")
+
+
 def _remote(function: Callable[..., Any] | None = None, **options: object) -> Any:
     return _Task if function is None else _Task(function)
 
@@ -182,6 +186,8 @@ _REPLACED: dict[str, Any] = {
     "study.workflow.lifeline": lambda *_: nullcontext(),
     "study.workflow.Waiting": partial(Waiting, ask=Demand),
     "study.stages.run_search": _search,
+    "study.runs.ray_runs.on_this_node": lambda _: nullcontext(),
+    "ray.init": _refuse,  # many of Ray's functions would start it
     "ray.nodes": list,
     "ray.put": lambda value: value,
     "ray.get": lambda value: value,
