@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from analysis.results.study_folder import StudyFolder
@@ -17,13 +18,17 @@ from study.track import feed
 from study.track.__main__ import main
 from study.track.feed import live
 from tests.analysis.example_study import write_example
+from tests.in_process import run_here
 from tests.pace import within
-from tests.processes import GATE, HANGS_AFTER, SMALL, Gate, Programs
+from tests.processes import HANGS_AFTER, SMALL
 from tests.study.track.event_files import read_scalars, read_texts
 from tests.study.track.reports import write_report
 from tests.study.track.wandb_files import read_offline_runs
 
 pytestmark = pytest.mark.trackers
+
+# How long a step of training waits for the first epochs to be shown. The last of a study come after some 30 steps.
+SECONDS_A_STEP = 5.0
 
 
 @pytest.fixture
@@ -100,21 +105,25 @@ def test_the_command_waits_for_the_end_of_a_running_study(
 
 
 def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(
-    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
-    gate, folder = Gate(tmp_path / "gate"), StudyFolder(tmp_path / "results" / "tracked")
+    folder = StudyFolder(tmp_path / "results" / "tracked")
     root = folder.path / "tensorboard"
 
-    study = programs.study([*SMALL, "--name", "tracked", "--track", "tensorboard"], tmp_path)
-    gate.let_train_until(study, lambda: any(root.glob("*/*/*tfevents*")))
-    study.process.send_signal(signal.SIGTERM)
-    done = study.finish()
-    assert done.returncode == 130 and study.processes() == []
+    before = set(psutil.Process().children())
+
+    def when_shown() -> None:
+        deadline = time.monotonic() + SECONDS_A_STEP
+        while time.monotonic() < deadline:
+            if any(root.glob("*/*/*tfevents*")):
+                signal.raise_signal(signal.SIGTERM)
+            time.sleep(0.05)
+
+    done = run_here([*SMALL, "--name", "tracked", "--track", "tensorboard"], tmp_path, at_step=when_shown)
+    assert done.returncode == 130 and set(psutil.Process().children()) <= before
     assert "behind" not in done.stderr
 
-    gate.open()
-    done = programs.run_study(["--resume", "--name", "tracked"], tmp_path)
+    done = run_here(["--resume", "--name", "tracked"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "behind" not in done.stderr
     assert json.loads((folder.path / "study.json").read_text())["config"]["track"] == ["tensorboard"]
@@ -133,7 +142,7 @@ def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(
     assert read_scalars(root / "tiny")["tuned/test_accuracy/mean"]
 
     # The study is finished, so the other tracker gets all of it at once.
-    done = programs.run_study(["--resume", "--name", "tracked", "--track", "wandb"], tmp_path)
+    done = run_here(["--resume", "--name", "tracked", "--track", "wandb"], tmp_path)
     assert done.returncode == 0 and "behind" not in done.stderr, done.stderr
     runs = read_offline_runs(folder.path / "wandb")
     assert {run.name for run in runs} == {"tracked", "tiny", "small", *(name.partition("/")[2] for name in shown)}
