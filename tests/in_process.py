@@ -12,11 +12,13 @@ from functools import partial
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
 
 import pytest
 from ray.exceptions import RayTaskError
 
+from analysis.retraining.turns import LEAST_ROUNDS
 from models.data import TrainingData
 from models.networks.registry import Architecture
 from models.precision import training_device
@@ -182,4 +184,10 @@ _REPLACED: dict[str, Any] = {
     "ray.get": lambda value: value,
     "ray.wait": lambda references, **_: (references[:1], references[1:]),
     "ray.remote": _remote,
+    # Asked without a Ray, it starts one, which takes 10 s.
+    "ray.get_runtime_context": lambda: SimpleNamespace(get_node_id=lambda: "here"),
+    # No test looks at the times that are measured.
+    "analysis.retraining.latency.THROUGHPUT_BATCH_SIZE": 1,
+    "analysis.retraining.turns.CALLS_PER_ROUND": 5,
+    "analysis.retraining.turns.MOST_ROUNDS": LEAST_ROUNDS,
 }
