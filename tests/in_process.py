@@ -6,6 +6,7 @@ that start Ray, wait for it and drive Ray Tune. Runs are made one after the othe
 
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import partial
@@ -59,13 +60,22 @@ def run_here(
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(streams or out), redirect_stderr(streams or err):
         patch.chdir(cwd)
         patch.setenv("COLUMNS", "80")
+        patch.setattr("sys.path", [*sys.path])
         for name, value in _REPLACED.items():
             patch.setattr(name, value)
         patch.setattr(Here, "at_step", None if at_step is None else staticmethod(at_step))
         if not figures:
             patch.setattr("analysis.report.build.study_pictures", lambda *_: {})
         status = main([*arguments])
+        _forget_modules(Path.cwd())
     return subprocess.CompletedProcess([*arguments], status, out.getvalue(), err.getvalue())
+
+
+def _forget_modules(folder: Path) -> None:
+    """Forget the user's modules, as the end of a process does."""
+    for name, module in [*sys.modules.items()]:
+        if (getattr(module, "__file__", None) or "").startswith(f"{folder}/"):
+            del sys.modules[name]
 
 
 def interrupt_when(condition: Callable[[], object]) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from models.networks.registry import ARCHITECTURES
+from tests.builders import ToyNet
 from tests.in_process import run_here
 
 ROOT = Path(__file__).parents[1]
@@ -40,8 +41,8 @@ def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if name == "fine_tuning.toml":
         save_file(ARCHITECTURES["alexnet"].build(10, {"dropout": 0.5}).state_dict(), tmp_path / "weights.safetensors")
     for documented in ("alexnet", "mobilenet"):  # the examples name them, and other tests train them
-        tiny = replace(ARCHITECTURES[documented], factory=ARCHITECTURES["tiny"].factory)
-        monkeypatch.setitem(ARCHITECTURES, documented, tiny)
+        toy = replace(ARCHITECTURES[documented], factory=ToyNet)
+        monkeypatch.setitem(ARCHITECTURES, documented, toy)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     done = run_here(["--config", f"examples/{name}", *arguments, "--name", "tried"], tmp_path)
     assert done.returncode == 0, done.stderr
