@@ -21,7 +21,7 @@ from ray.exceptions import RayTaskError
 
 from analysis.retraining.turns import LEAST_ROUNDS
 from models.data import TrainingData
-from models.networks.registry import Architecture
+from models.networks.registry import ARCHITECTURES, Architecture
 from models.precision import training_device
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
@@ -34,9 +34,12 @@ from study.search.driver import SearchListener
 from study.search.search import Search
 
 # The module has the name that it has as a program: so a study that began in one of the two ways goes on in the other.
+# Its networks are known while a study runs, and not to other tests.
+_KNOWN = set(ARCHITECTURES)
 with pytest.MonkeyPatch.context() as _patch:
     _patch.syspath_prepend(Path(__file__).parent / "programs")
     Here = import_module("own_networks").Here
+_OWN = {name: ARCHITECTURES.pop(name) for name in ARCHITECTURES.keys() - _KNOWN}
 
 
 def run_here(
@@ -63,6 +66,8 @@ def run_here(
         patch.setattr("sys.path", [*sys.path])
         for name, value in _REPLACED.items():
             patch.setattr(name, value)
+        for name, own in _OWN.items():
+            patch.setitem(ARCHITECTURES, name, own)
         patch.setattr(Here, "at_step", None if at_step is None else staticmethod(at_step))
         if not figures:
             patch.setattr("analysis.report.build.study_pictures", lambda *_: {})
