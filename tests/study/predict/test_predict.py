@@ -58,14 +58,11 @@ def forget_networks() -> None:
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget the networks that another test has registered, and the module that registered them, for one test."""
-    before = dict(ARCHITECTURES)
-    monkeypatch.delitem(sys.modules, Path(OWN_NETWORKS[0]).stem, raising=False)
-    forget_networks()
+    """Forget the networks that a test has registered. Put the module that registers them back."""
+    name = Path(OWN_NETWORKS[0]).stem
+    monkeypatch.setitem(sys.modules, name, sys.modules[name])
     yield
-    sys.modules.pop(Path(OWN_NETWORKS[0]).stem, None)
-    ARCHITECTURES.clear()
-    ARCHITECTURES.update(before)
+    forget_networks()
 
 
 def _test_images(study: Finished) -> Path:
