@@ -1,7 +1,4 @@
-"""Each file of examples/ is a study that runs; here on few images, with one trial of one epoch.
-
-`tests/test_wheel.py` runs examples/own_network.toml.
-"""
+"""Each file of examples/ is a study that runs; here on few images, with one trial of one epoch."""
 
 import json
 from dataclasses import replace
@@ -32,7 +29,7 @@ def _write_images(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "own_network.toml"])
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [*TINY, *DIGITS]
     if name == "torchvision_networks.toml":
