@@ -23,7 +23,7 @@ def _write_images(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
         (folder / kind).mkdir(parents=True)
-        for number in range(20):
+        for number in range(12):
             pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
             Image.fromarray(pixels).save(folder / kind / f"{number}.png")
 

@@ -20,25 +20,27 @@ SUFFIXES = (".py", ".j2", ".c", ".css", ".js", ".bib", ".ipynb", ".typed")
 # The wheel is run without the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
-# The study's report has no figures; the command `report` draws them.
+# The environment variable of a command that draws figures.
+DRAWS = "FAIRVERDICT_TEST_DRAWS"
 MY_NETS = """
-import sys
-from types import SimpleNamespace
-from typing import Any
-
 from torch import nn
-
-sys.modules["analysis.figures.catalogue"] = SimpleNamespace(Picture=Any, study_pictures=lambda *_: {})
 
 def Net(num_classes):
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, num_classes))
 """
+# Python runs this line when it starts. Drawing the figures of every command would take half of the time.
+NO_FIGURES = (
+    f"import os, sys, types; os.environ.get({DRAWS!r}) or sys.modules.update({{'analysis.figures.catalogue':"
+    " types.SimpleNamespace(Picture=object, study_pictures=lambda *_: {})})\n"
+)
 
 pytestmark = pytest.mark.wheel
 
 
-def _run(command: Sequence[str | Path], cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=600)
+def _run(command: Sequence[str | Path], cwd: Path, **variables: str) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env=ENVIRONMENT | variables, capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -88,6 +90,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = place / "venv" / "bin"
     _run([*uv, "pip", "install", "--no-deps", "--python", programs / "python", wheel], place)
     site = _share_packages(programs / "python")
+    (site / "figures.pth").write_text(NO_FIGURES)
     found = _run([programs / "python", "-c", "import fairverdict; print(fairverdict.__file__)"], place)
     assert found == f"{site / 'fairverdict' / '__init__.py'}\n"
     return programs
@@ -142,7 +145,8 @@ def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environme
     Image.new("RGB", (40, 40)).save(folder / "photo.png")
     predicted = _run([command, "predict", study, "photo.png", "--run", "net-baseline/seed-0"], folder)
     assert predicted.splitlines()[-1].startswith("photo.png  ")
-    assert _run([command, "notebook"], folder) == "results/first/report/results.ipynb\n"
+    assert _run([command, "notebook"], folder, **{DRAWS: "1"}) == "results/first/report/results.ipynb\n"
+    assert "image/png" in (study / "report" / "results.ipynb").read_text()
 
     face = [environment / "python", "-c", "import fairverdict; print(*fairverdict.Study.open().groups)"]
     done = subprocess.run(face, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
