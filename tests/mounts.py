@@ -18,7 +18,7 @@ def with_mounts(commands: str, function: Callable[[], Any], *arguments: object) 
     Args:
         commands: a program of the shell that makes the mounts.
         function: called after that.
-        arguments: of the program: "$0", "$1", ...
+        arguments: what the program knows as "$0", "$1", ...
     """
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system")

@@ -114,7 +114,7 @@ def test_a_folder_that_is_no_package_hides_nothing_of_a_checkout(tmp_path: Path)
 
 @pytest.mark.slow
 def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environment: Path, tmp_path: Path) -> None:
-    """The repository has modules of the names of the packages, which hide nothing from the commands."""
+    """Add modules of the names of the packages to the repository. They hide nothing from the commands."""
     command, folder = environment / "fairverdict", tmp_path / "folder"
     folder.mkdir()
     (folder / "my_nets.py").write_text(MY_NETS)

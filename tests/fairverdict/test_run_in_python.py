@@ -183,7 +183,7 @@ def _processes_of(place: Path) -> set[int]:
 
 @pytest.mark.slow
 def test_a_notebook_interrupts_a_study_and_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each cell has one display. The second one ends with the verdict."""
+    """Show that each cell has one display, and that the second one ends with the verdict."""
     _write_my_nets(tmp_path)
     (tmp_path / "gate").mkdir()
     for name, value in (("PYTHONPATH", str(ROOT)), ("FORCE_COLOR", "1"), (PLACE, str(tmp_path))):
