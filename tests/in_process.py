@@ -6,17 +6,20 @@ that start Ray, wait for it and drive Ray Tune. Runs are made one after the othe
 
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import partial
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
 
 import pytest
 from ray.exceptions import RayTaskError
 
+from analysis.retraining.turns import LEAST_ROUNDS
 from models.data import TrainingData
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.precision import training_device
@@ -60,6 +63,7 @@ def run_here(
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(streams or out), redirect_stderr(streams or err):
         patch.chdir(cwd)
         patch.setenv("COLUMNS", "80")
+        patch.setattr("sys.path", [*sys.path])
         for name, value in _REPLACED.items():
             patch.setattr(name, value)
         for name, own in _OWN.items():
@@ -68,7 +72,15 @@ def run_here(
         if not figures:
             patch.setattr("analysis.report.build.study_pictures", lambda *_: {})
         status = main([*arguments])
+        _forget_modules(Path.cwd())
     return subprocess.CompletedProcess([*arguments], status, out.getvalue(), err.getvalue())
+
+
+def _forget_modules(folder: Path) -> None:
+    """Forget the user's modules, as the end of a process does."""
+    for name, module in [*sys.modules.items()]:
+        if (getattr(module, "__file__", None) or "").startswith(f"{folder}/"):
+            del sys.modules[name]
 
 
 def interrupt_when(condition: Callable[[], object]) -> Callable[[], None]:
@@ -193,4 +205,10 @@ _REPLACED: dict[str, Any] = {
     "ray.get": lambda value: value,
     "ray.wait": lambda references, **_: (references[:1], references[1:]),
     "ray.remote": _remote,
+    # Asked without a Ray, it starts one, which takes 10 s.
+    "ray.get_runtime_context": lambda: SimpleNamespace(get_node_id=lambda: "here"),
+    # No test looks at the times that are measured.
+    "analysis.retraining.latency.THROUGHPUT_BATCH_SIZE": 1,
+    "analysis.retraining.turns.CALLS_PER_ROUND": 5,
+    "analysis.retraining.turns.MOST_ROUNDS": LEAST_ROUNDS,
 }

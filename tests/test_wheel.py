@@ -20,18 +20,27 @@ SUFFIXES = (".py", ".j2", ".c", ".css", ".js", ".bib", ".ipynb", ".typed")
 # The wheel is run without the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
+# The environment variable of a command that draws figures.
+DRAWS = "FAIRVERDICT_TEST_DRAWS"
 MY_NETS = """
 from torch import nn
 
 def Net(num_classes):
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, num_classes))
 """
+# Python runs this line when it starts. Drawing the figures of every command would take half of the time.
+NO_FIGURES = (
+    f"import os, sys, types; os.environ.get({DRAWS!r}) or sys.modules.update({{'analysis.figures.catalogue':"
+    " types.SimpleNamespace(Picture=object, study_pictures=lambda *_: {})})\n"
+)
 
 pytestmark = pytest.mark.wheel
 
 
-def _run(command: Sequence[str | Path], cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=600)
+def _run(command: Sequence[str | Path], cwd: Path, **variables: str) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env=ENVIRONMENT | variables, capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -81,6 +90,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = place / "venv" / "bin"
     _run([*uv, "pip", "install", "--no-deps", "--python", programs / "python", wheel], place)
     site = _share_packages(programs / "python")
+    (site / "figures.pth").write_text(NO_FIGURES)
     found = _run([programs / "python", "-c", "import fairverdict; print(fairverdict.__file__)"], place)
     assert found == f"{site / 'fairverdict' / '__init__.py'}\n"
     return programs
@@ -104,53 +114,44 @@ def test_a_folder_that_is_no_package_hides_nothing_of_a_checkout(tmp_path: Path)
 
 @pytest.mark.slow
 def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environment: Path, tmp_path: Path) -> None:
+    """Add modules of the names of the packages to the repository. They hide nothing from the commands."""
     command, folder = environment / "fairverdict", tmp_path / "folder"
-    (folder / "models").mkdir(parents=True)
-    (folder / "models" / "weights.bin").touch()  # a folder that is no package
+    folder.mkdir()
+    (folder / "my_nets.py").write_text(MY_NETS)
+    hidden = [folder / name for name in ("analysis/__init__.py", "models/__init__.py", "study.py")]
+    for path in hidden:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit('the file of the user runs')\n")
+    (folder / "models" / "weights.bin").touch()
     git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Begin"]):
         _run([*git, *words], folder)
     assert _run([command, "--version"], folder) == "fairverdict 0.1.0\n"
 
-    arguments = ["--preset", "quick", "--trials", "1", "--max-epochs", "1", "--seeds", "1", "--name", "first"]
-    arguments += ["--train-size", "100", "--concurrency", "1"]
-    said = _run([command, "run", *arguments], folder)
+    arguments = ["--dataset", "digits", "--train-size", "100", "--trials", "1", "--max-epochs", "1", "--seeds", "1"]
+    arguments += ["--concurrency", "1"]
+    arguments += ["--archs", "my_nets:Net"]
+    said = _run([command, "run", *arguments, "--name", "first"], folder)
     study = folder / "results" / "first"
     assert said.splitlines()[-1] == f"Report: {study / 'report' / 'report.html'}"
     assert json.loads((study / "study.json").read_text())["environment"]["git_commit"] is None
     (study / "report" / "report.html").unlink()
-    _run([command, "report", study], folder)
+    assert _run([command, "report", "results/first"], folder) == "results/first/report/report.html\n"
     assert "<h1" in (study / "report" / "report.html").read_text()
     assert "finished" in _run([command, "list"], folder)
     shutil.copytree(study, folder / "copies" / "second")
     compared = _run([command, "compare", study, "copies/second"], folder)
     assert compared.splitlines()[-1].endswith("comparison.html")
     Image.new("RGB", (40, 40)).save(folder / "photo.png")
-    predicted = _run([command, "predict", study, "photo.png", "--run", "mobilenet-baseline/seed-0"], folder)
+    predicted = _run([command, "predict", study, "photo.png", "--run", "net-baseline/seed-0"], folder)
     assert predicted.splitlines()[-1].startswith("photo.png  ")
-    assert _run([command, "notebook"], folder) == "results/first/report/results.ipynb\n"
-    face = "import fairverdict; print(fairverdict.Study.open().verdict.call)"
-    assert _run([environment / "python", "-c", face], folder) == "not shown\n"
+    assert _run([command, "notebook"], folder, **{DRAWS: "1"}) == "results/first/report/results.ipynb\n"
+    assert "image/png" in (study / "report" / "results.ipynb").read_text()
 
-
-@pytest.mark.slow
-def test_a_folder_with_modules_of_the_same_names(environment: Path, tmp_path: Path) -> None:
-    command, hidden = environment / "fairverdict", "raise SystemExit('the file of the user runs')\n"
-    for name in ("models/__init__.py", "analysis/__init__.py", "study.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(hidden)
-    for name in ("one", "two"):
-        shutil.copytree(ROOT / "tests" / "example-study", tmp_path / "results" / name)
-    assert "results/one" in _run([command, "list"], tmp_path)
-    assert _run([command, "report", "results/one"], tmp_path) == "results/one/report/report.html\n"
-    assert _run([command, "compare", "results/one", "results/two"], tmp_path)
-    assert _run([command, "notebook", "results/one"], tmp_path) == "results/one/report/results.ipynb\n"
-    (tmp_path / "my_nets.py").write_text(MY_NETS)
-    arguments = ["--dataset", "digits", "--train-size", "100", "--baseline", "--seeds", "1", "--max-epochs", "1"]
-    said = _run([command, "run", *arguments, "--archs", "my_nets:Net", "--name", "mine"], tmp_path)
-    assert said.splitlines()[-1] == f"Report: {tmp_path / 'results' / 'mine' / 'report' / 'report.html'}"
-
-    face = [environment / "python", "-c", "import fairverdict"]
-    done = subprocess.run(face, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    line = f"ImportError: {tmp_path / 'analysis' / '__init__.py'} hides the module 'analysis' of fairverdict: rename it"
+    face = [environment / "python", "-c", "import fairverdict; print(*fairverdict.Study.open().groups)"]
+    done = subprocess.run(face, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    line = f"ImportError: {hidden[0]} hides the module 'analysis' of fairverdict: rename it"
     assert done.stderr.splitlines()[-1].startswith(line)
+    for path in hidden:
+        path.unlink()
+    assert _run(face, folder) == "net-baseline net-tuned\n", "a folder that is no package hides nothing"

@@ -1,9 +1,13 @@
-"""Read tables and text back from the page of a report, and build pages without figures."""
+"""Read tables and text back from the page of a report, and build pages with few figures or none."""
 
 import html
 import re
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+
+from analysis.figures import catalogue
 
 
 def table(page: str, name: str) -> list[list[str]]:
@@ -23,3 +27,13 @@ def words(page: str) -> str:
 def leave_out_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let reports be built without figures, which take most of a report's time."""
     monkeypatch.setattr("analysis.report.build.study_pictures", lambda *_: {})
+
+
+def draw_only(monkeypatch: pytest.MonkeyPatch, *beginnings: str) -> None:
+    """Let the figures of reports be empty, except those whose names begin so. Drawing takes most of a report's time."""
+    draw = catalogue._both
+
+    def draw_or_not(name: str, alt: str, *arguments: Any) -> catalogue.Picture:
+        return draw(name, alt, *arguments) if name.startswith(beginnings) else catalogue.Picture(name, alt, Figure())
+
+    monkeypatch.setattr(catalogue, "_both", draw_or_not)

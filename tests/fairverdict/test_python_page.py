@@ -3,12 +3,15 @@
 import doctest
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from models.networks.registry import ARCHITECTURES
+from tests.builders import ToyNet
 from tests.study.export.trained import write_trained
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
@@ -30,7 +33,10 @@ def test_every_example_is_tried() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 def test_run_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("alexnet", "mobilenet"):  # other tests train them
+        monkeypatch.setitem(ARCHITECTURES, name, replace(ARCHITECTURES[name], factory=ToyNet))
     monkeypatch.chdir(tmp_path)
     _run("Run a study", capsys)
     assert (tmp_path / "results" / "first" / "report" / "report.html").is_file()

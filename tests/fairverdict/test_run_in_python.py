@@ -1,14 +1,20 @@
 """`fairverdict.run` does what the command does, in a process of its own: results, errors, interrupts, a notebook."""
 
 import json
+import os
 import signal
+import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 import fairverdict
 from models.networks.registry import ARCHITECTURES, Architecture, register
@@ -93,23 +99,30 @@ def test_bad_input_is_the_line_of_the_command(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_a_damaged_study_fails_with_the_line_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("in_process")
+def test_a_damaged_study_fails_with_the_line_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (write_example(tmp_path / "results" / "old", seeds=1, search=False).path / "study.json").write_text("[]")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(fairverdict.StudyFailed, match=r"^the study failed: results/old/study\.json is not"):
         fairverdict.run(resume=True, name="old", progress=False)
+    assert capfd.readouterr() == ("", "")
 
 
-# The module of a network that trains while no folder `gate` is there. The driver measures a step in any case.
+# A network that trains while there is no folder `gate`. The driver, which measures a step, waits for no folder but
+# `early`. The report has no figures.
 MY_NETS = """
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from torch import nn
 
-GATE = Path("GATE")
+sys.modules["analysis.figures.catalogue"] = SimpleNamespace(Picture=Any, study_pictures=lambda *_: {})
+PLACE = Path("PLACE")
 
 class Net(nn.Module):
     def __init__(self, num_classes, dropout=0.1):
@@ -117,7 +130,10 @@ class Net(nn.Module):
         self.layers = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 8), nn.Linear(8, num_classes))
 
     def forward(self, images):
-        while GATE.exists() and sys.argv[0].endswith("default_worker.py"):
+        gate = PLACE / ("gate" if sys.argv[0].endswith("default_worker.py") else "early")
+        if gate.exists():
+            (PLACE / "waits").touch()
+        while gate.exists():
             time.sleep(0.02)
         return self.layers(images)
 
@@ -126,73 +142,84 @@ class Other(Net):
 """
 SETTINGS = """
 settings = dict(
-    dataset="digits", train_size=100, trials=2, max_epochs=2, seeds=1, confirm=0, archs=("my_nets:Net", "my_nets:Other")
+    dataset="digits", train_size=100, baseline=True, max_epochs=2, seeds=1, archs=("my_nets:Net", "my_nets:Other")
 )
 """
-INTERRUPTED = f"""
+IN_A_SESSION = f"""
 import fairverdict
 {SETTINGS}
-try:
-    fairverdict.run(name="mine", **settings)
-except KeyboardInterrupt as error:
-    print("raised", error, flush=True)
-input()
-print(fairverdict.run(name="mine", resume=True, progress=False, seeds=2).summary.groups["net-baseline"].seeds)
+fairverdict.run(name="mine", **settings)
 """
+CELLS = (
+    f"import fairverdict\n{SETTINGS}\nfairverdict.run(settings, name='mine')",
+    "study = fairverdict.run(name='mine', resume=True, seeds=2)\nstudy",
+)
+# An environment variable of a notebook's kernel and of all its processes.
+PLACE = "FAIRVERDICT_TEST_PLACE"
 
 
-def _write_my_nets(folder: Path) -> Path:
-    gate = folder / "gate"
-    gate.mkdir()
-    (folder / "my_nets.py").write_text(MY_NETS.replace('GATE")', f'{gate}")'))
-    return gate
-
-
-@pytest.mark.slow
-def test_an_interrupt_ends_the_study_in_order_and_it_goes_on(programs: Programs, tmp_path: Path) -> None:
-    gate = _write_my_nets(tmp_path)
-    session = programs.start("-c", INTERRUPTED, cwd=tmp_path)
-    for line in session.stdout:
-        if line.startswith("Search"):
-            break
-    session.process.send_signal(signal.SIGINT)
-    raised = next(line for line in session.stdout if line.startswith("raised"))
-    line = "raised interrupted; go on with: python -m study.run --resume --results-dir results --name mine\n"
-    assert raised == line
-    assert len(session.processes()) == 1, "nothing of Ray is left"
-    gate.rmdir()
-    done = session.finish("\n")
-    assert (done.returncode, done.stdout) == (0, "[0, 1]\n"), done.stderr
-    study = json.loads((tmp_path / "results" / "mine" / "study.json").read_text())
-    assert study["resumed"][0]["command"].endswith("--results-dir=results --name=mine --resume --quiet --seeds=2")
+def _write_my_nets(folder: Path) -> None:
+    (folder / "my_nets.py").write_text(MY_NETS.replace('PLACE")', f'{folder}")'))
 
 
 @pytest.mark.slow
 def test_a_session_that_is_killed_takes_its_study_along(programs: Programs, tmp_path: Path) -> None:
     _write_my_nets(tmp_path)
-    session = programs.start("-c", INTERRUPTED, cwd=tmp_path)
-    for line in session.stdout:
-        if line.startswith("Search"):
-            break
+    (tmp_path / "early").mkdir()
+    session = programs.start("-c", IN_A_SESSION, cwd=tmp_path)
+    session.wait_for((tmp_path / "waits").exists)
     session.kill()
     session.wait_until_gone()
-    log = (tmp_path / "results" / "mine" / "study.log").read_text()
-    assert log.splitlines()[-1].endswith("go on with: python -m study.run --resume --results-dir results --name mine")
+
+
+def _processes_of(place: Path) -> set[int]:
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(PLACE) == str(place) and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process.pid)
+    return found
 
 
 @pytest.mark.slow
-def test_a_notebook_has_one_display_and_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _write_my_nets(tmp_path).rmdir()
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    cell = f"import fairverdict\n{SETTINGS}\nfairverdict.run(settings, name='mine')"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+def test_a_notebook_interrupts_a_study_and_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show that each cell has one display, and that the second one ends with the verdict."""
+    _write_my_nets(tmp_path)
+    (tmp_path / "gate").mkdir()
+    for name, value in (("PYTHONPATH", str(ROOT)), ("FORCE_COLOR", "1"), (PLACE, str(tmp_path))):
+        monkeypatch.setenv(name, value)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     place = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=1100, kernel_name="python3", resources=place).execute()
-    lines, study = (output for output in notebook.cells[0].outputs if output.get("name") != "stderr")
+    client = NotebookClient(notebook, timeout=1100, kernel_name="python3", resources=place)
+
+    def interrupt() -> None:
+        while not (tmp_path / "waits").exists():
+            time.sleep(0.02)
+        os.kill(kernel, signal.SIGINT)
+
+    with client.setup_kernel():
+        (kernel,) = _processes_of(tmp_path)
+        Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(CellExecutionError) as raised:
+            client.execute_cell(notebook.cells[0], 0)
+        assert (raised.value.ename, raised.value.evalue) == (
+            "KeyboardInterrupt",
+            "interrupted; go on with: python -m study.run --resume --results-dir results --name mine",
+        )
+        assert _processes_of(tmp_path) == {kernel}, "nothing of Ray is left"
+        (tmp_path / "gate").rmdir()
+        client.execute_cell(notebook.cells[1], 1)
+    begun, lines, study = (
+        output for cell in notebook.cells for output in cell.outputs if output.get("name", output.get("ename")) is None
+    )
+    assert begun.data["text/plain"].startswith("Plan:\n")
     shown = lines.data["text/plain"].splitlines()
-    assert lines.output_type == "display_data" and shown[0] == "Plan:"
-    assert "Search: done in" in lines.data["text/plain"] and "\x1b" not in lines.data["text/plain"]
+    assert lines.output_type == "display_data"
+    assert "Final runs: done in" in lines.data["text/plain"] and "\x1b" not in lines.data["text/plain"]
     assert not any("so far" in line for line in shown), "the next line takes the place of progress"
     assert shown[-1] == f"Report: {tmp_path}/results/mine/report/report.html"
     assert study.data["text/html"].startswith("<p>mine: net and other on digits")
+    done = fairverdict.Study.open(tmp_path / "results" / "mine")
+    assert done.summary.groups["net-baseline"].seeds == [0, 1]
+    resumed = json.loads((done.folder / "study.json").read_text())["resumed"]
+    assert resumed[0]["command"].endswith("--results-dir=results --name=mine --resume --seeds=2")

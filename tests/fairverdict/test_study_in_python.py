@@ -18,7 +18,7 @@ from analysis.verdict.summary_json import Summary
 from fairverdict import Study
 from study.predict.__main__ import main as predict_command
 from tests.analysis.example_study import write_example
-from tests.analysis.pages import leave_out_figures
+from tests.analysis.pages import draw_only, leave_out_figures
 from tests.study.export.trained import CLASSES, write_trained
 
 EXAMPLE = Path(__file__).parents[1] / "example-study"
@@ -69,7 +69,8 @@ def test_predictions_are_the_classes_of_each_run(study: Study) -> None:
 
 
 @pytest.mark.slow
-def test_figures_are_the_reports(study: Study) -> None:
+def test_figures_are_the_reports(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_only(monkeypatch, "accuracy-by-group")
     study.report()
     assert set(study.figures) == {path.stem for path in (study.folder / "report").glob("*.svg")}
     figure: Any = study.figure("accuracy-by-group")

@@ -1,29 +1,18 @@
 """The plan that a study prints before its first step."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from study.planning import why_no_c
+from tests.mounts import with_mounts
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.mark.slow
-def test_a_temporary_folder_without_programs_is_named(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
-    mounted = 'mount -t tmpfs -o noexec tmpfs "$TMPDIR" && exec "$0" -c "$1"'
-    ask = "from study.planning import why_no_c; print(why_no_c())"
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", mounted, sys.executable, ask],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == f"No code runs in {tmp_path} (it is mounted noexec; TMPDIR may name another folder)\n"
+def test_a_temporary_folder_without_programs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    reason = with_mounts('mount -t tmpfs -o noexec tmpfs "$0"', why_no_c, tmp_path)
+    assert reason == f"No code runs in {tmp_path} (it is mounted noexec; TMPDIR may name another folder)"
+    assert why_no_c() is None
 
 
 def test_a_machine_without_a_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
-"""Networks of a user's module, and of an installed package, by import path: from the command to the report."""
+"""Networks of a user's module, and of an installed package, by import path: from the command to the report.
+
+In tests/test_wheel.py, a worker of Ray imports such a module.
+"""
 
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +15,11 @@ import pytest
 import ray
 from PIL import Image
 
+from analysis.report.__main__ import main as report
+from study.predict.__main__ import main as predict
 from study.run import main
+from tests.analysis.pages import leave_out_figures
+from tests.in_process import run_here
 from tests.pace import within
 from tests.processes import BUDGET, Programs
 from tests.study.conftest import Finished
@@ -101,7 +109,7 @@ def study(shared: Callable[..., Finished]) -> Finished:
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
         write_modules(cwd)
         words = [*BUDGET, "--trials", "1", "--max-epochs", "1", "--seeds", "1", "--archs", *NETWORKS]
-        return programs.run_study([*words, "--name", "of_modules"], cwd, ("-m", "study.run"))
+        return run_here([*words, "--name", "of_modules"], cwd)
 
     return shared("of_modules", make)
 
@@ -123,42 +131,52 @@ def test_a_study_tells_where_its_networks_come_from(study: Finished) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_needs_none_of_the_user_s_code(study: Finished, programs: Programs, tmp_path: Path) -> None:
+def test_the_report_needs_none_of_the_user_s_code(
+    study: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = study.folder / "report" / "report.html"
     page.unlink()
-    done = programs.start("-m", "analysis.report", str(study.folder), cwd=tmp_path).finish()
-    assert done.returncode == 0, done.stderr
-    assert "net" in page.read_text()
+    monkeypatch.chdir(tmp_path)
+    leave_out_figures(monkeypatch)
+    assert report([str(study.folder)]) == 0
+    assert "net" in page.read_text() and "mynets" not in sys.modules
 
 
 @pytest.mark.slow
-def test_predictions_need_the_module_s_folder(study: Finished, programs: Programs, tmp_path: Path) -> None:
+def test_predictions_need_the_module_s_folder(
+    study: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = tmp_path / "image.png"
     Image.new("RGB", (40, 40), "red").save(image)
-    words = ("-m", "study.predict", str(study.folder), str(image), "--run", "net-tuned/seed-0")
-    done = programs.start(*words, cwd=study.folder.parents[1]).finish()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].startswith(str(image))
-    assert "has changed" not in done.stderr
-    away = programs.start(*words, cwd=tmp_path).finish()
-    assert (away.returncode, away.stdout) == (2, "")
-    (line,) = away.stderr.splitlines()
-    assert line.startswith("error: the network 'net': mynets cannot be imported")
+    words = [str(study.folder), str(image), "--run", "net-tuned/seed-0"]
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(study.folder.parents[1])
+    assert predict(words) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].startswith(str(image))
+    assert "has changed" not in err
+    del sys.modules["mynets"], sys.modules["my_blocks"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert predict(words) == 2
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert out == "" and line.startswith("error: the network 'net': mynets cannot be imported")
     assert line.endswith("start the command in the folder that holds it, or install it")
 
 
 @pytest.mark.slow
-def test_a_resumed_study_names_the_function_that_changed(study: Finished, programs: Programs, tmp_path: Path) -> None:
+def test_a_resumed_study_names_the_function_that_changed(study: Finished, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(study.folder.parents[1], home)
     blocks = home / "my_blocks.py"
     words = ["--resume", "--name", "of_modules", "--seeds", "2"]
     blocks.write_text(BLOCKS.replace("nn.ReLU()", "nn.ReLU(inplace=False)"))
-    done = programs.run_study(words, blocks.parent, ("-m", "study.run"))
+    done = run_here(words, home)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "was begun with another network 'net': the source of my_blocks.hidden differs. Put the old code back" in line
     blocks.write_text(BLOCKS)
-    done = programs.run_study(words, blocks.parent, ("-m", "study.run"))
+    done = run_here(words, home)
     assert done.returncode == 0, done.stderr
     assert len(list((home / "results" / "of_modules" / "final").glob("net-*/seed-1"))) == 1

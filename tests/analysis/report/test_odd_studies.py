@@ -21,7 +21,7 @@ from analysis.results.study_folder import StudyFolder
 from analysis.verdict.summary import summarise
 from tests.analysis.drawn import texts
 from tests.analysis.example_study import write_example
-from tests.analysis.pages import table, words
+from tests.analysis.pages import draw_only, table, words
 
 BASELINES = ["alexnet-baseline", "mobilenet-baseline"]
 NASTY = "<script>alert(1)</script>"
@@ -33,7 +33,8 @@ def limits(folder: StudyFolder) -> str:
 
 
 @pytest.mark.slow
-def test_names_are_text(tmp_path: Path) -> None:
+def test_names_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_only(monkeypatch, "accuracy-by-group", "f1-by-class", "confusion-one-tuned")
     titles = {"one": NASTY, "two": "$x_1$ & co", "three": "Three"}
     folder = write_example(
         tmp_path / "s", titles=titles, classes=[NASTY, "$a$", "猫\U00013000"], same_as=["two"], seeds=2, trials=3
@@ -55,7 +56,10 @@ def test_names_are_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_repeated_pictures_are_shown_from_the_study_folder_alone(tmp_path: Path) -> None:
+def test_repeated_pictures_are_shown_from_the_study_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_only(monkeypatch, "repeated-pictures")
     folder = write_example(tmp_path / "s", seeds=2, search=False)
     page = build_report(folder).read_text()
     assert "Repeated pictures" not in page and not (folder.report / "repeated-pictures.svg").exists()
@@ -163,8 +167,8 @@ def test_one_architecture_without_a_search(tmp_path: Path, capsys: pytest.Captur
     assert "This study is not complete" not in words(page)
 
 
-@pytest.mark.slow
-def test_a_study_too_short_for_a_rung(tmp_path: Path) -> None:
+def test_a_study_too_short_for_a_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_only(monkeypatch)
     tuned = ["alexnet-tuned", "mobilenet-tuned"]
     folder = write_example(tmp_path / "s", classes=["cat", "dog"], n_test=40, skip=[*BASELINES, *tuned], trials=4)
     with_rungs = build_report(folder).read_text()

@@ -1,32 +1,32 @@
 """A study that cannot be written, such as one on a mounted archive: its report goes elsewhere."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-# Bind the example to a folder of the test, and make that read-only for this process alone.
-READ_ONLY = """
-mkdir studies && mount --bind "$0" studies && mount -o remount,bind,ro studies
-"$1" -m analysis.report studies; echo $?
-"$1" -m analysis.report studies --output elsewhere; echo $?
-"""
+from analysis.report.__main__ import main
+from tests.analysis.pages import draw_only
+from tests.mounts import with_mounts
+
+EXAMPLE = Path(__file__).parents[2] / "example-study"
+READ_ONLY = 'mount --bind "$0" "$1"; mount -o remount,bind,ro "$1"'
 
 
-@pytest.mark.slow
-def test_a_read_only_study_has_its_report_elsewhere(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", READ_ONLY, ROOT / "tests" / "example-study", sys.executable],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.splitlines() == ["1", "elsewhere/report.html", "0"]
-    (line,) = done.stderr.splitlines()
+def test_a_read_only_study_has_its_report_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_only(monkeypatch)
+    (studies := tmp_path / "studies").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+
+    def report_twice() -> tuple[int, int]:
+        return main([str(studies)]), main([str(studies), "--output", str(elsewhere)])
+
+    assert with_mounts(READ_ONLY, report_twice, EXAMPLE, studies) == (1, 0)
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(elsewhere / "report.html")]
+    (line,) = err.splitlines()
     assert line.startswith("error: [Errno 30] Read-only file system: ")
     assert line.endswith(": write the report elsewhere with --output DIR")
-    written = {path.name for path in (tmp_path / "elsewhere").iterdir()}
+    written = {path.name for path in elsewhere.iterdir()}
     assert {"report.html", "summary.json", "accuracy-by-group.svg"} <= written

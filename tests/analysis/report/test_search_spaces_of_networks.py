@@ -15,7 +15,7 @@ from analysis.verdict.summary import summarise
 from analysis.verdict.wording import chosen_trials
 from tests.analysis.example_study import write_example
 from tests.analysis.example_study_json import SPACES
-from tests.analysis.pages import leave_out_figures, table, words
+from tests.analysis.pages import draw_only, leave_out_figures, table, words
 
 TITLES = {"alexnet": "AlexNet", "resnet18": "ResNet18"}
 
@@ -82,7 +82,10 @@ def test_each_network_says_what_was_searched(page: str, folder: StudyFolder) -> 
 
 
 @pytest.mark.slow
-def test_many_hyperparameters_are_drawn_as_slices_and_lines(folder: StudyFolder) -> None:
+def test_many_hyperparameters_are_drawn_as_slices_and_lines(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_only(monkeypatch, "search-space", "search-parallel")
     page = build_report(folder).read_text()
     identifiers = re.findall(r'id="([^"]+)"', page)
     assert {"search-space", "lines"} <= set(identifiers)

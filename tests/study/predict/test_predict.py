@@ -17,6 +17,7 @@ from models.networks.registry import ARCHITECTURES, Architecture, register
 from study.predict.__main__ import main
 from study.predict.predictor import register_networks
 from tests.image_files import KINDS
+from tests.in_process import run_here
 from tests.processes import BUDGET, OWN_NETWORKS, Programs
 from tests.study.conftest import Finished
 
@@ -44,7 +45,7 @@ def of_files(shared: Callable[..., Finished]) -> Finished:
             for kind, write in KINDS.items():
                 write(cwd / "images/test" / name / kind, _picture(label))
         data = ["--dataset", "folder", "--data-dir", "images", "--train-size", "none", "--batch-size", "8"]
-        return programs.run_study([*BUDGET, *data, "--archs", "tiny", "small", "--name", "of_files"], cwd)
+        return run_here([*BUDGET, *data, "--archs", "tiny", "small", "--name", "of_files"], cwd)
 
     return shared("of_files", make)
 
@@ -56,11 +57,12 @@ def forget_networks() -> None:
 
 
 @pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    """Forget the networks that a test has registered, and the module that registered them."""
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the networks that a test has registered. Put the module that registers them back."""
+    name = Path(OWN_NETWORKS[0]).stem
+    monkeypatch.setitem(sys.modules, name, sys.modules[name])
     yield
     forget_networks()
-    sys.modules.pop(Path(OWN_NETWORKS[0]).stem, None)
 
 
 def _test_images(study: Finished) -> Path:

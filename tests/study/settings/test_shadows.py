@@ -1,4 +1,7 @@
-"""A file of the current folder that hides a module is named before anything is imported in its place."""
+"""A file of the current folder that hides a module is named before anything is imported in its place.
+
+tests/test_wheel.py has such files beside every command.
+"""
 
 import os
 import subprocess
@@ -6,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from study.run import main
 
 ROOT = Path(__file__).parents[3]
 RUN = ("-m", "study.run")
@@ -29,21 +34,13 @@ def test_a_file_that_hides_a_package_is_named(command: tuple[str, ...], name: st
     assert (done.returncode, done.stderr, done.stdout) == (2, _line(tmp_path / name, module), "")
 
 
-@pytest.mark.slow
-def test_on_a_cluster_a_file_that_hides_a_package_is_named(tmp_path: Path) -> None:
+def test_on_a_cluster_a_file_that_hides_a_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "models.py").touch()
-    done = _planned((*COMMAND, "--address", "auto"), tmp_path)
-    assert (done.returncode, done.stderr) == (2, _line(tmp_path / "models.py", "models"))
-
-
-@pytest.mark.slow
-def test_the_command_takes_no_file_for_its_own_package(tmp_path: Path) -> None:
-    for name in ("models/__init__.py", "analysis/__init__.py", "study.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("raise SystemExit('the file of the user runs')\n")
-    done = _planned(COMMAND, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("Plan:")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--preset", "quick", "--dry-run", "--address", "auto"]) == 2
+    assert capsys.readouterr().err == _line(tmp_path / "models.py", "models")
 
 
 @pytest.mark.parametrize("command", [RUN, pytest.param(COMMAND, marks=pytest.mark.slow)])
