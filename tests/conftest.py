@@ -17,9 +17,12 @@ os.fsync = lambda fd: None
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Hide what this machine lacks or must not use, in every process that runs tests.
 
-    The process that only hands tests to others goes without torch: they start when its imports are done.
+    The process that only hands tests to others goes without torch, because they wait for its imports. It lets each of
+    them and its programs use one thread: on processors that are all busy, further threads of torch only wait for each
+    other, which takes ten times the processor time.
     """
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         return
     import torch
 
