@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-import torch
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import PRECISION, Programs
@@ -14,13 +13,26 @@ from tests.processes import PRECISION, Programs
 # No test needs its files after a power failure. Flushing them to the disk takes a seventh of the time of the tests.
 os.fsync = lambda fd: None
 
-if not torch.cuda.is_available():
-    # Before anything imports Triton, which looks at it then.
-    os.environ.setdefault("TRITON_INTERPRET", "1")
 
-if os.environ.get(PRECISION) == "fp32":
-    capabilities = torch.cpu.get_capabilities() | {"avx512_bf16": False}
-    torch.cpu.get_capabilities = lambda: capabilities
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Hide what this machine lacks or must not use, in every process that runs tests.
+
+    The process that only hands tests to others goes without torch, because they wait for its imports. It lets each of
+    them and its programs use one thread: on processors that are all busy, further threads of torch only wait for each
+    other, which takes ten times the processor time.
+    """
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        # Before anything imports Triton, which looks at it then.
+        os.environ.setdefault("TRITON_INTERPRET", "1")
+    if os.environ.get(PRECISION) == "fp32":
+        capabilities = torch.cpu.get_capabilities() | {"avx512_bf16": False}
+        torch.cpu.get_capabilities = lambda: capabilities
+
 
 # Fixtures that run whole studies.
 STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs")
@@ -42,11 +54,12 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
-# Files whose tests look at one study, report or wheel: one test process runs all tests of a name.
+# Files whose tests look at one study, report, process or wheel: one test process runs all tests of a name.
 TOGETHER = {
     "tests/study/test_whole_study.py": "resumed",
     "tests/study/test_documented_networks.py": "documented",
     "tests/study/test_record.py": "documented",
+    "tests/test_imports.py": "imports",
     "tests/test_wheel.py": "wheel",
     "tests/fairverdict/test_study_in_python.py": "face",
     "tests/analysis/report/test_report.py": "report",

@@ -132,25 +132,8 @@ def _imported(node: ast.AST) -> list[str]:
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
-@pytest.mark.parametrize(
-    ("modules", "unneeded"),
-    [
-        ("study.workflow", {"matplotlib", "scipy", "sklearn", "torchvision"}),
-        ("study.search.trial_worker, study.runs.ray_runs", {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
-    ],
-    ids=["command", "worker"],
-)
-def test_nothing_is_imported_that_the_first_step_does_not_need(modules: str, unneeded: set[str]) -> None:
-    code = f"import sys, {modules}; print(*sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    loaded = {module.partition(".")[0] for module in printed.split()}
-    assert {"torch", "ray"} <= loaded
-    assert not loaded & unneeded
-
-
-def test_no_compiler_is_imported_to_train() -> None:
-    """torch's optimizers and counter of operations would import torch.compile, a third of a worker's start."""
-    code = """
+# Each step prints the modules that are loaded after it. A later step only adds to them.
+STEPS = """
 import sys
 import torch
 from models.data import TrainingData, stratified_split
@@ -170,8 +153,40 @@ other.load_state_dict(run.state_dict())
 other.train_epoch()
 assert count_macs(toy.build(3, recipe.values)) == 48 * 16 + 16 * 3
 print(*sys.modules)
+
+import study.search.trial_worker, study.runs.ray_runs
+print(*sys.modules)
+
+import study.workflow
+print(*sys.modules)
 """
-    command = [sys.executable, "-c", code]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> list[set[str]]:
+    """Return the modules that are loaded after each of STEPS."""
+    command = [sys.executable, "-c", STEPS]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "torch.optim.adam" in printed
-    assert "torch._dynamo" not in printed
+    return [set(line.split()) for line in printed.splitlines()]
+
+
+def test_no_compiler_is_imported_to_train(loaded: list[set[str]]) -> None:
+    """torch's optimizers and counter of operations would import torch.compile, a third of a worker's start."""
+    assert "torch.optim.adam" in loaded[0]
+    assert "torch._dynamo" not in loaded[0]
+
+
+@pytest.mark.parametrize(
+    ("step", "unneeded"),
+    [
+        (1, {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
+        (2, {"matplotlib", "scipy", "sklearn", "torchvision"}),
+    ],
+    ids=["worker", "command"],
+)
+def test_nothing_is_imported_that_the_first_step_does_not_need(
+    step: int, unneeded: set[str], loaded: list[set[str]]
+) -> None:
+    packages = {module.partition(".")[0] for module in loaded[step]}
+    assert {"torch", "ray"} <= packages
+    assert not packages & unneeded

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -111,11 +112,23 @@ class StudyResults:
 
     def trials_of(self, arch: str) -> pd.DataFrame:
         """Return the trials of one network."""
-        return self.trials[self.trials["arch"] == arch] if len(self.trials) else self.trials
+        return self._trials_by_network.get(arch, self.trials[:0])
 
     def history_of(self, arch: str) -> pd.DataFrame:
         """Return the epochs of one network's trials."""
-        return self.history[self.history["arch"] == arch] if len(self.history) else self.history
+        return self._history_by_network.get(arch, self.history[:0])
+
+    @cached_property
+    def _trials_by_network(self) -> dict[str, pd.DataFrame]:
+        return _by_network(self.trials)
+
+    @cached_property
+    def _history_by_network(self) -> dict[str, pd.DataFrame]:
+        return _by_network(self.history)
+
+
+def _by_network(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(arch): rows for arch, rows in table.groupby("arch")} if len(table) else {}
 
 
 def load_results(folder: StudyFolder) -> StudyResults:

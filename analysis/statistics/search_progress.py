@@ -81,11 +81,12 @@ def best_by_epochs(history: pd.DataFrame) -> np.ndarray:
     """
     kept: dict[str, tuple[float, float]] = {}
     best = np.full(len(history), np.nan)
-    for row, epoch in enumerate(history.to_dict("records")):
-        if epoch["val_loss"] < kept.get(epoch["trial_id"], (np.inf, 0.0))[0]:
-            kept[epoch["trial_id"]] = (epoch["val_loss"], epoch["val_accuracy"])
+    columns = (history[name].tolist() if len(history) else [] for name in ("trial_id", "val_loss", "val_accuracy"))
+    for row, (trial, loss, score) in enumerate(zip(*columns, strict=True)):
+        if loss < kept.get(trial, (np.inf, 0.0))[0]:
+            kept[trial] = (loss, score)
         if kept:
-            best[row] = max(score for _, score in kept.values())
+            best[row] = max(best_of_trial for _, best_of_trial in kept.values())
     return best
 
 

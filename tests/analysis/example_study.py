@@ -1,6 +1,7 @@
 """A small synthetic study, written through StudyFolder: what the report of a real one is made of, without training."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,27 @@ DIGITS = tuple(str(digit) for digit in range(10))
 N_TEST = 240
 
 
+def _once(write: Callable[..., StudyFolder]) -> Callable[..., StudyFolder]:
+    """Return `write`, which computes the files of the same study once in a process."""
+    known: dict[str, dict[Path, bytes]] = {}
+
+    @wraps(write)
+    def copy(path: Path, **study: Any) -> StudyFolder:
+        key = repr((path.name, study))
+        if key not in known:
+            folder = write(path, **study)
+            known[key] = {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+            return folder
+        path.mkdir(parents=True)
+        for name, content in known[key].items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        return StudyFolder(path)
+
+    return copy
+
+
+@_once
 def write_example(
     path: Path,
     *,

@@ -12,7 +12,7 @@ degrees of freedom are Satterthwaite's (1946).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.search_luck.luck import FREEDOM
@@ -38,7 +38,7 @@ class OverSearches:
             luck: the standard deviation of each network's true accuracy between searches, in [0, 1].
         """
         variance, df = self._variance(luck)
-        reach = float(stats.t.ppf((1 + self.confidence) / 2, df) * np.sqrt(variance))
+        reach = float(special.stdtrit(df, (1 + self.confidence) / 2) * np.sqrt(variance))
         return max(self.layout.half_width(self.confidence), reach)
 
     def p_value(self, luck: tuple[float, float]) -> float:
@@ -64,7 +64,7 @@ class OverSearches:
 
     def _p_value_at(self, distance: float, luck: tuple[float, float]) -> float:
         variance, df = self._variance(luck)
-        return float(2 * stats.t.sf(distance / np.sqrt(variance), df)) if variance else 0.0
+        return float(2 * special.stdtr(df, -distance / np.sqrt(variance))) if variance else 0.0
 
     def _variance(self, luck: tuple[float, float]) -> tuple[float, float]:
         """Return the variance of the mean and its degrees of freedom."""

@@ -7,6 +7,9 @@ import pytest
 from study.cli.request import read_request
 from study.run import main
 
+# The data are read after the networks were checked, which takes a second for AlexNet.
+DIGITS = ("--dataset", "digits", "--archs", "mobilenet")
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -32,9 +35,9 @@ from study.run import main
         (["--cpus-per-trial", "4000"], "asks for more than the"),
         (["--gpus-per-trial", "-1"], "--gpus-per-trial"),
         (["--gpus-per-trial", "64"], "--gpus-per-trial 64 "),
-        (["--dataset", "digits", "--train-size", "100000"], "(--train-size none takes all)"),
-        (["--dataset", "digits", "--train-size", "12"], "too few"),
-        (["--dataset", "digits", "--train-size", "3"], "3 training images"),
+        ([*DIGITS, "--train-size", "100000"], "(--train-size none takes all)"),
+        ([*DIGITS, "--train-size", "12"], "too few"),
+        ([*DIGITS, "--train-size", "3"], "3 training images"),
         (["--dataset", "folder"], "--data-dir"),
         (["--dataset", "folder", "--data-dir", "not-there"], "not-there"),
         (["--dataset", "cifar10", "--data-dir", "not-there"], "not-there"),
