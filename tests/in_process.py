@@ -198,14 +198,12 @@ _REPLACED: dict[str, Any] = {
     "study.workflow.lifeline": lambda *_: nullcontext(),
     "study.workflow.Waiting": partial(Waiting, ask=Demand),
     "study.stages.run_search": _search,
-    "study.runs.ray_runs.on_this_node": lambda _: nullcontext(),
-    "ray.init": _refuse,  # many of Ray's functions would start it
+    "ray.init": _refuse,  # some of Ray's functions would start it
     "ray.nodes": list,
     "ray.put": lambda value: value,
     "ray.get": lambda value: value,
     "ray.wait": lambda references, **_: (references[:1], references[1:]),
     "ray.remote": _remote,
-    # Asked without a Ray, it starts one, which takes 10 s.
     "ray.get_runtime_context": lambda: SimpleNamespace(get_node_id=lambda: "here"),
     # No test looks at the times that are measured.
     "analysis.retraining.latency.THROUGHPUT_BATCH_SIZE": 1,
