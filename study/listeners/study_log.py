@@ -75,7 +75,7 @@ class StudyLog:
         from ray._private.ray_logging import global_worker_stdstream_dispatcher as workers_lines
 
         logger, handler = logging.getLogger("ray"), _Handler(self)
-        level = logger.level
+        own_level, levels = logger.level, [(own, own.level) for own in logger.handlers]
         for own in logger.handlers:
             own.setLevel(logging.ERROR)
         logger.setLevel(logging.WARNING)
@@ -87,7 +87,9 @@ class StudyLog:
         finally:
             workers_lines.remove_handler("study.log")
             logger.removeHandler(handler)
-            logger.setLevel(level)
+            logger.setLevel(own_level)
+            for own, level in levels:
+                own.setLevel(level)
 
     def _take_worker_lines(self, data: dict[str, Any]) -> None:
         """Write lines of an error stream as Ray hands them on, with the process that printed them.
