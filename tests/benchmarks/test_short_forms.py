@@ -173,6 +173,7 @@ def test_the_rules_of_the_field_call_equal_networks_better_more_often(tmp_path: 
     assert wrong["this project"] < min(count for rule, count in wrong.items() if rule != "this project")
 
 
+@pytest.mark.slow
 def test_tiles_give_the_gradient_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = tmp_path / "rows.json"
     assert tiles.main(["--quick", "--threads", "1", "--json", str(rows)]) == 0

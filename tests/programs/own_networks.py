@@ -2,7 +2,7 @@
 
 A fault that the driver's check of networks would find shows in workers alone.
 
-The report has no figures, which take most of its time, unless the first argument is FIGURES.
+The report has no figures, which take most of its time.
 
 If the environment variable GATE names a folder, each training step waits for a file in it and removes that file. So a
 test decides how far a study comes. When the folder is gone, training goes on freely.
@@ -25,7 +25,6 @@ from models.networks.registry import Architecture, register
 from study.run import main
 
 GATE = "FAIRVERDICT_TEST_GATE"
-FIGURES = "--figures"
 # Ray's workers get this number with the networks.
 DRIVER = os.getpid()
 
@@ -128,10 +127,6 @@ register(Architecture("misshapen", "Misshapen", Misshapen, baseline={"dropout": 
 register(Architecture("diverging", "Diverging", Diverging, baseline={"dropout": 0.1}))
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments[:1] == [FIGURES]:
-        del arguments[0]
-    else:
-        catalogue: Any = SimpleNamespace(Picture=Any, study_pictures=lambda *_: {})
-        sys.modules["analysis.figures.catalogue"] = catalogue
-    sys.exit(main(arguments))
+    catalogue: Any = SimpleNamespace(Picture=Any, study_pictures=lambda *_: {})
+    sys.modules["analysis.figures.catalogue"] = catalogue
+    sys.exit(main())

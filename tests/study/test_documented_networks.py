@@ -41,6 +41,11 @@ def test_what_a_person_sees(documented: Finished) -> None:
     assert max(len(line) for line in documented.done.stdout.splitlines() if "ms/image" in line) <= 80
 
 
+def test_the_report_has_every_kind_of_file(whole: Path) -> None:
+    kinds = {".html", ".json", ".csv", ".md", ".tex", ".txt", ".bib", ".svg", ".png", ".pdf"}
+    assert {path.suffix for path in (whole / "report").iterdir()} == kinds
+
+
 def test_final_runs_are_whole_and_paired(whole: Path) -> None:
     groups = sorted(path.name for path in (whole / "final").iterdir() if path.is_dir())
     assert set(groups) >= {"alexnet-baseline", "mobilenet-baseline"}

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from analysis.results.optuna_database import open_database
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from tests.in_process import interrupt_when, run_here
-from tests.processes import DRAWN, SMALL, Programs, assert_same_results
+from tests.processes import SMALL, Programs, assert_same_results
 from tests.study.conftest import Finished, Maker
 from tests.study.faults import events
 
@@ -29,11 +29,11 @@ def resumed(shared: Callable[[str, Maker], Finished]) -> Finished:
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
         journal = cwd / "results" / "resumed" / "tune" / "journal.jsonl"
-        study = programs.study([*SMALL, "--name", "resumed"], cwd, DRAWN)
+        study = programs.study([*SMALL, "--name", "resumed"], cwd)
         study.wait_for(lambda: journal.exists() and '"event": "epoch"' in journal.read_text())
         study.kill()
         study.wait_until_gone()
-        return programs.run_study(["--resume", "--name", "resumed"], cwd, DRAWN)
+        return programs.run_study(["--resume", "--name", "resumed"], cwd)
 
     return shared("resumed", make)
 
@@ -115,7 +115,7 @@ def test_summary_holds_every_group(whole: Path) -> None:
     for arch in ARCHS:
         assert summary["budget"][arch]["trials"] == 2
         assert summary["budget"][arch]["epochs"] == (history["arch"] == arch).sum()
-    kinds = {".html", ".json", ".csv", ".md", ".tex", ".txt", ".bib", ".svg", ".png", ".pdf"}
+    kinds = {".html", ".json", ".csv", ".md", ".tex", ".txt", ".bib"}
     assert {path.suffix for path in (whole / "report").iterdir()} == kinds
 
 

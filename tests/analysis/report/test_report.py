@@ -204,6 +204,7 @@ def test_every_figure_is_also_a_file(folder: StudyFolder, page: str) -> None:
     assert {"confusion-alexnet-tuned", "samples-right"} <= figures
 
 
+@pytest.mark.slow
 def test_rebuilt_or_moved_it_is_the_same(folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(folder.path, moved)

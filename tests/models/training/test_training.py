@@ -71,8 +71,7 @@ def _bits(state: Any) -> Any:
     ("architecture", "precision"),
     [
         *((architecture, "fp32") for architecture in (*REAL, TOY)),
-        pytest.param(ARCHITECTURES["alexnet"], "bf16", marks=pytest.mark.slow),
-        (ARCHITECTURES["mobilenet"], "bf16"),
+        *(pytest.param(architecture, "bf16", marks=pytest.mark.slow) for architecture in REAL),
         (TOY, "bf16"),
     ],
     ids=lambda part: getattr(part, "name", part),

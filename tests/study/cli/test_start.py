@@ -105,7 +105,7 @@ def test_a_command_is_the_program_it_names(tmp_path: Path) -> None:
         (signal.SIGTERM, "argparse"),
         (signal.SIGINT, "numpy"),
         (signal.SIGTERM, "torch"),
-        (signal.SIGINT, "ray"),
+        pytest.param(signal.SIGINT, "ray", marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupt_during_the_imports_is_one_line(number: signal.Signals, module: str, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_a_terminal_that_cannot_move_its_cursor_has_a_line_for_each_step() -> No
     os.close(leader)
 
 
+@pytest.mark.slow
 def test_a_notebook_has_one_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BUSY.replace("sleep(2.5)", "sleep(1)"))])

@@ -148,6 +148,7 @@ def test_different_digits_are_not_taken_for_copies() -> None:
     assert len(near_pairs(signatures, signatures)) <= 2, "one pair of 1,797 digits, seen from both sides"
 
 
+@pytest.mark.slow
 def test_the_search_finds_what_comparing_all_pairs_finds() -> None:
     rng = np.random.default_rng(0)
     base = np.stack([np.asarray(picture(seed, 32)) for seed in range(60)])
