@@ -30,14 +30,12 @@ lint: setup
 	@$(BIN)/mypy
 
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
-# Studies on Ray wait for a third of their time.
-PYTEST_OF_STUDIES := $(PYTEST) --numprocesses=3
 
 test: lint
 	@$(PYTEST) -m "not slow and not onnx and not trackers"
 
 test-slow: setup
-	@$(PYTEST_OF_STUDIES) -m "slow and not onnx and not trackers"
+	@$(PYTEST) -m "slow and not onnx and not trackers"
 
 test-onnx: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[onnx]'
