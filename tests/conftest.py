@@ -19,7 +19,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     The process that only hands tests to others goes without torch, because they wait for its imports. It lets each of
     them and its programs use one thread: on processors that are all busy, further threads of torch only wait for each
-    other, which takes ten times the processor time.
+    other.
     """
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
         os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,7 +1,7 @@
 """Whole studies in the test's own process, without Ray: for tests that are not about processes.
 
-A study costs a fifth of one with Ray, whose processes each import torch. All code of the study runs but the four files
-that start Ray, wait for it and drive Ray Tune. Runs are made one after the other.
+Such a study takes little processor time, because each process of Ray would import torch. Everything of a study runs
+except what starts Ray, watches it and drives Ray Tune. Runs are made one after the other.
 """
 
 import signal
@@ -93,7 +93,7 @@ def interrupt_when(condition: Callable[[], object]) -> Callable[[], None]:
     return look
 
 
-# What a network's fault raises.
+# The exceptions that a faulty network raises.
 _FAULTS = (ArithmeticError, RuntimeError)
 
 
@@ -159,7 +159,7 @@ def _next(results: Iterator[Any]) -> Any:
 
 
 class _Results:
-    """What a task yields, as Ray's reference to a streaming generator gives it."""
+    """Gives the results of a task one by one, as Ray's streaming generator does."""
 
     def __init__(self, results: Iterator[Any]) -> None:
         self._results = results

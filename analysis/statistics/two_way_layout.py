@@ -14,8 +14,7 @@ from scipy import special
 
 from analysis.statistics.calls import CONFIDENCE
 
-# The distribution of t is scipy.special's: scipy.stats gives the same numbers, but looks at its arguments ten times as
-# long.
+# scipy.special has the distribution of t without the checks of scipy.stats, which would take most of the time.
 
 
 @dataclass(frozen=True)

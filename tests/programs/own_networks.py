@@ -30,11 +30,11 @@ DRIVER = os.getpid()
 
 
 class Here:
-    """What tests/in_process.py sets, where the driver's process does the work of the workers.
+    """Holds the settings of tests/in_process.py, which trains in the driver's process.
 
     Attributes:
         is_worker: True while a trial or a run is made.
-        at_step: called before each training step of these.
+        at_step: called before each training step of a trial or a run.
     """
 
     is_worker = False
