@@ -156,7 +156,9 @@ def test_throughput_times_every_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert throughput.main(["--quick", "--json", str(rows)]) == 0
     measured = {(row["arch"], row["side"]): row["seconds"] for row in json.loads(rows.read_text())}
     assert set(measured) == {(arch, side) for arch in ARCHITECTURES for side in (*throughput.SIDES, "the limit")}
-    assert all(seconds > 0 for seconds in measured.values())  # which is longer depends on what else is at work here
+    for arch in ARCHITECTURES:
+        # Twice as long, because the sides take turns on a machine that runs other tests, too.
+        assert 0 < measured[arch, "the limit"] < 2 * measured[arch, "this project"]
     assert "plain PyTorch" in capsys.readouterr().out
 
 

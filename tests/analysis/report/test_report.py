@@ -17,7 +17,7 @@ from analysis.results.load import load_results
 from analysis.results.study_folder import StudyFolder
 from analysis.statistics.search_progress import best_score
 from tests.analysis.example_study import write_example
-from tests.analysis.pages import draw_only, table, words
+from tests.analysis.pages import table, words
 
 ROOT = Path(__file__).parents[3]
 
@@ -205,22 +205,13 @@ def test_every_figure_is_also_a_file(folder: StudyFolder, page: str) -> None:
 
 
 @pytest.mark.slow
-def test_rebuilt_or_moved_it_is_the_same(folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rebuilt_or_moved_it_is_the_same(folder: StudyFolder, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(folder.path, moved)
     shutil.rmtree(moved / "report")
-    drawn = ("accuracy-by-group", "search-space")
-    draw_only(monkeypatch, *drawn)
     build_report(StudyFolder.open(moved))
-    files = {path.name for path in folder.report.iterdir()} - {"notes.txt"}
-    assert files == {path.name for path in (moved / "report").iterdir()}
-    assert set(drawn) < {Path(name).stem for name in files}
-    for name in files:
-        one, other = ((place / name).read_bytes() for place in (folder.report, moved / "report"))
-        if name == "report.html":
-            one, other = (re.sub(rb"<figure.*?</figure>", b"", page, flags=re.DOTALL) for page in (one, other))
-        if name.endswith((".html", ".json", ".csv", ".txt", ".bib", ".md", ".tex")) or Path(name).stem in drawn:
-            assert one == other, name
+    before = {path.name: path.read_bytes() for path in folder.report.iterdir() if path.name != "notes.txt"}
+    assert {path.name: path.read_bytes() for path in (moved / "report").iterdir()} == before
 
 
 @pytest.mark.usefixtures("without_figures")
