@@ -67,8 +67,12 @@ def test_a_study_comes_back_equal_to_the_bit(
     assert not any(name.endswith(("trials.csv", "report.html", "best.json")) for name in objects(bucket))
     add_run(folder, 1)
     append(folder, "end")
+    kept = contents(folder.path)
+    state = folder.tune / "search-20261130-120000" / "experiment_state.json"  # Ray Tune's own, which nothing reads
+    state.parent.mkdir()
+    state.touch()
     carrier.bring(is_last=True)
-    assert fetched(bucket, tmp_path / "elsewhere") == contents(folder.path)
+    assert fetched(bucket, tmp_path / "elsewhere") == kept
     mark = read_mark(StudyFolder(tmp_path / "elsewhere" / "mine"))
     assert mark is not None and mark.is_complete
 
