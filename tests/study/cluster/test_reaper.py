@@ -13,6 +13,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from tests import pace
 from tests.processes import HANGS_AFTER
 
 ROOT = Path(__file__).parents[3]
@@ -68,22 +69,25 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_driver_leaves_no_process(driver: Driver, number: signal.Signals) -> None:
     process, before, tree = driver
-    os.kill(process.pid, number)
-    assert process.wait(timeout=HANGS_AFTER) == -number
-    assert psutil.wait_procs(tree, timeout=HANGS_AFTER)[1] == []
+    with pace.within(5):
+        os.kill(process.pid, number)
+        assert process.wait(timeout=HANGS_AFTER) == -number
+        assert psutil.wait_procs(tree, timeout=HANGS_AFTER)[1] == []
     assert before.is_running(), "it was not asked to end"
 
 
 def test_a_terminal_that_ends_its_programs_does_not_end_the_reaper(driver: Driver) -> None:
     process, _, tree = driver
-    os.killpg(process.pid, signal.SIGHUP)
-    assert process.wait(timeout=HANGS_AFTER) == -signal.SIGHUP
-    assert psutil.wait_procs(tree, timeout=HANGS_AFTER)[1] == []
+    with pace.within(5):
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(timeout=HANGS_AFTER) == -signal.SIGHUP
+        assert psutil.wait_procs(tree, timeout=HANGS_AFTER)[1] == []
 
 
 def test_when_the_session_is_left_its_processes_are_gone(driver: Driver) -> None:
     process, before, tree = driver
-    process.stdin.close()
-    assert process.wait(timeout=HANGS_AFTER) == 0
+    with pace.within(10):
+        process.stdin.close()
+        assert process.wait(timeout=HANGS_AFTER) == 0
     assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in tree)
     assert before.is_running()
