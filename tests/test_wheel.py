@@ -23,10 +23,21 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 # The environment variable of a command that draws figures.
 DRAWS = "FAIRVERDICT_TEST_DRAWS"
 MY_NETS = """
+import sys
+
 from torch import nn
 
 def Net(num_classes):
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, num_classes))
+
+class Broken(nn.Linear):
+    def __init__(self, num_classes):
+        super().__init__(3072, num_classes)
+
+    def forward(self, images):
+        if self.training and sys.argv[0].endswith("default_worker.py"):
+            raise ArithmeticError("this network cannot count")
+        return super().forward(images.flatten(1))
 """
 # Python runs this line when it starts. Drawing the figures of every command would take half of the time.
 NO_FIGURES = (
@@ -130,15 +141,22 @@ def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environme
 
     arguments = ["--dataset", "digits", "--train-size", "100", "--trials", "1", "--max-epochs", "1", "--seeds", "1"]
     arguments += ["--concurrency", "1"]
-    arguments += ["--archs", "my_nets:Net"]
-    said = _run([command, "run", *arguments, "--name", "first"], folder)
+    arguments += ["--archs", "my_nets:Net", "my_nets:Broken"]
+    done = subprocess.run(
+        [command, "run", *arguments, "--name", "first"], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
     study = folder / "results" / "first"
-    assert said.splitlines()[-1] == f"Report: {study / 'report' / 'report.html'}"
+    assert done.stdout.splitlines()[-1] == f"Report: {study / 'report' / 'report.html'}"
+    assert done.stderr.splitlines() == [
+        "the trial broken-0 failed: ArithmeticError: this network cannot count",
+        "broken has no result: all its trials failed. results/first/tune/journal.jsonl says why; begin anew",
+    ]
     assert json.loads((study / "study.json").read_text())["environment"]["git_commit"] is None
     (study / "report" / "report.html").unlink()
     assert _run([command, "report", "results/first"], folder) == "results/first/report/report.html\n"
     assert "<h1" in (study / "report" / "report.html").read_text()
-    assert "finished" in _run([command, "list"], folder)
+    assert "  finished  " in _run([command, "list"], folder)
     shutil.copytree(study, folder / "copies" / "second")
     compared = _run([command, "compare", study, "copies/second"], folder)
     assert compared.splitlines()[-1].endswith("comparison.html")

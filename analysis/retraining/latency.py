@@ -27,11 +27,13 @@ def networks_to_measure(architectures: Mapping[str, Architecture], folder: Study
         folder: the study's folder.
 
     Returns:
-        Each network with its baseline, by name. If its tuned configuration builds another network, that network too, by
-        the name of the tuned group.
+        Each network that has a final run, with its baseline, by name. If its tuned configuration builds another
+        network, that network too, by the name of the tuned group.
     """
-    found = dict(architectures)
-    for metrics in folder.final.metrics().values():
+    runs = folder.final.metrics()
+    built = {metrics["arch"] for metrics in runs.values()}
+    found = {name: architecture for name, architecture in architectures.items() if name in built}
+    for metrics in runs.values():
         architecture = architectures.get(metrics["arch"])
         if architecture and metrics["is_tuned"] and is_resized(metrics["config"], architecture.baseline):
             found[metrics["group"]] = replace(architecture, baseline=metrics["config"])

@@ -12,9 +12,10 @@ from analysis.statistics.time_ratio import time_ratio
 THROUGHPUT_BATCH_SIZE = 128
 CALLS_PER_ROUND = 100
 _WARM_UP_CALLS = 10
-# At least 5 rounds, because an interval over fewer is wide. At most 25, because a machine that is still not quiet then
-# stays so.
+# At least 5 rounds, because an interval over fewer is wide. At most 25, and none after 10 s for each network, because a
+# machine that is still not quiet then stays so.
 LEAST_ROUNDS, MOST_ROUNDS = 5, 25
+SECONDS_PER_NETWORK = 10.0
 
 
 @dataclass
@@ -66,12 +67,14 @@ class Timed:
 def take_turns(networks: Sequence[Timed]) -> None:
     """Time the networks in turns until every ratio of two times is steady.
 
-    Ends after LEAST_ROUNDS rounds at the earliest and after MOST_ROUNDS at the latest.
+    Ends after LEAST_ROUNDS rounds at the earliest. Ends at the latest after MOST_ROUNDS rounds, or once
+    SECONDS_PER_NETWORK have passed for each network.
     """
+    latest = time.perf_counter() + SECONDS_PER_NETWORK * len(networks)
     for done in range(1, MOST_ROUNDS + 1):
         for network in networks:
             network.take_turn()
-        if done >= LEAST_ROUNDS and _is_steady(networks):
+        if done >= LEAST_ROUNDS and (_is_steady(networks) or time.perf_counter() > latest):
             return
 
 

@@ -43,19 +43,29 @@ def _row(folder: StudyFolder) -> list[str]:
 
 
 def _state(folder: StudyFolder, study: dict[str, Any]) -> str:
-    """Return "running", "finished", or how far the study has come."""
+    """Return "running", "finished", "failed" if no network has a result, or how far the study has come."""
     if is_held(folder.path):
         return "running"
     seeds = (study.get("looks") or {}).get("reached") or (study.get("config") or {}).get("seeds", 0)
     planned, made = set(range(seeds)), folder.final.numbers()
-    baselines = [set(made.get(f"{arch}-baseline", ())) for arch in study.get("architectures") or {}]
+    networks, failed = set(study.get("architectures") or {}), _failed(folder, study)
     if not made:
-        return "unfinished: search"
+        return "failed" if failed and failed >= networks else "unfinished: search"
+    baselines = [set(made.get(f"{arch}-baseline", ())) for arch in networks - failed]
     # Runs are made seed by seed, so a network without tuned runs is tuned as its baseline.
     is_trained = all(planned <= seeds for seeds in [*baselines, *map(set, made.values())])
     if is_trained and folder.latency.exists() and (folder.report / "report.html").exists():
         return "finished"
     return f"unfinished: {sum(map(len, made.values()))} final runs"
+
+
+def _failed(folder: StudyFolder, study: dict[str, Any]) -> set[str]:
+    """Return the networks whose trials all failed, so that they have no final runs."""
+    trials = folder.read_trials()
+    if trials is None:
+        return set()
+    rows = trials["arch"][trials["status"] == "FAILED"].value_counts()
+    return {str(arch) for arch, failed in rows.items() if failed == (study.get("config") or {}).get("trials")}
 
 
 def _verdict(folder: StudyFolder) -> str:

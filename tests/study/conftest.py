@@ -49,10 +49,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable
 
 @pytest.fixture(scope="session")
 def documented(shared: Callable[[str, Maker], Finished]) -> Finished:
-    """Return a study of the two documented networks that was left alone."""
+    """Return a study of the two documented networks that was left alone, with two runs at a time."""
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
-        study = programs.study([*BUDGET, "--name", "documented"], cwd, DOCUMENTED_NETWORKS)
+        study = programs.study([*BUDGET, "--concurrency", "2", "--name", "documented"], cwd, DOCUMENTED_NETWORKS)
         done = study.finish()
         assert study.processes() == []
         assert study.session_directories() == []

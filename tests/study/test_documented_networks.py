@@ -78,6 +78,7 @@ def test_a_network_that_learned_nothing_is_named(whole: Path) -> None:
 
 
 def test_baseline_rerun(whole: Path, tmp_path: Path) -> None:
+    """One run at a time comes to what two at a time come to."""
     done = run_here([*BUDGET, "--name", "baseline", "--baseline", "--archs", "mobilenet"], tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "baseline"

@@ -11,8 +11,10 @@ import pytest
 from optuna.trial import TrialState
 
 from analysis.results.optuna_database import open_database
+from analysis.results.study_folder import StudyFolder
+from study.list.studies import studies_text
 from tests.in_process import run_here
-from tests.processes import SMALL, Programs
+from tests.processes import SMALL
 from tests.study.conftest import Finished
 
 
@@ -25,12 +27,9 @@ def test_a_network_that_cannot_predict_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(
-    undisturbed: Finished, programs: Programs, tmp_path: Path
-) -> None:
-    """Two runs at a time come to what one at a time comes to."""
-    arguments = [*SMALL, "--trials", "2", "--concurrency", "2", "--confirm", "2", "--name", "three"]
-    done = programs.run_study([*arguments, "--archs", "tiny", "broken", "diverging"], tmp_path)
+def test_the_faults_of_a_network_are_its_own(undisturbed: Finished, tmp_path: Path) -> None:
+    arguments = [*SMALL, "--trials", "2", "--confirm", "2", "--name", "three"]
+    done = run_here([*arguments, "--archs", "tiny", "broken", "diverging"], tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "three"
     trials = pd.read_csv(folder / "trials.csv").set_index("trial_id")
@@ -57,6 +56,8 @@ def test_a_network_is_one_file_and_one_line_and_its_faults_are_its_own(
         assert np.array_equal(*logits)
     states = {arch: _optuna_states(folder, arch) for arch in ("broken", "diverging")}
     assert states == {"broken": {TrialState.FAIL}, "diverging": {TrialState.PRUNED}}
+    assert set(StudyFolder(folder).read_latency() or {}) == {"tiny", "diverging"}
+    assert "  finished  " in studies_text([StudyFolder(folder)])
 
 
 @pytest.mark.slow
@@ -68,6 +69,7 @@ def test_a_study_of_which_nothing_came_has_failed(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "Greedy has no result: all its trials failed" in done.stderr
         assert "finished" not in done.stdout
+    assert "  failed  " in studies_text([StudyFolder(tmp_path / "results" / "nothing")])
     assert "the trial greedy-0 failed: out of memory: lower --concurrency" in begun.stderr
     assert "tried to allocate 4000000000000000 bytes" in (tmp_path / "results/nothing/tune/journal.jsonl").read_text()
     assert "Greedy has no result" in (tmp_path / "results" / "nothing" / "study.log").read_text()

@@ -57,6 +57,16 @@ def test_an_unsteady_ratio_is_measured_longer_and_not_for_ever(clock: Callable[[
     assert LEAST_ROUNDS < len(late.rounds) < MOST_ROUNDS
 
 
+def test_large_networks_on_a_busy_machine_are_measured_for_a_limited_time(clock: Callable[[float], None]) -> None:
+    steady = Timed(lambda: clock(0.01), lambda: None)
+    wild = Timed(lambda: clock(0.01 * (1 + len(wild.rounds) % 2)), lambda: None)
+    take_turns([steady, wild])
+    assert len(steady.rounds) == len(wild.rounds) == 8, "a pair of rounds takes 2.2 or 3.3 s"
+    slower = Timed(lambda: clock(0.1 * (1 + len(slower.rounds) % 2)), lambda: None)
+    take_turns([slower])
+    assert len(slower.rounds) == LEAST_ROUNDS
+
+
 def test_processor_time_does_not_count_waiting() -> None:
     waiting = Timed(lambda: time.sleep(0.002), lambda: None)
     take_turns([waiting])
