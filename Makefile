@@ -1,6 +1,6 @@
 # make demo: set everything up and run a whole study on handwritten digits.
 # make lint: ruff's checks and format, and mypy.
-# make test: make lint, every quick test, and one whole study that is killed and resumed.
+# make test: make lint beside every quick test, and one whole study that is killed and resumed.
 # make test-slow: the tests marked slow, which are whole studies for the most part.
 # make test-onnx: install the extra onnx and test the export; a study then takes some seconds longer.
 # make test-trackers: install the extras of the trackers and test them; MLflow's server comes through uv.
@@ -19,7 +19,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-onnx test-trackers test-all lint docs soak test-cluster soak-cluster
+.PHONY: setup demo test test-quick test-slow test-onnx test-trackers test-all lint docs soak test-cluster soak-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -31,7 +31,11 @@ lint: setup
 
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
 
-test: lint
+# Without its cache mypy takes a minute, so the tests run meanwhile.
+test: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint test-quick
+
+test-quick: setup
 	@$(PYTEST) -m "not slow and not onnx and not trackers"
 
 test-slow: setup
@@ -39,12 +43,12 @@ test-slow: setup
 
 test-onnx: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[onnx]'
-	@$(PYTEST) -m onnx
+	@$(PYTEST) -m onnx $$(grep --recursive --files-with-matches --include='*.py' mark.onnx tests)
 
 test-trackers: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt \
 	  $(EDITABLE) '.[tensorboard,mlflow,wandb]'
-	@$(PYTEST) -m trackers
+	@$(PYTEST) -m trackers $$(grep --recursive --files-with-matches --include='*.py' mark.trackers tests)
 
 test-all: test test-slow test-onnx test-trackers
 
