@@ -6,6 +6,7 @@
 # make test-trackers: install the extras of the trackers and test them; MLflow's server comes through uv.
 # make test-all: make test, make test-slow, make test-onnx and make test-trackers.
 # make docs: build the site of the documentation into site/; every broken link is an error.
+# make audit: look up the versions of constraints.txt in PyPI's advisories.
 # make soak: kill one study twenty times; minutes.
 # make test-cluster: as root, test a cluster of simulated machines on this machine, with ssh, S3, Slurm and Ray.
 # make soak-cluster: the same with the tests marked slow, in which machines are lost again and again.
@@ -19,7 +20,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-quick test-slow test-onnx test-trackers test-all lint docs soak test-cluster soak-cluster
+.PHONY: setup demo test test-quick test-slow test-onnx test-trackers test-all lint docs audit soak test-cluster soak-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -55,6 +56,12 @@ test-all: test test-slow test-onnx test-trackers
 docs: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group docs
 	@$(BIN)/python -m mkdocs build --strict --quiet
+
+# Advisories that do not concern this project, as `--ignore-vuln NUMBER`. SECURITY.md gives the reasons.
+AUDIT_EXCEPTIONS :=
+
+audit: setup
+	@$(BIN)/uv tool run --quiet pip-audit --strict --no-deps --disable-pip $(AUDIT_EXCEPTIONS) -r constraints.txt
 
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
