@@ -53,7 +53,7 @@ def coverage(a: Searched, b: Searched, n_seeds: int, rng: np.random.Generator) -
     for first in range(count):
         for second in (first + np.arange(min(PAIRS, count))) % count:
             lead = a.chosen[first] - b.chosen[second]
-            over = OverSearches(_layout(lead, float(np.hypot(a.noise[first], b.noise[second])), n_seeds, rng))
+            over = OverSearches(_layout(lead, (a.noise[first], b.noise[second]), n_seeds, rng))
             error = abs(over.layout.mean - (a.mean - b.mean))
             luck = a.estimated[first], b.estimated[second]
             narrow, wide, known = over.layout.half_width(), over.half_width(luck), over.half_width((a.luck, b.luck))
@@ -62,16 +62,19 @@ def coverage(a: Searched, b: Searched, n_seeds: int, rng: np.random.Generator) -
     return rows
 
 
-def _layout(lead: float, seed_sd: float, n_seeds: int, rng: np.random.Generator) -> TwoWayLayout:
+def _layout(lead: float, seed_sds: tuple[float, float], n_seeds: int, rng: np.random.Generator) -> TwoWayLayout:
     """Draw the differences of final runs with fresh seeds and test images, as their mean squares."""
-    of_mean = seed_sd**2 / n_seeds + IMAGE_SD**2 / N_IMAGES + RESIDUAL_SD**2 / (n_seeds * N_IMAGES)
+    residual = RESIDUAL_SD**2 / 2  # of one of the two networks
+    variances = (np.square(seed_sds) + residual / N_IMAGES) * rng.chisquare(n_seeds - 1, 2) / (n_seeds - 1)
+    of_mean = np.sum(np.square(seed_sds)) / n_seeds + IMAGE_SD**2 / N_IMAGES + RESIDUAL_SD**2 / (n_seeds * N_IMAGES)
     return TwoWayLayout(
         n_seeds,
         N_IMAGES,
         lead + np.sqrt(of_mean) * rng.standard_normal(),
-        (N_IMAGES * seed_sd**2 + RESIDUAL_SD**2) * rng.chisquare(n_seeds - 1) / (n_seeds - 1),
+        N_IMAGES * float(variances.sum()),
         (n_seeds * IMAGE_SD**2 + RESIDUAL_SD**2) * rng.chisquare(N_IMAGES - 1) / (N_IMAGES - 1),
         RESIDUAL_SD**2,
+        df_seed=(n_seeds - 1) * float(variances.sum() ** 2 / np.sum(variances**2)),
     )
 
 

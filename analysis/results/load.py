@@ -58,6 +58,10 @@ class Group:
         correct: np.ndarray = self.predictions() == self.labels
         return correct
 
+    def is_of_network(self, other: "Group") -> bool:
+        """Return whether both groups are of one network, so that runs of the same seed began with the same weights."""
+        return self.arch == other.arch
+
     def diverged_seeds(self) -> list[int]:
         """Return the seeds of the runs that diverged."""
         return [run.seed for run in self.runs if run.metrics["status"] == "DIVERGED"]

@@ -76,6 +76,7 @@ def compare(
     *,
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
+    paired: bool = False,
     rng: np.random.Generator | None = None,
 ) -> Comparison:
     """Compares two networks by the test images that each classifies correctly.
@@ -85,6 +86,8 @@ def compare(
         correct_b: the same for network B, with the same seeds and images.
         margin: the difference in accuracy that matters in practice, at least 0.
         confidence: confidence of the interval, at least CONFIDENCE. It is higher at a look that is not the only one.
+        paired: true if runs of the same seed are correlated, as two configurations of one network are, which share
+            their initial weights. If it is false, the variances of both networks between seeds add up.
         rng: kept for callers and not used.
 
     Raises:
@@ -97,7 +100,8 @@ def compare(
         raise ValueError(f"the arrays differ in shape: {correct_a.shape} and {correct_b.shape}")
     if not margin >= 0:
         raise ValueError(f"the margin must not be negative: {margin}")
-    difference = correct_a.astype(np.int8) - correct_b.astype(np.int8)
+    a, b = (correct.astype(np.int8) for correct in (correct_a, correct_b))
+    difference = a - b
     n_seeds, n_images = difference.shape
     by_seed = difference.sum(axis=1, dtype=np.int64)
     prob_better = float(np.mean(by_seed > 0) + np.mean(by_seed == 0) / 2)
@@ -106,7 +110,7 @@ def compare(
     p_value = equivalence_p = math.nan
     detectable: dict[int, float] = {}
     if n_seeds > 1:
-        layout = TwoWayLayout.of(difference)
+        layout = TwoWayLayout.between(a, b, paired=paired)
         half_width = layout.half_width(confidence)
         ci95 = (mean - half_width, mean + half_width)
         not_worse_p = (layout.p_value_worse(margin), replace(layout, mean=-layout.mean).p_value_worse(margin))

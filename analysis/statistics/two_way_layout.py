@@ -5,6 +5,10 @@ as random here. The variance of the mean comes from the two-way layout without r
 McCulloch, Variance Components, 1992), its degrees of freedom from Satterthwaite (1946). benchmarks/RESULTS.md gives the
 measured coverage. An interval over seeds alone would speak of these test images only. An interval over images alone
 would speak of these runs only.
+
+Runs of two networks with the same seed share the split of the images and the order of the data, but no initial weights.
+Their accuracies are hardly correlated. So for two networks the variance between seeds is the sum of the variances of
+both, with Welch's (1947) degrees of freedom. Pairs would have at least half as many.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +26,8 @@ class TwoWayLayout:
     """Mean squares of an array [seeds, images]: between seeds, between images, and of the residual.
 
     `image_kurtosis` is the excess kurtosis of the images' means. It is 0 if it would be negative or is not defined.
-    `image_effect` is the mean size of an image's mean, weighted by that size.
+    `image_effect` is the mean size of an image's mean, weighted by that size. `df_seed` is the degrees of freedom of
+    `ms_seed`; None stands for n_seeds - 1.
     """
 
     n_seeds: int
@@ -33,6 +38,25 @@ class TwoWayLayout:
     ms_residual: float
     image_kurtosis: float = 0.0
     image_effect: float = 0.0
+    df_seed: float | None = None
+
+    @classmethod
+    def between(cls, a: np.ndarray, b: np.ndarray, *, paired: bool) -> "TwoWayLayout":
+        """Compute the layout of the difference between two networks, A minus B.
+
+        Args:
+            a: a number of network A for each seed and image, [seeds >= 2, images >= 2].
+            b: the same for network B, with the same seeds and images.
+            paired: true if runs of the same seed are correlated, as two configurations of one network are, which share
+                their initial weights. False adds the variances of both between seeds, unless the runs are equal.
+        """
+        layout = cls.of(a - b)
+        if paired or np.array_equal(a, b):
+            return layout
+        variances = np.array([one.mean(axis=1).var(ddof=1) for one in (a, b)])
+        both = variances.sum()
+        df = (layout.n_seeds - 1) * (both**2 / np.sum(variances**2) if both > 0 else 1.0)
+        return replace(layout, ms_seed=float(layout.n_images * both), df_seed=float(df))
 
     @classmethod
     def of(cls, values: np.ndarray) -> "TwoWayLayout":
@@ -61,7 +85,8 @@ class TwoWayLayout:
         """Return the expected layout of the same networks and images with another number of seeds."""
         image_variance = max(0.0, self.ms_image - self.ms_residual) / self.n_seeds
         ms_image = self.ms_residual + n_seeds * image_variance
-        return replace(self, n_seeds=n_seeds, ms_image=ms_image)
+        df_seed = None if self.df_seed is None else self.df_seed * (n_seeds - 1) / (self.n_seeds - 1)
+        return replace(self, n_seeds=n_seeds, ms_image=ms_image, df_seed=df_seed)
 
     def variance_of_mean(self, image_kurtosis: float = 0.0) -> tuple[float, float]:
         """Return the variance of the mean and its degrees of freedom.
@@ -72,7 +97,8 @@ class TwoWayLayout:
             image_kurtosis: excess kurtosis of the images' means, at least 0. The variance of a sample variance grows
                 with it, so its degrees of freedom shrink.
         """
-        df_seed, df_residual = self.n_seeds - 1, (self.n_seeds - 1) * (self.n_images - 1)
+        df_seed = self.n_seeds - 1 if self.df_seed is None else self.df_seed
+        df_residual = (self.n_seeds - 1) * (self.n_images - 1)
         df_image = 1 / (1 / (self.n_images - 1) + image_kurtosis / (2 * self.n_images))
         both = self.ms_seed + self.ms_image - self.ms_residual
         spread = self.ms_seed**2 / df_seed + self.ms_image**2 / df_image + self.ms_residual**2 / df_residual

@@ -86,6 +86,8 @@ def judge(
 ) -> list[Judged]:
     """Compare the pairs of one family on their common seeds, of which each pair has some.
 
+    Runs of the same seed are paired if both groups are of one network. Two networks share no initial weights.
+
     Args:
         pairs: the pairs of groups.
         margins: the difference in accuracy that matters for each pair, in [0, 1].
@@ -96,7 +98,7 @@ def judge(
     """
     seeds = [_common(a, b) for a, b in pairs]
     compared = [
-        compare(*_correct(a, b, common), margin=margin, confidence=confidence(len(common)))
+        compare(*_correct(a, b, common), margin=margin, confidence=confidence(len(common)), paired=a.is_of_network(b))
         for (a, b), common, margin in zip(pairs, seeds, margins, strict=True)
     ]
     holm_p = holm([one.p_value for one in compared])

@@ -98,7 +98,8 @@ def compare_without_failures(
     """
     failed_a, failed_b = ([seed for seed in failed_seeds(group) if seed in compared] for group in (a, b))
     correct_a, correct_b = (group.correct()[[group.seeds.index(seed) for seed in compared]] for group in (a, b))
-    return compare_sound(correct_a, correct_b, SoundPair(compared, (failed_a, failed_b), None), margin, confidence)
+    pair = SoundPair(compared, (failed_a, failed_b), None)
+    return compare_sound(correct_a, correct_b, pair, margin, confidence, paired=a.is_of_network(b))
 
 
 def compare_sound(
@@ -107,6 +108,8 @@ def compare_sound(
     pair: SoundPair,
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
+    *,
+    paired: bool = False,
 ) -> SoundPair:
     """Return the pair with the comparison of its sound seeds.
 
@@ -116,11 +119,12 @@ def compare_sound(
         pair: the seeds, and those that failed.
         margin: the difference in accuracy that matters, in [0, 1].
         confidence: confidence of the interval.
+        paired: true if runs of the same seed are correlated, as in `compare`.
     """
     rows = [pair.compared.index(seed) for seed in pair.seeds]
     if not rows:
         return pair
-    sound = compare(correct_a[rows], correct_b[rows], margin=margin, confidence=confidence)
+    sound = compare(correct_a[rows], correct_b[rows], margin=margin, confidence=confidence, paired=paired)
     return replace(pair, comparison=sound)
 
 

@@ -111,7 +111,7 @@ def _final_runs(results: StudyResults) -> list[str]:
         f" {study.search.patience} epochs on the validation loss, and {study.config.precision} arithmetic.",
         *([f"Patience ended no run before {steps} optimizer steps."] if (steps := study.config.grace_steps) else []),
         *(f"{title} had settings of its own: {said}." for title, said in settings.items() if said),
-        "Runs with the same seed number had the same split and the same random streams, so networks were paired.",
+        "Runs with the same seed number had the same split and the same random streams.",
         "Each final run predicted the test images once, with the weights of its lowest validation loss.",
     ]
 
@@ -122,6 +122,10 @@ def _statistics(results: StudyResults, summary: Summary) -> list[str]:
         " Satterthwaite's degrees of freedom."
     ]
     if summary.comparisons:
+        sentences.append(
+            "The variances of two networks between seeds were added (Welch, 1947). A network and its baseline, which"
+            " had the same initial weights with each seed, were paired."
+        )
         sentences.append(
             f"A network was called better if the interval of the difference excluded 0, the difference was at least"
             f" {margin_in_words(results.study.config)}, at least {LEAST_SEEDS} seeds were compared, and it"

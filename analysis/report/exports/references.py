@@ -20,7 +20,7 @@ def used_references(results: StudyResults, summary: Summary) -> list[str]:
     if len(results.trials) and study_rungs(results.study):
         keys.add("li2020asha")
     if summary.comparisons:
-        keys |= {"holm1979simple", "bouthillier2021accounting"}
+        keys |= {"holm1979simple", "bouthillier2021accounting", "welch1947generalization"}
     recipe = results.study.config.recipe
     if recipe.get("optimizer") == "adamw":
         keys.add("loshchilov2019decoupled")

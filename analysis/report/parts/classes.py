@@ -111,7 +111,7 @@ def compare_recalls(results: StudyResults) -> RecallsCompared | None:
     if len(seeds) < LEAST_SEEDS:
         return None
     of_a, of_b = (group.correct()[[group.seeds.index(seed) for seed in seeds]] for group in judged)
-    found = recall_differences(of_a, of_b, a.labels, len(results.classes))
+    found = recall_differences(of_a, of_b, a.labels, len(results.classes), paired=a.is_of_network(b))
     return RecallsCompared(results.architectures[a.arch], results.architectures[b.arch], found)
 
 

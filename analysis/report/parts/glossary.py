@@ -33,7 +33,7 @@ TERMS = {
     "rung": "An epoch at which a trial stops if it is not among the best that reached it.",
     "score": "A trial's accuracy on the validation images, at the epoch of its lowest validation loss.",
     "seed": "A number that sets a run's data split, first weights, data order and dropout.",
-    "seed corr.": "The correlation of the accuracies of paired runs. Near 1, pairing removes most of the noise.",
+    "seed corr.": "The correlation of the accuracies of runs with the same seed.",
     "throughput": "Images predicted in a second, many at a time.",
     "trial": "A run of the search with one configuration.",
     "tuned": "The configuration that the search found best. It may be the baseline itself.",

@@ -43,7 +43,7 @@ def metric_differences_table(results: StudyResults) -> Table:
     if pair := _pair(results):
         a, b, seeds = pair
         of_a, of_b = (group.predictions()[[group.seeds.index(seed) for seed in seeds]] for group in (a, b))
-        found = metric_differences(of_a, of_b, a.labels, len(results.classes))
+        found = metric_differences(of_a, of_b, a.labels, len(results.classes), paired=a.is_of_network(b))
         rows = [(_TITLES[name], one.mean, (one.low, one.high)) for name, one in found.items()]
     return Table("metric-differences", "Differences in other metrics", columns, rows)
 

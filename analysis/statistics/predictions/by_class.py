@@ -29,7 +29,7 @@ class RecallDifferences:
 
 
 def recall_differences(
-    correct_a: np.ndarray, correct_b: np.ndarray, labels: np.ndarray, n_classes: int
+    correct_a: np.ndarray, correct_b: np.ndarray, labels: np.ndarray, n_classes: int, *, paired: bool = False
 ) -> RecallDifferences:
     """Compare the recall of each class, which is the accuracy on its test images.
 
@@ -38,11 +38,12 @@ def recall_differences(
         correct_b: the same for network B, with the same seeds and images.
         labels: true classes, int64 [images].
         n_classes: number of classes.
+        paired: true if runs of the same seed are correlated, as in `compare`.
     """
-    difference = correct_a.astype(np.int8) - correct_b.astype(np.int8)
+    a, b = (correct.astype(np.int8) for correct in (correct_a, correct_b))
     found = np.full((4, n_classes), np.nan)
     for index in np.flatnonzero(np.bincount(labels, minlength=n_classes) >= 2):
-        layout = TwoWayLayout.of(difference[:, labels == index])
+        layout = TwoWayLayout.between(a[:, labels == index], b[:, labels == index], paired=paired)
         half_width = layout.half_width()
         low, high = max(-1.0, layout.mean - half_width), min(1.0, layout.mean + half_width)
         found[:, index] = layout.mean, low, high, layout.p_value()

@@ -23,7 +23,7 @@ class MetricDifference:
 
 
 def metric_differences(
-    predictions_a: np.ndarray, predictions_b: np.ndarray, labels: np.ndarray, n_classes: int
+    predictions_a: np.ndarray, predictions_b: np.ndarray, labels: np.ndarray, n_classes: int, *, paired: bool = False
 ) -> dict[str, MetricDifference]:
     """Return the differences in macro precision, recall and F1, with intervals over seeds and test images.
 
@@ -36,12 +36,13 @@ def metric_differences(
         predictions_b: the same for network B, with the same seeds and images.
         labels: true classes, int64 [images].
         n_classes: number of classes.
+        paired: true if runs of the same seed are correlated, as in `compare`.
     """
     a, b = (image_values(predictions, labels, n_classes) for predictions in (predictions_a, predictions_b))
     found = {}
     for name in ("precision", "recall", "f1"):
         values = a[name] - b[name]
-        layout = TwoWayLayout.of(values)
+        layout = TwoWayLayout.between(a[name], b[name], paired=paired)
         half_width = layout.half_width()
         if name == "precision" and _least_answers(predictions_a, predictions_b, n_classes) < FEW_ANSWERS:
             by_influence = values.mean(axis=0).std() / np.sqrt(len(labels))

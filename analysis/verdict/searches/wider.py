@@ -88,7 +88,7 @@ def _interval(pair: Pair) -> OverSearches | None:
     """Return the intervals of a pair; None with one seed."""
     if len(pair.correct_a) < 2:
         return None
-    layout = TwoWayLayout.of(pair.correct_a.astype(np.int8) - pair.correct_b.astype(np.int8))
+    layout = TwoWayLayout.between(pair.correct_a.astype(np.int8), pair.correct_b.astype(np.int8), paired=False)
     return OverSearches(layout, pair.comparison.confidence)
 
 

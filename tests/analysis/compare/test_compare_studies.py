@@ -54,7 +54,7 @@ def test_studies_stand_side_by_side_with_the_paired_interval(
     expected = {}
     for arch, title in (("alexnet", "AlexNet"), ("mobilenet", "MobileNet-like")):
         sides = [load_results(folder).groups[f"{arch}-tuned"].correct()[:5] for folder in (first, second)]
-        expected[f"first & best: {title} (tuned)"] = compare(*sides)
+        expected[f"first & best: {title} (tuned)"] = compare(*sides, paired=True)
     assert list(differences.index) == list(expected)
     for name, one in expected.items():
         row = differences.loc[name]

@@ -25,6 +25,34 @@ def test_a_layout_worked_by_hand() -> None:
     assert layout.p_value() == pytest.approx(2 * stats.t.sf(4 / np.sqrt(total / 6), df))
 
 
+def test_two_networks_add_their_variances_between_seeds() -> None:
+    other = np.array([[0.0, 1.0, 2.0], [3.0, 3.0, 3.0]])  # row means 1 and 3: the variances are 2 and 2
+    layout = TwoWayLayout.between(LAYOUT, other, paired=False)
+    paired = TwoWayLayout.between(LAYOUT, other, paired=True)
+    assert (layout.mean, layout.ms_seed, layout.df_seed) == pytest.approx((2, 3 * (2 + 2), 2))
+    assert (paired.ms_seed, paired.df_seed) == (0, None)
+    assert (layout.ms_image, layout.ms_residual) == (paired.ms_image, paired.ms_residual)
+    third = TwoWayLayout.between(LAYOUT, 2 * other, paired=False)
+    assert (third.ms_seed, third.df_seed) == pytest.approx((3 * (2 + 8), 10**2 / (2**2 + 8**2)))
+    assert third.with_seeds(5).df_seed == pytest.approx(4 * 100 / 68)
+    assert TwoWayLayout.between(LAYOUT, LAYOUT, paired=False).half_width() == 3 / 3, "runs that are equal are paired"
+
+
+@pytest.mark.parametrize(("sd_a", "sd_b"), [(1.0, 1.0), (1.0, 4.0)])
+def test_the_interval_of_two_networks_holds_their_difference_and_is_narrower(sd_a: float, sd_b: float) -> None:
+    rng, studies, seeds, images = np.random.default_rng(0), 2_000, 5, 20
+    noise = rng.normal(size=(2, studies, seeds, images)) + 2 * rng.normal(size=(2, studies, 1, images))
+    spread = np.array([sd_a, sd_b])[:, None, None, None] * rng.normal(size=(2, studies, seeds, 1))
+    layouts = [
+        [TwoWayLayout.between(a, b, paired=paired) for paired in (False, True)]
+        for a, b in zip(*(noise + spread), strict=True)
+    ]
+    held = np.mean([abs(unpaired.mean) <= unpaired.half_width() for unpaired, _ in layouts])
+    assert held > 0.94
+    widths = np.mean([[one.half_width() for one in both] for both in layouts], axis=0)
+    assert widths[0] < 0.99 * widths[1]
+
+
 @pytest.mark.parametrize(
     ("values", "variance", "df"),
     [

@@ -52,6 +52,9 @@ def test_the_verdict_is_tuned_against_tuned_and_follows_the_predictions(results:
         ("alexnet-tuned", "alexnet-baseline"),
         ("mobilenet-tuned", "mobilenet-baseline"),
     ]
+    baseline = results.groups["alexnet-baseline"]
+    of_one = compare(a.correct(), baseline.correct(), paired=True)
+    assert comparisons[1].difference.ci95 == of_one.ci95 != compare(a.correct(), baseline.correct()).ci95
 
 
 def test_the_margin_of_the_study_decides(results: StudyResults) -> None:
