@@ -64,7 +64,7 @@ def coverage(a: Searched, b: Searched, n_seeds: int, rng: np.random.Generator) -
 
 def _layout(lead: float, seed_sds: tuple[float, float], n_seeds: int, rng: np.random.Generator) -> TwoWayLayout:
     """Draw the differences of final runs with fresh seeds and test images, as their mean squares."""
-    residual = RESIDUAL_SD**2 / 2  # of one of the two networks
+    residual = RESIDUAL_SD**2 / 2  # each network has half of it
     variances = (np.square(seed_sds) + residual / N_IMAGES) * rng.chisquare(n_seeds - 1, 2) / (n_seeds - 1)
     of_mean = np.sum(np.square(seed_sds)) / n_seeds + IMAGE_SD**2 / N_IMAGES + RESIDUAL_SD**2 / (n_seeds * N_IMAGES)
     return TwoWayLayout(
