@@ -38,11 +38,11 @@ class Network:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.home = folder / "home"
+        # The path is short, because paths of Ray's sockets below it are limited to 107 characters.
+        self.home = Path(tempfile.mkdtemp(prefix="home-", dir="/tmp"))
         self.machines: list[Machine] = []
 
     def __enter__(self) -> "Network":
-        self.home.mkdir()
         passwd = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
         (self.folder / "passwd").write_text("\n".join([f"root:x:0:0:root:{self.home}:/bin/bash", *passwd]) + "\n")
         _run("ip link set lo up")
@@ -53,6 +53,7 @@ class Network:
         for machine in self.machines:
             machine.power_off()
         _run("ip link del nv0")
+        self.home.rmdir()
 
     def machine(self, number: int) -> "Machine":
         """Switches on the machine with the address 10.77.0.<number>."""

@@ -79,6 +79,11 @@ def test_a_study_from_a_laptop(machines: tuple[Machine, Machine, Machine], netwo
         "127.0.0.1:8265"
     }
 
+    for machine in (head, worker):
+        assert machine.run(["stat", "-c", "%a", ".rays"]).stdout == "700\n"
+        assert machine.run(["ls", ".rays/ray"]).stdout.count("session_2") == 1
+        assert machine.run(["ls", "-A", "/tmp/ray"]).stdout == ""
+
     job = "ray job submit -- python -m study.run --resume --name first --seeds 2"
     out = call(laptop, "ray", "exec", FILE, job)
     assert "Final runs: MobileNet-like" in out, out
@@ -102,6 +107,7 @@ def test_a_study_from_a_laptop(machines: tuple[Machine, Machine, Machine], netwo
 
 def _the_worker_joins(head: Machine) -> None:
     def joined() -> bool:
-        return "2 local.cluster.node" in head.run(["ray", "status"], RAY_AUTH_MODE="token").stdout
+        settings = {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(head.home / ".rays")}
+        return "2 local.cluster.node" in head.run(["ray", "status"], **settings).stdout
 
     wait_until(joined, "the worker joins")
