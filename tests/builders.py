@@ -16,7 +16,7 @@ from models.training.proof import Setting
 from models.training.recipe import TrainingConfig
 
 CPU = torch.device("cpu")
-# Where bfloat16 is emulated, small networks alone train with it: a step of AlexNet takes seconds there.
+# A step of AlexNet takes seconds if the processor emulates bfloat16. Small networks alone train with it then.
 FAST_BF16 = pytest.mark.skipif(not has_fast_bf16(CPU), reason="this processor emulates bfloat16")
 
 
