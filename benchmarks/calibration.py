@@ -232,13 +232,13 @@ def simulate(setting: Setting | FewErrors, n_seeds: int, difference: float, stud
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, help="simulated studies a cell (default: 4,000 or 16,000)")
-    parser.add_argument("--quick", action="store_true", help="a short form: 40 studies a cell, 3 and 5 seeds")
+    parser.add_argument("--quick", action="store_true", help="a short form: 20 studies a cell, 3 and 5 seeds")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     parser.add_argument("--real", action="store_true", help="run real studies of one network under two names")
     options = parser.parse_args(arguments)
     if options.real:
         return _run_twins(options.quick, options.json)
-    studies, seed_counts = (40, SEEDS[:2]) if options.quick else (options.studies, SEEDS)
+    studies, seed_counts = (20, SEEDS[:2]) if options.quick else (options.studies, SEEDS)
     cells = [
         (setting, n_seeds, difference)
         for setting in SETTINGS

@@ -19,20 +19,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 import ray
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from analysis.paths import user_path
+from benchmarks.concurrent_worker import Worker
 from benchmarks.curves import load
 from models.data import TrainingData
 from models.networks.registry import ARCHITECTURES
-from models.precision import resolve, training_device
-from models.randomness import RunSeeds
-from models.training.loop import TrainingRun
-from models.training.recipe import TrainingConfig, baseline_values
 from study.cluster.capacity import divide
 from study.cluster.session import ray_session
 from study.settings.config import StudyConfig
@@ -41,32 +37,6 @@ EPOCHS_A_TRIAL = 10
 RUNS_ON_GPU = (1, 2, 4, 8)
 TRAIN_IMAGES_ON_CPU, TRAIN_IMAGES_ON_GPU = 1_000, 45_000
 MEBI = 2**20
-
-
-class _Worker:
-    """Trains a run of each network in a Ray actor."""
-
-    def __init__(self, data: TrainingData, threads: int, number: int) -> None:
-        torch.set_num_threads(threads)
-        device = training_device()
-        self._runs = {
-            arch: TrainingRun(
-                architecture,
-                TrainingConfig(baseline_values(architecture.baseline), 10_000, 10_000),
-                data,
-                RunSeeds.of(number),
-                device,
-                resolve("auto", device),
-            )
-            for arch, architecture in ARCHITECTURES.items()
-        }
-
-    def epoch(self, arch: str) -> int:
-        """Trains one epoch; returns the bytes that only this process holds, on the GPU if it trains there."""
-        self._runs[arch].train_epoch()
-        if training_device().type == "cuda":
-            return torch.cuda.max_memory_reserved()
-        return int(psutil.Process().memory_full_info().uss)
 
 
 def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: int, gpus: float) -> list[dict[str, Any]]:
@@ -80,17 +50,19 @@ def measure(data: TrainingData, divisions: Sequence[tuple[int, int]], rounds: in
         gpus: number of GPUs; the workers of all divisions share them, but only one division trains at a time.
     """
     shared = ray.put(data)
-    actor: Any = ray.remote(num_gpus=gpus / sum(runs for runs, _ in divisions))(_Worker)
+    # Divisions of equal threads take the same workers.
+    most = {threads: max(runs for runs, each in divisions if each == threads) for _, threads in divisions}
+    actor: Any = ray.remote(num_gpus=gpus / sum(most.values()))(Worker)
     workers = {
-        (runs, threads): [actor.options(num_cpus=0).remote(shared, threads, number) for number in range(runs)]
-        for runs, threads in divisions
+        threads: [actor.options(num_cpus=0).remote(shared, threads, number) for number in range(runs)]
+        for threads, runs in most.items()
     }
     rows = []
     for number in range(rounds + 1):
-        for (runs, threads), group in workers.items():
+        for runs, threads in divisions:
             for arch in ARCHITECTURES:
                 start = time.perf_counter()
-                memory = ray.get([worker.epoch.remote(arch) for worker in group])
+                memory = ray.get([worker.epoch.remote(arch) for worker in workers[threads][:runs]])
                 seconds = time.perf_counter() - start
                 row = {"runs": runs, "threads": threads, "arch": arch, "round": number, "seconds": seconds}
                 rows.append(row | {"memory_mib": max(memory) / MEBI})
@@ -102,14 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=user_path, help="folder of images; scikit-learn's digits if not given")
     parser.add_argument("--train-images", type=int, help="1,000 if not given, on a GPU 45,000")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="few images, not warmed up")
+    parser.add_argument("--quick", action="store_true", help="40 images, one run alone and the automatic division")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.train_images, options.rounds = 200, 0
+        options.train_images, options.rounds = 40, 0
     has_gpu = torch.cuda.is_available()
     train_images = options.train_images or (TRAIN_IMAGES_ON_GPU if has_gpu else TRAIN_IMAGES_ON_CPU)
-    data = load(options.data_dir, train_images, train_images // 10)
+    data = load(options.data_dir, train_images, max(train_images // 10, 20))
     cpus = len(os.sched_getaffinity(0))
     # One run alone, then every division that uses each core once.
     divisions = [(1, 1)] + [(cpus // threads, threads) for threads in range(cpus, 0, -1) if cpus % threads == 0]
@@ -117,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = divide(capacity, StudyConfig())
         if has_gpu:
             divisions = [(runs, chosen.threads) for runs in RUNS_ON_GPU]
+        if options.quick:
+            divisions = [divisions[0], (chosen.concurrency, chosen.threads)]
         rows = measure(data, list(dict.fromkeys(divisions)), options.rounds, capacity.gpus)
     _print(rows, (chosen.concurrency, chosen.threads))
     images = data.source.images.nbytes / MEBI

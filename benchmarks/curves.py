@@ -13,10 +13,9 @@ has one thread, and seconds are CPU seconds of the training pass, so other load 
 """
 
 import argparse
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from sklearn.model_selection import train_test_split
 
 from analysis.paths import user_path
 from analysis.results.files import write_text
+from benchmarks.processes import workers
 from benchmarks.replay import Curve
 from models.data import Split, TrainingData, stratified_subset
 from models.networks.registry import ARCHITECTURES
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for task in tasks(options.configurations, options.max_epochs, options.seeds)
         if (task.arch, task.lr, task.dropout, task.run) not in recorded
     ]
-    with ProcessPoolExecutor(options.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(options.processes) as pool:
         for future in as_completed([pool.submit(record, task, data) for task in missing]):
             curve = future.result()
             table = curve if table.empty else pd.concat([table, curve], ignore_index=True)

@@ -21,17 +21,20 @@ DEVICE = training_device()
 ON_GPU = DEVICE.type == "cuda"
 MATRIX_SIDE = 8192 if ON_GPU else 2048
 COPY_BYTES = 2**32 if ON_GPU else 2**28
+# Tensors there have a shape and no values, so nothing is computed.
+COUNTED = "meta"
 
 
-def flops(arch: str) -> int:
-    """Counts the floating-point operations of the products of one training step."""
-    model = ARCHITECTURES[arch].build(10, {"dropout": 0.0}).train()
-    with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(BATCH_SIZE, 3, 32, 32)).sum().backward()
+def flops(arch: str, images: int = BATCH_SIZE) -> int:
+    """Counts the floating-point operations of the products of one training step on this number of images."""
+    with torch.device(COUNTED):
+        model = ARCHITECTURES[arch].build(10, {"dropout": 0.0}).train()
+        with FlopCounterMode(display=False) as counter:
+            model(torch.zeros(images, 3, 32, 32)).sum().backward()
     return int(counter.get_total_flops())
 
 
-def bytes_moved(arch: str, precision: Precision) -> int:
+def bytes_moved(arch: str, precision: Precision, images: int = BATCH_SIZE) -> int:
     """Counts the bytes of activations and gradients that the layers of one training step must read and write.
 
     - A convolution reads its input and writes its output three times: forward, for the gradient of the weights, and for
@@ -54,24 +57,25 @@ def bytes_moved(arch: str, precision: Precision) -> int:
         elif isinstance(layer, GlobalAveragePool):
             values += 2 * (read + written)
 
-    model = ARCHITECTURES[arch].build(10, {"dropout": 0.0}).eval()
-    for layer in model.modules():
-        layer.register_forward_hook(count)
-    model(torch.zeros(BATCH_SIZE, 3, 32, 32))
+    with torch.device(COUNTED):
+        model = ARCHITECTURES[arch].build(10, {"dropout": 0.0}).eval()
+        for layer in model.modules():
+            layer.register_forward_hook(count)
+        model(torch.zeros(images, 3, 32, 32))
     return values * (2 if precision == "bf16" else 4)
 
 
-def seconds_at_limit(arch: str, threads: int) -> float:
+def seconds_at_limit(arch: str, threads: int, images: int = BATCH_SIZE) -> float:
     """Returns the seconds of a step at the network's limit, measured on the GPU or else with this number of threads."""
     torch.set_num_threads(threads)
     precision = resolve("auto", DEVICE)
     if arch == "alexnet":
         number = torch.bfloat16 if precision == "bf16" else torch.float32
         side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=number, device=DEVICE)
-        return flops(arch) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
+        return flops(arch, images) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
     source = torch.ones(COPY_BYTES, dtype=torch.uint8, device=DEVICE)
     target = torch.empty_like(source)
-    return bytes_moved(arch, precision) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)
+    return bytes_moved(arch, precision, images) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)
 
 
 def _best(work: Callable[[], object], times: int = 5) -> float:

@@ -30,6 +30,7 @@ from study.errors import StudyFailed
 from study.search.ledger import Ledger
 
 NAME = "overhead"
+STUDY = (sys.executable, "-m", "study.run")
 POLL_SECONDS = 0.02
 
 FOLDER_STUDY = "--train-size 5000 --trials 5 --max-epochs 8 --seeds 3"
@@ -44,7 +45,7 @@ def measure(arguments: Sequence[str]) -> list[dict[str, Any]]:
         StudyFailed: the study ended with another status than 0.
     """
     with tempfile.TemporaryDirectory() as results:
-        command = [sys.executable, "-m", "study.run", *arguments, "--results-dir", results, "--name", NAME]
+        command = [*STUDY, *arguments, "--results-dir", results, "--name", NAME]
         folder = StudyFolder(Path(results) / NAME)
         start = time.time()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

@@ -9,10 +9,9 @@ run has one thread. A run is judged with the weights of its lowest validation lo
 
 import argparse
 import json
-import multiprocessing
 import tomllib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.paths import user_path
+from benchmarks.processes import workers
 from models.data import Dataset, LabelledImages, TrainingData, stratified_split, stratified_subset
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
@@ -76,8 +76,7 @@ def measure(
     dataset: Dataset, archs: Sequence[str], told: Mapping[str, Any], epochs: int, seeds: int, processes: int
 ) -> list[dict[str, Any]]:
     """Returns a row for each network, recipe and seed."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+    with workers(processes) as pool:
         futures = [
             pool.submit(train, name, arch, seed, config, dataset.train, dataset.test, len(dataset.classes))
             for seed in range(seeds)
@@ -101,15 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="200 images, 1 epoch, 1 seed, 1 process")
+    parser.add_argument("--quick", action="store_true", help="100 + 40 images, 1 epoch, 1 seed, 1 process")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.train_size, options.epochs, options.seeds, options.processes = 200, 1, 1, 1
+        options.train_size, options.epochs, options.seeds, options.processes = 100, 1, 1, 1
     told = tomllib.loads(options.recipe.read_text())
     dataset = datasets.load("folder" if options.data_dir else "digits", options.data_dir)
     source = stratified_subset(dataset.train, min(options.train_size, len(dataset.train)), seed=0)
-    part = Dataset(dataset.title, dataset.classes, source, dataset.test)
+    test = stratified_subset(dataset.test, 40, seed=0) if options.quick else dataset.test
+    part = Dataset(dataset.title, dataset.classes, source, test)
     rows = measure(part, options.archs, told, options.epochs, options.seeds, options.processes)
     _print(rows, options.archs)
     if options.json:

@@ -82,17 +82,17 @@ class Stopwatch(SearchRecorder):
             self.first, self.first_cpu = self.last, self.last_cpu
 
 
-def run(trials: int) -> dict[str, Any]:
+def run(trials: int, trials_a_node: int) -> dict[str, Any]:
     """Runs one search with this number of trials over both networks; returns its row."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     config = StudyConfig(dataset="digits", trials=trials // 2, max_epochs=MAX_EPOCHS)
     baselines = {arch: baseline_of(config, arch) for arch in config.archs}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": TRIALS_A_NODE, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": trials_a_node, "include_dashboard": False})
     with tempfile.TemporaryDirectory() as directory, Progress(Screen(quiet=True)) as progress:
         folder = StudyFolder(Path(directory) / "scale")
         for _ in range(NODES - 1):
-            cluster.add_node(num_cpus=TRIALS_A_NODE)
+            cluster.add_node(num_cpus=trials_a_node)
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             search = Search(config, baselines, Ledger(folder.journal))
@@ -101,7 +101,7 @@ def run(trials: int) -> dict[str, Any]:
             recorder.begin(search)
             dataset = _dataset()
             split = stratified_split(dataset.train.labels, 0)
-            concurrency = NODES * TRIALS_A_NODE
+            concurrency = NODES * trials_a_node
             (folder.checkpoints / f"{WAIT_FOR}{concurrency}").mkdir(parents=True)
             run_search(
                 search,
@@ -146,34 +146,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", metavar="N", help="sizes, each at least 2 and even")
     parser.add_argument("--at-a-time", type=int, nargs="+", metavar="N", help="trials at a time, without Ray")
-    parser.add_argument("--quick", action="store_true", help="a short form: 6 trials")
+    parser.add_argument("--quick", action="store_true", help="a short form: 6 trials, one at a time on a node")
     parser.add_argument("--json", type=user_path, help="write the rows there")
-    parser.add_argument("--row", type=int, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--run", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--play", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.row:
-        print(json.dumps(run(*options.row) if len(options.row) == 1 else play(*options.row)))
+    if options.run or options.play:
+        print(json.dumps(run(*options.run) if options.run else play(*options.play)))
         return 0
     if options.trials and any(size < 2 or size % 2 for size in options.trials):
         parser.error("--trials needs even numbers from 2 on: half of the trials are each network's")
     if options.at_a_time:
         least = 6 if options.quick else LEAST_TRIALS
         rows = [
-            _row(number, size)
+            _row("--play", number, size)
             for number in options.at_a_time
             for size in options.trials or [2 * max(least // 2, number)]
         ]
         _print(rows, "Without Ray, as many trials at a time as given")
     else:
-        rows = [_row(size) for size in options.trials or (QUICK_SIZES if options.quick else SIZES)]
-        _print(rows, f"{NODES} simulated nodes, {NODES * TRIALS_A_NODE} trials at a time")
+        a_node = 1 if options.quick else TRIALS_A_NODE
+        rows = [_row("--run", size, a_node) for size in options.trials or (QUICK_SIZES if options.quick else SIZES)]
+        _print(rows, f"{NODES} simulated nodes, {NODES * a_node} trials at a time")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
     return 0
 
 
-def _row(*numbers: int) -> dict[str, Any]:
+def _row(what: str, *numbers: int) -> dict[str, Any]:
     """Returns a row that a process of its own measures."""
-    command = [sys.executable, "-m", "benchmarks.scale", "--row", *map(str, numbers)]
+    command = [sys.executable, "-m", "benchmarks.scale", what, *map(str, numbers)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(row, flush=True)

@@ -30,10 +30,8 @@ smoothed there: each run's own score stands for its configuration.
 import argparse
 import json
 import math
-import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,6 +49,7 @@ from analysis.paths import user_path
 from analysis.results.files import without_nan
 from benchmarks import curves
 from benchmarks.expected_loss import compare, losses
+from benchmarks.processes import workers
 from benchmarks.replay import Played, Recorded, Source, play
 from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler
 from benchmarks.smoothed_curves import Truth
@@ -155,11 +154,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--trials", type=int, default=32, help="trials of each network")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time on the simulated clock")
-    parser.add_argument("--quick", action="store_true", help="4 repetitions of 8 trials")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--quick", action="store_true", help="4 repetitions of 8 trials, 1 process")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.repetitions, options.trials = 4, 8
+        options.repetitions, options.trials, options.processes = 4, 8, 1
     if options.train_images is None and (options.data_dir or options.curves == RECORDED):
         options.train_images = 1_000 if options.data_dir else 1_800
     steps_per_epoch = math.ceil(options.train_images / BATCH_SIZE) if options.train_images else math.inf
@@ -177,8 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             few = f", too few to judge by (at least {options.least})" if recorded < options.least else ""
             print(f"{arch}: {recorded} configurations recorded{few}")
     rows = []
-    processes = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(options.processes) as pool:
         futures = {
             arch: [
                 pool.submit(play_all, arch, seed, sides, source, options.trials, options.workers)

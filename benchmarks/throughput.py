@@ -16,14 +16,13 @@ Without a folder the images are scikit-learn's digits, written as JPEG.
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,13 +41,13 @@ from torchvision.datasets import ImageFolder
 from analysis.paths import user_path
 from benchmarks.limits import DEVICE, ON_GPU, seconds_at_limit
 from benchmarks.plain import plain_network
+from benchmarks.processes import ThisProcess, processes
 from models.data import LabelledImages, Split, TrainingData
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
 from models.randomness import RunSeeds
 from models.training.loop import TrainingRun
 from models.training.recipe import BASELINE_LEARNING_RATE, BATCH_SIZE, TrainingConfig, baseline_values
-from study.cluster.environment import ALLOCATION
 from study.data import datasets
 
 LOADER_WORKERS = 8 if ON_GPU else 2
@@ -66,17 +65,19 @@ class Setting:
     Attributes:
         folder: a folder with a folder of images for each class.
         images: number of images used, a multiple of the batch size.
+        batch_size: number of images of a step.
         threads: number of torch's threads.
     """
 
     arch: str
     folder: Path
     images: int
+    batch_size: int
     threads: int
 
     @property
     def steps(self) -> int:
-        return self.images // BATCH_SIZE
+        return self.images // self.batch_size
 
 
 Round = Callable[[], float]
@@ -87,7 +88,8 @@ def project(setting: Setting) -> Round:
     torch.set_num_threads(setting.threads)
     images = _decoded(setting.folder, setting.images)
     split = Split(np.arange(setting.images), np.arange(10))
-    config = TrainingConfig(baseline_values(ARCHITECTURES[setting.arch].baseline), 10_000, 10_000)
+    values = baseline_values(ARCHITECTURES[setting.arch].baseline)
+    config = TrainingConfig(values, 10_000, 10_000, batch_size=setting.batch_size)
     data = TrainingData.from_split(images, split, 10)
     run = TrainingRun(ARCHITECTURES[setting.arch], config, data, RunSeeds.of(0), DEVICE, resolve("auto", DEVICE))
     return lambda: run.train_epoch().seconds / setting.steps
@@ -98,10 +100,14 @@ def plain(setting: Setting) -> Round:
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
     folder = ImageFolder(setting.folder, transform)
     # There are more batches than are counted, so that the workers are busy as long as the clock runs.
-    dataset = Subset(folder, _chosen(folder, setting.images + UNCOUNTED_BATCHES * BATCH_SIZE))
+    dataset = Subset(folder, _chosen(folder, setting.images + UNCOUNTED_BATCHES * setting.batch_size))
     # PyTorch forks workers on Linux by default. This process was spawned, so it would spawn them.
     loader = DataLoader(
-        dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS, multiprocessing_context="fork"
+        dataset,
+        batch_size=setting.batch_size,
+        shuffle=True,
+        num_workers=LOADER_WORKERS,
+        multiprocessing_context="fork",
     )
     architecture = ARCHITECTURES[setting.arch]
     model = plain_network(architecture, 10, float(architecture.baseline["dropout"])).train().to(DEVICE)
@@ -152,43 +158,35 @@ def _decoded(path: Path, count: int) -> LabelledImages:
     return LabelledImages(images, np.array([label for _, label in pairs]))
 
 
-def measure(folder: Path, images: int, threads: int, rounds: int) -> list[dict[str, Any]]:
+def measure(
+    folder: Path, images: int, batch_size: int, threads: int, rounds: int, pools: Mapping[str, Executor]
+) -> list[dict[str, Any]]:
     """Returns a row for each network, side and round with the seconds of one step. The limit counts as a side.
 
     An extra first round warms up. If `rounds` is 0, the extra round is the result.
+
+    Args:
+        folder: a folder with a folder of images for each class.
+        images: number of images of an epoch, a multiple of the batch size.
+        batch_size: number of images of a step.
+        threads: number of torch's threads.
+        rounds: number of rounds that count.
+        pools: does the work of each side, by its name.
     """
     rows = []
     begun = time.perf_counter()
-    with ExitStack() as stack:
-        spawn = multiprocessing.get_context("spawn")
-        pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in (*SIDES, "the limit")}
-        started = []
-        for name, pool in pools.items():
-            with _without(() if name == "this project" else ALLOCATION):
-                started.append(pool.submit(abs, 0))  # starts its process
-        wait(started)
-        for number in range(rounds + 1):
-            for arch in ARCHITECTURES:
-                setting = Setting(arch, folder, images, threads)
-                for side, pool in pools.items():
-                    task = (seconds_at_limit, arch, threads) if side == "the limit" else (_round, side, setting)
-                    seconds = pool.submit(*task).result()
-                    # A run that is cut off has printed its results so far.
-                    found = f"round {number}, {arch}, {side}: {1000 * seconds:.2f} ms a step"
-                    print(f"{time.perf_counter() - begun:.0f} s: {found}", file=sys.stderr, flush=True)
-                    if number > 0 or rounds == 0:
-                        rows.append({"arch": arch, "side": side, "round": number, "seconds": seconds})
+    for number in range(rounds + 1):
+        for arch in ARCHITECTURES:
+            setting = Setting(arch, folder, images, batch_size, threads)
+            for side, pool in pools.items():
+                limit = (seconds_at_limit, arch, threads, batch_size)
+                seconds = pool.submit(*(limit if side == "the limit" else (_round, side, setting))).result()
+                # A run that is cut off has printed its results so far.
+                found = f"round {number}, {arch}, {side}: {1000 * seconds:.2f} ms a step"
+                print(f"{time.perf_counter() - begun:.0f} s: {found}", file=sys.stderr, flush=True)
+                if number > 0 or rounds == 0:
+                    rows.append({"arch": arch, "side": side, "round": number, "seconds": seconds})
     return rows
-
-
-@contextmanager
-def _without(names: Iterable[str]) -> Iterator[None]:
-    """Runs the block without these environment variables."""
-    before = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(before)
 
 
 @contextmanager
@@ -213,24 +211,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of an epoch, at most; a round is an epoch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--quick", action="store_true", help="2 steps, not warmed up")
+    parser.add_argument("--quick", action="store_true", help="2 steps of 16 images, not warmed up, in one process")
     parser.add_argument("--json", type=user_path, help="write the rows there")
     options = parser.parse_args(arguments)
+    batch_size = BATCH_SIZE
     if options.quick:
-        options.steps, options.rounds = 2, 0
+        options.steps, options.rounds, batch_size = 2, 0, 16
     if options.steps < 2:
         parser.error("--steps must be at least 2")
     with _folder(options.data_dir) as folder:
-        steps = min(options.steps, len(ImageFolder(folder)) // BATCH_SIZE)
-        rows = measure(folder, steps * BATCH_SIZE, options.threads, options.rounds)
-    _print(rows, options.threads)
+        steps = min(options.steps, len(ImageFolder(folder)) // batch_size)
+        sides = (*SIDES, "the limit")
+        one = nullcontext(dict.fromkeys(sides, ThisProcess()))
+        with one if options.quick else processes(sides, keeps_memory="this project") as pools:
+            rows = measure(folder, steps * batch_size, batch_size, options.threads, options.rounds, pools)
+    _print(rows, batch_size, options.threads)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
     return 0
 
 
-def _print(rows: Sequence[dict[str, Any]], threads: int) -> None:
-    table = Table(title=f"One training step of batch {BATCH_SIZE}, {_place(threads)}; medians over rounds")
+def _print(rows: Sequence[dict[str, Any]], batch_size: int, threads: int) -> None:
+    table = Table(title=f"One training step of batch {batch_size}, {_place(threads)}; medians over rounds")
     for heading in (
         "network",
         "side",
@@ -252,8 +254,8 @@ def _print(rows: Sequence[dict[str, Any]], threads: int) -> None:
                 arch,
                 side,
                 f"{1000 * middle:.1f}",
-                f"{BATCH_SIZE / middle:.0f}",
-                f"{EPOCH_IMAGES * middle / BATCH_SIZE:.2f}",
+                f"{batch_size / middle:.0f}",
+                f"{EPOCH_IMAGES * middle / batch_size:.2f}",
                 f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
             )
     Console(width=120).print(table)

@@ -1,11 +1,14 @@
 """Small data, a small network and single results: what many tests begin with."""
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from models.data import LabelledImages, TrainingData, stratified_split
+from models.networks.layers import Features, GlobalAveragePool, conv_bn_relu
 from models.networks.registry import Architecture
+from models.precision import has_fast_bf16
 from models.randomness import RunSeeds
 from models.training.history import EpochResult
 from models.training.loop import TrainingRun
@@ -13,6 +16,8 @@ from models.training.proof import Setting
 from models.training.recipe import TrainingConfig
 
 CPU = torch.device("cpu")
+# A step of AlexNet takes seconds if the processor emulates bfloat16. Small networks alone train with it then.
+FAST_BF16 = pytest.mark.skipif(not has_fast_bf16(CPU), reason="this processor emulates bfloat16")
 
 
 class ToyNet(nn.Module):
@@ -29,6 +34,20 @@ class ToyNet(nn.Module):
         return logits
 
 
+class SmallNet(nn.Module):
+    """Two blocks, the second on images of 8 pixels a row; as small as Triton's interpreter needs it."""
+
+    def __init__(self, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(2)
+        self.features = Features(*conv_bn_relu(3, 16), nn.MaxPool2d(2), *conv_bn_relu(16, 16))
+        self.head = nn.Sequential(GlobalAveragePool(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(16, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(self.pool(images)))
+        return logits
+
+
 class Undecided(nn.Module):
     """Decides in Python by what it sees, which ONNX cannot describe."""
 
@@ -42,6 +61,7 @@ class Undecided(nn.Module):
 
 
 TOY = Architecture("toy", "Toy", ToyNet, baseline={"dropout": 0.1})
+SMALL = Architecture("small", "Small", SmallNet, {"dropout": 0.1}, capturable=True)
 
 
 def noise(n: int, n_classes: int = 3, seed: int = 0, size: int = 32) -> LabelledImages:

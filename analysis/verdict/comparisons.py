@@ -22,7 +22,7 @@ from analysis.verdict.failed_runs import (
     hold_without_failures,
 )
 from analysis.verdict.looks.level import confidence_of, looks_in_words
-from analysis.verdict.margin import margin_between
+from analysis.verdict.margin import margins_between
 from analysis.verdict.searches.sentences import luck_sentence, scope
 from analysis.verdict.searches.wider import Pair, Widened, widen
 from analysis.verdict.summary_json import ComparisonRow, Difference, Verdict
@@ -75,8 +75,7 @@ def make_comparisons(results: StudyResults) -> list[ComparisonRow]:
 
 def judge_in_study(results: StudyResults, pairs: Sequence[tuple[Group, Group]]) -> list[Judged]:
     """Compare the pairs of one family as `judge` does, with the margins and the confidence of the study."""
-    margins = [margin_between(results, *pair) for pair in pairs]
-    return judge(pairs, margins, partial(confidence_of, results.study))
+    return judge(pairs, margins_between(results, pairs), partial(confidence_of, results.study))
 
 
 def judge(

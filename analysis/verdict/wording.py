@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.numbers import listed, number, percent
-from analysis.results.load import StudyResults
+from analysis.results.load import Group, StudyResults
 from analysis.statistics.calls import CONFIDENCE
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS, POWER, Comparison
 from analysis.statistics.predictions.two_files import FilesCompared
@@ -230,12 +230,17 @@ def side_title(results: StudyResults, name: str) -> str:
 
 def chosen_trials(results: StudyResults) -> dict[str, str]:
     """Return the first trial of each network that has its tuned configuration, by the name of the network."""
-    chosen: dict[str, str] = {}
-    for trial in results.trials.to_dict("records"):
-        group = results.group(str(trial["arch"]), "tuned")
-        if group and all(_is_same(trial.get(name), value) for name, value in group.config.items()):
-            chosen.setdefault(group.arch, str(trial["trial_id"]))
-    return chosen
+    tuned = (results.group(arch, "tuned") for arch in results.architectures)
+    chosen = {group.arch: chosen_trial(results, group) for group in tuned if group}
+    return {arch: trial for arch, trial in chosen.items() if trial is not None}
+
+
+def chosen_trial(results: StudyResults, tuned: Group) -> str | None:
+    """Return the first trial that has the configuration of a tuned network."""
+    for trial in results.trials_of(tuned.arch).to_dict("records"):
+        if all(_is_same(trial.get(name), value) for name, value in tuned.config.items()):
+            return str(trial["trial_id"])
+    return None
 
 
 def _is_same(one: Any, other: Any) -> bool:

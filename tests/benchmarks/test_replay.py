@@ -227,7 +227,7 @@ def test_optuna_chooses_among_the_trials_it_did_not_prune() -> None:
 def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _table().to_csv(tmp_path / "curves.csv", index=False)
     target = tmp_path / "rows.json"
-    command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--repetitions", "4", "--json", str(target)]
+    command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--json", str(target)]
     assert search.main(command) == 0
     rows = json.loads(target.read_text())
     assert [(row["arch"], row["side"]) for row in rows] == [(arch, side) for arch in ARCHITECTURES for side in SIDES]
@@ -251,7 +251,7 @@ def test_curves_of_few_images_move_this_projects_first_rung(tmp_path: Path, caps
     target = tmp_path / "rows.json"
     epochs = {}
     for images in ("128", "12800"):
-        command = ["--curves", str(tmp_path / "curves.csv"), "--repetitions", "1", "--trials", "8"]
+        command = ["--curves", str(tmp_path / "curves.csv"), "--repetitions", "1", "--trials", "8", "--processes", "1"]
         command += ["--json", str(target)]
         assert search.main([*command, "--train-images", images]) == 0
         rows = json.loads(target.read_text())
@@ -263,7 +263,7 @@ def test_curves_of_few_images_move_this_projects_first_rung(tmp_path: Path, caps
 @pytest.mark.slow
 def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "curves.csv"
-    small = ["--train-images", "150", "--validation-images", "50", "--max-epochs", "1"]
+    small = ["--train-images", "30", "--validation-images", "20", "--max-epochs", "1", "--processes", "1"]
     assert curves.main(["--output", str(target), "--configurations", "0", *small]) == 0
     first = pd.read_csv(target)
     assert list(first.columns) == curves.COLUMNS
@@ -284,7 +284,7 @@ def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.slow
 def test_a_live_curve_is_trained_as_it_is_asked_for() -> None:
-    data = curves.load(None, 150, 50)
+    data = curves.load(None, 30, 20)
     live = curves.Live(data, "mobilenet", 3)
     assert live(1e-3, 0.1, 0) is live(1e-3, 0.1, 0), "trained once"
     played = play(RandomSearch("mobilenet", 2, 3, 0), lambda lr, dropout: live(lr, dropout, 0), workers=2)

@@ -18,6 +18,7 @@ from analysis.retraining.latency import is_measured, measure_latency, networks_t
 from analysis.verdict.summary import comparison_table, summarise
 from models.networks.registry import Architecture
 from tests.analysis.example_study import write_example
+from tests.analysis.pages import leave_out_figures
 from tests.builders import Undecided
 
 TITLES = {"small": "Small", "other": "Other"}
@@ -79,8 +80,8 @@ def test_a_network_without_an_onnx_form_is_measured_in_pytorch_alone(monkeypatch
     assert "onnx" not in measure_latency(undecided, n_classes=3, threads=1)["undecided"]
 
 
-@pytest.mark.slow
-def test_the_report_shows_the_time_in_onnx_runtime(study: StudyFolder) -> None:
+def test_the_report_shows_the_time_in_onnx_runtime(study: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_out_figures(monkeypatch)
     latency = study.read_latency()
     assert latency is not None
     there = {arch: {"onnx": {"latency_ms": {"p50": p50, "p90": p50, "p99": p50}}} for arch, p50 in ONNX_TIMES.items()}

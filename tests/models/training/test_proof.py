@@ -8,34 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from models.kernels import convolution
 from models.kernels.norm_relu_pool import cpu, layer
-from models.networks.layers import Features, GlobalAveragePool, conv_bn_relu
+from models.networks.layers import Features, conv_bn_relu
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.training import proof, step
-from tests.builders import CPU, TOY, noise, training_data, training_run
+from tests.builders import CPU, FAST_BF16, SMALL, TOY, noise, training_data, training_run
 
 NeedsC = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-
-
-class SmallNet(nn.Module):
-    """Two blocks, the second on images of 8 pixels a row; as small as Triton's interpreter needs it."""
-
-    def __init__(self, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.pool = nn.AvgPool2d(2)
-        self.features = Features(*conv_bn_relu(3, 16), nn.MaxPool2d(2), *conv_bn_relu(16, 16))
-        self.head = nn.Sequential(GlobalAveragePool(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(16, num_classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.features(self.pool(images)))
-        return logits
-
-
-SMALL = Architecture("small", "Small", SmallNet, {"dropout": 0.1}, capturable=True)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +40,7 @@ def kernels_of(architecture: Architecture = SMALL, precision: str = "fp32", sett
     ("name", "precision"),
     [
         ("alexnet", "fp32"),
-        pytest.param("alexnet", "bf16", marks=pytest.mark.slow),
+        pytest.param("alexnet", "bf16", marks=FAST_BF16),
         ("mobilenet", "fp32"),
         ("mobilenet", "bf16"),
     ],

@@ -24,7 +24,7 @@ from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.inference import DeviceImages, predict_logits
 from models.training.loop import TrainingRun
 from models.training.recipe import TrainingConfig
-from tests.builders import CPU, TOY, ToyNet, coloured, epoch, noise, training_data, training_run
+from tests.builders import CPU, FAST_BF16, SMALL, TOY, ToyNet, coloured, epoch, noise, training_data, training_run
 
 REAL = [ARCHITECTURES["alexnet"], ARCHITECTURES["mobilenet"]]
 SHORT = TrainingConfig({"lr": 1e-3, "dropout": 0.3}, max_epochs=3, batch_size=16)
@@ -71,15 +71,16 @@ def _bits(state: Any) -> Any:
     ("architecture", "precision"),
     [
         *((architecture, "fp32") for architecture in (*REAL, TOY)),
-        *(pytest.param(architecture, "bf16", marks=pytest.mark.slow) for architecture in REAL),
+        *(pytest.param(architecture, "bf16", marks=FAST_BF16) for architecture in REAL),
+        (SMALL, "bf16"),
         (TOY, "bf16"),
     ],
     ids=lambda part: getattr(part, "name", part),
 )
 def test_a_resumed_run_goes_on_bit_by_bit(architecture: Architecture, precision: str) -> None:
-    # The large networks make one step an epoch, because a processor without bfloat16 takes seconds for a step.
-    data = training_data(noise(40 if architecture is TOY else 30))
-    config = SHORT if architecture is TOY else replace(SHORT, max_epochs=2, batch_size=32)
+    # The documented networks make one step an epoch.
+    data = training_data(noise(30 if architecture in REAL else 40))
+    config = replace(SHORT, max_epochs=2, batch_size=32) if architecture in REAL else SHORT
     straight = _train(training_run(architecture, data, config, precision=precision))
     state = _stored(_train(training_run(architecture, data, config, precision=precision), 1).state_dict())
     resumed, before = training_run(architecture, data, config, precision=precision), _bits(state)
@@ -113,15 +114,24 @@ def _busy_machine() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "precision", "n_threads"),
-    [("alexnet", "fp32", 2), ("alexnet", "bf16", 1), ("mobilenet", "fp32", 1), ("mobilenet", "bf16", 2)],
+    ("architecture", "precision", "n_threads"),
+    [
+        (REAL[0], "fp32", 2),
+        pytest.param(REAL[0], "bf16", 1, marks=FAST_BF16),
+        (REAL[1], "fp32", 1),
+        pytest.param(REAL[1], "bf16", 2, marks=FAST_BF16),
+        (SMALL, "bf16", 2),
+    ],
+    ids=lambda part: getattr(part, "name", part),
 )
-def test_equal_seeds_give_equal_weights_on_a_busy_machine(name: str, precision: str, n_threads: int) -> None:
+def test_equal_seeds_give_equal_weights_on_a_busy_machine(
+    architecture: Architecture, precision: str, n_threads: int
+) -> None:
     torch.set_num_threads(n_threads)
-    data, config = training_data(noise(30)), replace(SHORT, max_epochs=1)
-    alone = _train(training_run(ARCHITECTURES[name], data, config, precision=precision))
+    data, config = training_data(noise(30)), replace(SHORT, max_epochs=1, batch_size=32)
+    alone = _train(training_run(architecture, data, config, precision=precision))
     with _busy_machine():
-        beside = _train(training_run(ARCHITECTURES[name], data, config, precision=precision))
+        beside = _train(training_run(architecture, data, config, precision=precision))
     assert _bits(alone.state_dict()) == _bits(beside.state_dict())
 
 
@@ -256,7 +266,8 @@ def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     ("architecture", "precision"),
     [
         (ARCHITECTURES["mobilenet"], "fp32"),
-        pytest.param(ARCHITECTURES["mobilenet"], "bf16", marks=pytest.mark.slow),
+        pytest.param(ARCHITECTURES["mobilenet"], "bf16", marks=FAST_BF16),
+        (SMALL, "bf16"),
         (TOY, "fp32"),
         (TOY, "bf16"),
     ],
