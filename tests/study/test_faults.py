@@ -87,7 +87,7 @@ def test_sigterm_while_ray_starts_ends_in_order(programs: Programs, tmp_path: Pa
 def test_killed_workers_and_ctrl_c_twice_change_nothing(
     undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
 ) -> None:
-    """Beside the study, a second driver is refused, and every open socket is looked at."""
+    """Show also that a second driver is refused, and that every open socket is out of reach."""
     folder = tmp_path / "results" / "workers"
     resume = ["--resume", "--name", "workers"]
     study = programs.study([*SMALL, "--name", "workers"], tmp_path)
@@ -104,10 +104,12 @@ def test_killed_workers_and_ctrl_c_twice_change_nothing(
     )
 
     checkpoints, final = folder / "tune" / "checkpoints" / "final", folder / "final"
-    gate.let_train_until(study, lambda: checkpoints.exists() and study.workers("ray::_train_run"))
+    gate.let_train_until(study, lambda: list(checkpoints.rglob("*.pt")) and study.workers("ray::_train_run"))
+    (killed,) = (path.relative_to(checkpoints).with_suffix("") for path in checkpoints.rglob("*.pt"))
     for worker in study.workers("ray::_train_run"):
         worker.kill()
-    gate.let_train_until(study, lambda: list(final.glob("*/seed-0/predictions.npz")))
+    gate.let_train_until(study, lambda: list(final.glob("*/seed-*/predictions.npz")))
+    assert (final / killed / "predictions.npz").exists(), "the killed run went on before the next one began"
     stop_at_once(study, "workers")
     opened = StudyFolder.open(folder)
     assert StudyConfig.from_json(opened.read_study()["config"]).trials == 2

@@ -202,6 +202,7 @@ def test_the_answer_stands_above_a_live_table() -> None:
 
 # The test sends a signal for each line that says so. torch and Ray put more into the environment.
 EMBEDDED = """
+import gc
 import os
 import signal
 import sys
@@ -217,7 +218,7 @@ def state():
     threads = {f"thread {thread.name}" for thread in threading.enumerate()}
     environment = {f"{name}={value}" for name, value in os.environ.items()}
     handlers = {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    return {*handlers, wakeup, sys.stdout, sys.stderr} | threads | environment
+    return {*handlers, wakeup, sys.stdout, sys.stderr, f"collects {gc.isenabled()}"} | threads | environment
 
 def interrupted_twice():
     for _ in range(2):

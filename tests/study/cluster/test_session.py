@@ -47,7 +47,7 @@ BELOW_UV_RUN = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 class Living:
-    """A session of another process, which lives while the tests of this file run.
+    """Stands for a session of another process, which lives while the tests of this file run.
 
     Attributes:
         directory: its temporary folder.
@@ -177,7 +177,7 @@ REASON = "Ray did not start (Timed out waiting for file gcs_server_port)"
 def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
     living: Living, programs: Programs, tmp_path: Path
 ) -> None:
-    """If it does not start then, the study ends with a line and the cause. The next session has another token."""
+    """Show also that a study whose Ray never starts ends with the cause, and that each session has its own token."""
     server = tmp_path / "server"
     server.write_text(BROKEN_SERVER)
     server.chmod(0o755)
