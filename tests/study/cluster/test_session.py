@@ -40,7 +40,11 @@ with ray_session(None):
     for line in sys.stdin:
         share, expression = json.loads(line)
         compute = ray.remote(num_gpus=share)(lambda text: eval(text, {"os": os, "sys": sys}))
-        print(json.dumps(ray.get(compute.remote(expression))), flush=True)
+        try:
+            answer = ray.get(compute.remote(expression))
+        except ray.exceptions.RayTaskError as error:
+            answer = str(error)
+        print(json.dumps(answer), flush=True)
 assert dict(os.environ) == before
 """
 BELOW_UV_RUN = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
