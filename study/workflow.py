@@ -135,6 +135,7 @@ def _do(
         ExitStack() as while_ray_runs,
     ):
         interrupts.listen()  # Ray has put its own handlers there
+        interrupts.check()  # Ray's start drops an exception that came inside a destructor or a callback
         resources = divide(capacity, request.config)
         lost = partial(_abort, request=request, progress=progress, interrupts=interrupts)
         while_ray_runs.enter_context(lifeline(lost, progress.screen.warn))

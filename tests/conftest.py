@@ -56,6 +56,7 @@ def pytest_unconfigure() -> None:
 
 # Files whose tests look at one study, report, process or wheel: one test process runs all tests of a name.
 TOGETHER = {
+    "tests/study/cluster/test_session.py": "living",
     "tests/study/test_whole_study.py": "resumed",
     "tests/study/test_documented_networks.py": "documented",
     "tests/study/test_record.py": "documented",

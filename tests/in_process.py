@@ -29,6 +29,7 @@ from study.cluster.capacity import machine_capacity
 from study.cluster.failures import explain
 from study.cluster.places.waiting import Demand, Waiting
 from study.cluster.worker import WorkerSettings, train_with_checkpoints
+from study.errors import UnfitNode
 from study.run import main
 from study.search.driver import SearchListener
 from study.search.search import Search
@@ -169,6 +170,8 @@ class _Results:
             return _next(self._results)
         except _FAULTS as error:
             raise RayTaskError("task", repr(error), error) from error
+        except UnfitNode as error:
+            raise RayTaskError("task", repr(error), error).as_instanceof_cause() from error
 
     def completed(self) -> "_Results":
         return self

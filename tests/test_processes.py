@@ -15,7 +15,6 @@ import gc, json, os, signal
 from pathlib import Path
 import psutil, pytest
 from tests.conftest import programs
-from tests.processes import SMALL
 
 LEFT = Path("left.json")
 
@@ -23,6 +22,13 @@ DEAF = '''
 import subprocess, sys, tempfile, os
 tempfile.mkdtemp(prefix=f"fairverdict-{os.getpid()}-", dir="/tmp")
 subprocess.Popen(["sh", "-c", "trap '' TERM INT HUP; echo deaf; sleep 600; sleep 600"], start_new_session=True).wait()
+'''
+SESSION = '''
+import sys
+from study.cluster.session import ray_session
+with ray_session(None):
+    print("up", flush=True)
+    sys.stdin.read()
 '''
 
 def lives(pid):
@@ -44,11 +50,12 @@ def test_in_the_middle(programs, tmp_path):
     assert program.stdout.readline() == "deaf\\n"
     keep(program)
 """
-STUDY = """
+RAY = """
 def test_in_the_middle(programs, tmp_path):
-    study = programs.study([*SMALL, "--name", "left"], tmp_path)
-    study.wait_for(lambda: study.workers("raylet") and study.session_directories())
-    keep(study)
+    program = programs.start("-c", SESSION, cwd=tmp_path)
+    assert program.stdout.readline() == "up\\n"
+    assert program.workers("raylet")
+    keep(program)
 """
 # pytest-timeout sets this timer, too.
 HANGS = "    signal.setitimer(signal.ITIMER_REAL, 0.3)\n    program.wait_for(lambda: False)\n"
@@ -60,7 +67,7 @@ FAILS = "    assert False\n"
     [
         pytest.param(DEAF, FAILS, id="fails"),
         pytest.param(DEAF, HANGS, id="hangs", marks=pytest.mark.slow),
-        pytest.param(STUDY, FAILS, id="a study fails", marks=pytest.mark.slow),
+        pytest.param(RAY, FAILS, id="fails with Ray", marks=pytest.mark.slow),
     ],
 )
 def test_what_a_failed_test_started_is_gone(test: str, ending: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from study.cluster.capacity import Capacity, machine_capacity
 from study.listeners.runs_recorder import RunsRecorder
 from study.listeners.search_recorder import SearchRecorder
 from tests.in_process import run_here
@@ -43,3 +44,21 @@ def test_the_study_ends_in_order(recorder: type, method: str, tmp_path: Path, mo
     assert done.returncode == 130
     assert "go on with: python -m study.run --resume --results-dir results --name s" in done.stderr
     assert not (tmp_path / "results" / "s" / "report").exists()
+
+
+def test_a_study_does_not_begin_if_the_signal_came_while_ray_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = []
+
+    def start_and_be_interrupted() -> Capacity:
+        Interrupted()
+        return machine_capacity()
+
+    monkeypatch.setattr("tests.in_process.machine_capacity", start_and_be_interrupted)
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: dropped.append(unraisable.exc_type))
+    done = run_here([*SMALL, "--name", "s"], tmp_path)
+    assert dropped == [KeyboardInterrupt]
+    assert done.returncode == 130
+    assert done.stderr.endswith("interrupted before the study began\n")
+    assert not (tmp_path / "results").exists()

@@ -13,7 +13,7 @@ import pytest
 from analysis.results.study_folder import StudyFolder
 from study.search.ledger import Ledger
 from tests.in_process import run_here
-from tests.processes import BUDGET, GATE, SMALL, Gate, Programs
+from tests.processes import BUDGET, OWN_NETWORKS, SMALL, Programs
 from tests.study.faults import events
 
 pytestmark = pytest.mark.slow
@@ -60,14 +60,24 @@ def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
     assert [(t.trial_id, row) for t, row in after][: len(before)] == [(t.trial_id, row) for t, row in before]
 
 
-def test_a_storage_that_cannot_be_written_ends_the_study_with_one_line(
-    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# A run whose checkpoints cannot be kept, and a trial that fails, get fewer attempts than usual.
+FEWER_ATTEMPTS = """
+import runpy, sys
+from study.cluster.health import placement
+from study.search import driver
+
+placement.RETRIES, driver.RETRIES = 1, 0
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_storage_that_cannot_be_written_ends_the_study_with_one_line(programs: Programs, tmp_path: Path) -> None:
     """It is too small for a checkpoint in the search, then it becomes read-only in the final runs."""
     storage, folder = tmp_path / "storage", tmp_path / "results" / "full"
-    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
     with file_system(storage, "size=8k"):
-        done = programs.run_study([*SMALL, "--storage", str(storage), "--name", "full"], tmp_path)
+        words = [*OWN_NETWORKS, *SMALL, "--storage", str(storage), "--name", "full"]
+        done = programs.start("-c", FEWER_ATTEMPTS, *words, cwd=tmp_path).finish()
         assert done.returncode == 1
         line = rf"the study failed: the file {storage}/\w+/tiny-0\.pt cannot be written: .*No space left on device.*"
         found = re.fullmatch(rf"{line}\. When that is mended, go on with: (.*)\n", done.stderr)
@@ -76,12 +86,15 @@ def test_a_storage_that_cannot_be_written_ends_the_study_with_one_line(
         assert not events(folder, "error") and not events(folder, "end"), "it is no trial's fault"
 
         subprocess.run(["mount", "-o", "remount,size=10m", str(storage)], check=True)
-        gate = Gate(tmp_path / "gate")
-        study = programs.study(go_on, tmp_path)
-        gate.let_train_until(study, lambda: list(storage.glob("*/final/**/*.pt")))
-        subprocess.run(["mount", "-o", "remount,ro", str(storage)], check=True)
-        gate.open()
-        done = study.finish()
+        is_writable = True
+
+        def protect_in_the_final_runs() -> None:
+            nonlocal is_writable
+            if is_writable and list(storage.glob("*/final/**/*.pt")):
+                subprocess.run(["mount", "-o", "remount,ro", str(storage)], check=True)
+                is_writable = False
+
+        done = run_here(go_on, tmp_path, at_step=protect_in_the_final_runs)
         assert done.returncode == 1
         assert re.fullmatch(r"the study failed: the file .*: .*Read-only file system.* go on with: .*\n", done.stderr)
 
@@ -98,8 +111,8 @@ def test_memory_that_runs_out_is_the_trials_own_fault(
 ) -> None:
     """Ray kills every worker, as it does where the machine's memory runs short: nothing may hang."""
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
-    done = programs.run_study([*BUDGET, "--archs", "tiny", "--trials", "1", "--name", "memory"], tmp_path)
+    words = [*OWN_NETWORKS, *BUDGET, "--archs", "tiny", "--trials", "1", "--name", "memory"]
+    done = programs.start("-c", FEWER_ATTEMPTS, *words, cwd=tmp_path).finish()
     assert done.returncode == 1
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("the trial tiny-0 failed: out of memory: lower --concurrency")

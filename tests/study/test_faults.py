@@ -40,12 +40,24 @@ def unfinished_checkpoint(folder: Path) -> Path:
     return path
 
 
-def kill(study: Program) -> str:
-    """Kill the driver; ten seconds later nothing of the study may be left. Return what it had printed."""
-    with within(10):
-        out = study.kill()
-        study.wait_until_gone()
-    return out
+def test_sigterm_in_the_search_ends_in_order_and_a_damaged_checkpoint_changes_nothing(
+    undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results" / "ended"
+    study = programs.study([*SMALL, "--name", "ended"], tmp_path)
+    gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)
+    assert study.session_directories()
+    _, go_on = interrupt(study)
+    assert go_on == "python -m study.run --resume --results-dir results --name ended"
+    assert (folder / "trials.csv").exists()
+    checkpoint = unfinished_checkpoint(folder)
+    flip(checkpoint)
+
+    gate.open()
+    done = run_here(shlex.split(go_on)[3:], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"the checkpoint {checkpoint} is damaged; {checkpoint.stem} begins anew" in done.stdout
+    assert_same_results(undisturbed.folder, folder)
 
 
 def interrupt(study: Program) -> tuple[str, str]:
@@ -63,25 +75,46 @@ def interrupt(study: Program) -> tuple[str, str]:
     return done.stdout + done.stderr, done.stderr.strip().splitlines()[-1].partition("go on with: ")[2]
 
 
-def test_an_interruption_and_a_kill_of_one_study_change_nothing(
+def test_sigterm_while_ray_starts_ends_in_order(programs: Programs, tmp_path: Path) -> None:
+    study = programs.study([*SMALL, "--name", "early"], tmp_path)
+    study.wait_for(lambda: study.workers("gcs_server"))  # which Ray starts first
+    said, go_on = interrupt(study)
+    assert said.endswith("stopping; Ctrl-C again stops at once\ninterrupted before the study began\n")
+    assert go_on == ""
+    assert not (tmp_path / "results").exists()
+
+
+def test_killed_workers_and_ctrl_c_twice_change_nothing(
     undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "results" / "killed"
-    resume = ["--resume", "--name", "killed"]
-    final = folder / "final"
+    """Show also that a second driver is refused, and that every open socket is out of reach."""
+    folder = tmp_path / "results" / "workers"
+    resume = ["--resume", "--name", "workers"]
+    study = programs.study([*SMALL, "--name", "workers"], tmp_path)
+    gate.let_train_until(study, lambda: events(folder, "epoch") >= 2)
+    assert_only_loopback(study)
+    own = psutil.Process(study.process.pid).nice()
+    assert [worker.nice() for worker in study.workers("ray::ImplicitFunc")] == [own], "`nice` decides, not Ray"
+    for worker in study.workers("ray::ImplicitFunc"):
+        worker.kill()
+    refused = run_here(resume, tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: another process is at work on the study results/workers: wait for it, or end it\n"
+    )
 
-    study = programs.study([*SMALL, "--name", "killed"], tmp_path)
-    gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)  # in the search
-    assert study.session_directories()
-    _, go_on = interrupt(study)
-    assert go_on == "python -m study.run --resume --results-dir results --name killed"
-    assert (folder / "trials.csv").exists()
-    checkpoint = unfinished_checkpoint(folder)
-    flip(checkpoint)
-
-    study = programs.study(shlex.split(go_on)[3:], tmp_path)
-    gate.let_train_until(study, lambda: list(final.glob("*/seed-0/predictions.npz")))  # in the final runs
-    assert f"the checkpoint {checkpoint} is damaged; {checkpoint.stem} begins anew" in kill(study)
+    checkpoints, final = folder / "tune" / "checkpoints" / "final", folder / "final"
+    gate.let_train_until(study, lambda: list(checkpoints.rglob("*.pt")) and study.workers("ray::_train_run"))
+    (killed,) = (path.relative_to(checkpoints).with_suffix("") for path in checkpoints.rglob("*.pt"))
+    for worker in study.workers("ray::_train_run"):
+        worker.kill()
+    gate.let_train_until(study, lambda: list(final.glob("*/seed-*/predictions.npz")))
+    assert (final / killed / "predictions.npz").exists(), "the killed run went on before the next one began"
+    stop_at_once(study, "workers")
+    opened = StudyFolder.open(folder)
+    assert StudyConfig.from_json(opened.read_study()["config"]).trials == 2
+    with held(folder):
+        assert mend(opened) == []
     finished = {path: path.stat().st_mtime_ns for path in final.glob("*/seed-*/*")}
     (final / "small-baseline" / ".seed-1.0123456789.tmp").mkdir(parents=True)  # as if files were being written
 
@@ -98,89 +131,77 @@ def test_an_interruption_and_a_kill_of_one_study_change_nothing(
     assert list(folder.rglob(".*.tmp")) == []
 
 
-def test_sigterm_while_ray_starts_ends_in_order(programs: Programs, tmp_path: Path) -> None:
-    study = programs.study([*SMALL, "--name", "early"], tmp_path)
-    study.wait_for(lambda: study.workers("gcs_server"))  # which Ray starts first
-    said, go_on = interrupt(study)
-    assert said.endswith("stopping; Ctrl-C again stops at once\ninterrupted before the study began\n")
-    assert go_on == ""
-    assert not (tmp_path / "results").exists()
-
-
-def test_ctrl_c_twice_ends_at_once_and_can_be_resumed(programs: Programs, gate: Gate, tmp_path: Path) -> None:
-    study = programs.study([*SMALL, "--name", "twice"], tmp_path)
-    gate.let_train_until(study, lambda: events(tmp_path / "results" / "twice", "epoch") >= 1)
+def stop_at_once(study: Program, name: str) -> None:
+    """Press Ctrl-C twice; ten seconds later nothing of the study may be left."""
     study.process.send_signal(signal.SIGINT)
-    assert study.stderr.readline() == "stopping; Ctrl-C again stops at once\n"
+    assert "stopping; Ctrl-C again stops at once\n" in iter(study.stderr.readline, "")
     with within(5):
         study.process.send_signal(signal.SIGINT)
         done = study.finish()
     assert done.returncode == 130
-    assert done.stderr == "interrupted; go on with: python -m study.run --resume --results-dir results --name twice\n"
+    assert done.stderr == f"interrupted; go on with: python -m study.run --resume --results-dir results --name {name}\n"
     with within(10):
         study.wait_until_gone()
-    folder = StudyFolder.open(tmp_path / "results" / "twice")
-    assert StudyConfig.from_json(folder.read_study()["config"]).trials == 2
-    with held(folder.path):
-        assert mend(folder) == []
-    assert len(Ledger(folder.journal).arrivals()) >= 1
 
 
-def test_killed_workers_go_on_and_nobody_else_notices(
-    undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
-) -> None:
-    """Beside it, a second driver is refused, and every open socket is looked at."""
-    folder = tmp_path / "results" / "workers"
-    study = programs.study([*SMALL, "--name", "workers"], tmp_path)
-    gate.let_train_until(study, lambda: events(folder, "epoch") >= 2)
-    assert_only_loopback(study)
-    own = psutil.Process(study.process.pid).nice()
-    assert [worker.nice() for worker in study.workers("ray::ImplicitFunc")] == [own], "`nice` decides, not Ray"
-    for worker in study.workers("ray::ImplicitFunc"):
-        worker.kill()
-    refused = run_here(["--resume", "--name", "workers"], tmp_path)
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        "error: another process is at work on the study results/workers: wait for it, or end it\n"
-    )
-    checkpoints = folder / "tune" / "checkpoints" / "final"
-    gate.let_train_until(study, lambda: checkpoints.exists() and study.workers("ray::_train_run"))
-    for worker in study.workers("ray::_train_run"):
-        worker.kill()
-    gate.open()
-    done = study.finish()
-    assert done.returncode == 0, done.stderr
-    assert_same_results(undisturbed.folder, folder)
-    assert study.processes() == []
+# The driver takes Ray for lost sooner than usual.
+SOON = """
+import os, runpy, sys
+from study.cluster.health import lifeline
+
+lifeline.ASK_EVERY_SECONDS, lifeline.LOST_AFTER_SECONDS = 0.5, 3.0
+"""
+A_STUDY = """
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-@pytest.mark.parametrize(
-    ("victim", "reason"),
-    [
-        ("gcs_server", r"Ray's control service \(GCS\) has not answered for \d+ s"),
-        ("raylet/raylet", r"the Ray process of this machine \(raylet\) has ended"),
-    ],
-)
-def test_a_study_that_loses_its_ray_ends_with_the_line(
-    programs: Programs, gate: Gate, tmp_path: Path, victim: str, reason: str
-) -> None:
+def test_a_study_that_loses_its_ray_ends_with_the_line(programs: Programs, gate: Gate, tmp_path: Path) -> None:
     folder = tmp_path / "results" / "lost"
-    study = programs.study([*SMALL, "--name", "lost"], tmp_path)
+    study = programs.start("-c", SOON + A_STUDY, *OWN_NETWORKS, *SMALL, "--name", "lost", cwd=tmp_path)
     gate.let_train_until(study, lambda: events(folder, "epoch") >= 1)
-    study.workers(victim)[0].kill()
+    study.workers("raylet/raylet")[0].kill()
     done = study.finish()
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    found = re.fullmatch(rf"the study failed: {reason}\. When that is mended, go on with: (.*)", last)
-    assert found, done.stderr
-    assert found[1] == "python -m study.run --resume --results-dir results --name lost"
+    reason = "the Ray process of this machine (raylet) has ended"
+    go_on = "python -m study.run --resume --results-dir results --name lost"
+    assert last == f"the study failed: {reason}. When that is mended, go on with: {go_on}"
     assert last in (folder / "study.log").read_text()
     with within(10):
         study.wait_until_gone()
-    if victim == "gcs_server":
-        gate.open()
-        done = run_here(shlex.split(found[1])[3:], tmp_path)
-        assert done.returncode == 0, done.stderr
+    gate.open()
+    done = run_here(shlex.split(go_on)[3:], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+# Its driver waits for a task for ever, as a study does whose Ray is lost.
+A_SESSION = """
+import time
+import ray
+from study.cluster.session import ray_session
+
+def lost(line):
+    print(line, flush=True)
+    os._exit(1)
+
+with ray_session(None), lifeline.lifeline(lost, print):
+    task = ray.remote(lambda: time.sleep(3600)).remote()
+    print("up", flush=True)
+    ray.get(task)
+"""
+
+
+def test_the_end_of_the_control_service_is_noticed(programs: Programs, tmp_path: Path) -> None:
+    session = programs.start("-c", SOON + A_SESSION, cwd=tmp_path)
+    assert session.stdout.readline() == "up\n", session.stderr.read()
+    session.workers("gcs_server")[0].kill()
+    done = session.finish()
+    assert done.returncode == 1
+    assert re.fullmatch(r"Ray's control service \(GCS\) has not answered for \d+ s\n", done.stdout), done.stderr
+    with within(10):
+        session.wait_until_gone()
 
 
 def assert_only_loopback(study: Program) -> None:
@@ -196,30 +217,3 @@ def assert_only_loopback(study: Program) -> None:
     gcs = next(process for process in study.processes() if process.name() == "gcs_server")
     assert gcs.environ()["RAY_AUTH_MODE"] == "token"
     assert len(gcs.environ()["RAY_AUTH_TOKEN"]) == 64
-
-
-# The driver takes Ray for lost sooner than usual, and its report takes longer than that.
-SLOW_REPORT = """
-import runpy, sys, time
-import study.cluster.health.lifeline as lifeline
-import study.workflow as workflow
-
-lifeline.ASK_EVERY_SECONDS, lifeline.LOST_AFTER_SECONDS = 0.5, 3.0
-conclude = workflow.conclude
-
-def conclude_late(*arguments):
-    time.sleep(8)
-    return conclude(*arguments)
-
-workflow.conclude = conclude_late
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-def test_nobody_watches_ray_after_its_end(programs: Programs, tmp_path: Path) -> None:
-    """A study that writes its report would take the ended Ray for a lost one."""
-    words = [*OWN_NETWORKS, *SMALL, "--archs", "tiny", "--trials", "1", "--name", "late"]
-    done = programs.start("-c", SLOW_REPORT, *words, cwd=tmp_path).finish()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "results" / "late" / "report" / "report.html").exists()

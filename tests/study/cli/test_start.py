@@ -1,14 +1,18 @@
 """The first second of a command: help and typing errors come before torch and Ray, and Ctrl-C is in order."""
 
 import functools
+import gc
 import os
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from study.run import main
 
 ROOT = Path(__file__).parents[3]
 # At most this many seconds of processor time, because a user waits for it. torch and Ray take 2 s and more.
@@ -124,3 +128,23 @@ def test_an_interrupt_during_the_imports_is_one_line(number: signal.Signals, mod
     said = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert (process.returncode, said) == (130, ["interrupted before the study began"])
     assert list(tmp_path.iterdir()) == []
+
+
+class Importing:
+    """Stands for a module that takes long to import. It notes whether garbage is collected meanwhile."""
+
+    def __init__(self) -> None:
+        self.collects: list[bool] = []
+
+    @property
+    def carry_out(self) -> Callable[..., int]:
+        self.collects.append(gc.isenabled())
+        return lambda *arguments, **options: 0
+
+
+def test_no_garbage_is_collected_while_a_study_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    importing = Importing()
+    monkeypatch.setitem(sys.modules, "study.workflow", importing)
+    assert main(["--dataset", "digits", "--results-dir", str(tmp_path)]) == 0
+    assert importing.collects == [False]
+    assert gc.isenabled()

@@ -1,50 +1,142 @@
 """A Ray of this machine. The tests of real clusters are in tests/cluster."""
 
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.processes import BUDGET, TEMPORARY, Programs
+from tests.processes import BUDGET, TEMPORARY, Program, Programs
 
-
-@pytest.mark.slow
-def test_a_run_without_a_share_of_the_gpu_does_not_see_it(programs: Programs, tmp_path: Path) -> None:
-    ask = """
-import os, study, ray
-ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False)
-seen = ray.remote(lambda: os.environ["CUDA_VISIBLE_DEVICES"])
-print([ray.get(seen.options(num_gpus=share).remote()) for share in (0, 0.25)])
-"""
-    done = programs.start("-c", ask, cwd=tmp_path).finish()
-    assert done.stdout.splitlines()[-1:] == ["['', '0']"], done.stderr
-
-
-@pytest.mark.slow
-def test_the_session_of_another_living_study_is_left_alone(programs: Programs, tmp_path: Path) -> None:
-    script = """
-import sys
+# These describe another Ray, with which no Ray of this machine would start or answer.
+ANOTHER_RAY = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_AUTH_TOKEN_PATH": "/nowhere",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR": '{"runtime_env": {"working_dir": "gcs://_ray_pkg_0.zip"}}',
+    "RAY_REDIS_ADDRESS": "127.0.0.1:1",
+    "RAY_RUNTIME_ENV_HOOK": "nowhere.hook",
+    "RAY_RUNTIME_ENV_PLUGINS": '[{"class": "nowhere.Plugin"}]',
+    "RAY_USE_TLS": "1",
+    # Ray would keep a token here.
+    "HOME": os.devnull,
+}
+# Holds a session on a machine with one GPU, and answers each line of its input, an expression, until the input ends.
+# An expression is computed in a worker that gets the share of the GPU before it.
+LIVING = """
+import json, os, sys
+from functools import partial
+import ray
 from study.cluster.session import ray_session
+
+ray.init = partial(ray.init, num_gpus=1)
+before = dict(os.environ)
 with ray_session(None):
-    print("up", flush=True)
-    sys.stdin.readline()
+    print(json.dumps([os.getpid(), sys.executable]), flush=True)
+    for line in sys.stdin:
+        share, expression = json.loads(line)
+        compute = ray.remote(num_gpus=share)(lambda text: eval(text, {"os": os, "sys": sys}))
+        try:
+            answer = ray.get(compute.remote(expression))
+        except ray.exceptions.RayTaskError as error:
+            answer = str(error)
+        print(json.dumps(answer), flush=True)
+assert dict(os.environ) == before
 """
-    first = programs.start("-c", script, cwd=tmp_path)
-    assert first.stdout.readline() == "up\n"
-    (directory,) = first.session_directories()
-    left, foreign = TEMPORARY / "fairverdict-1-of_a_run", TEMPORARY / f"fairverdict-{first.process.pid}"
-    for path in (left, foreign):
-        (path / "session").mkdir(parents=True)
-    second = programs.start("-c", script, cwd=tmp_path).finish("\n")
-    assert second.stdout == "up\n", second.stderr
-    assert directory.exists()
-    assert not left.exists(), "a driver that was killed had made it"
-    assert foreign.exists(), "it only begins its name as a session does"
-    shutil.rmtree(foreign)
-    first.finish("\n")
-    assert not directory.exists()
+BELOW_UV_RUN = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+class Living:
+    """Stands for a session of another process, which lives while the tests of this file run.
+
+    Attributes:
+        directory: its temporary folder.
+        python: the interpreter of its driver.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        first = program.stdout.readline()
+        assert first, program.stderr.read()
+        pid, self.python = json.loads(first)
+        (self.directory,) = TEMPORARY.glob(f"fairverdict-{pid}-*")
+
+    def in_worker(self, expression: str, share: float = 0) -> object:
+        """Compute an expression in a worker with this share of the GPU."""
+        self._program.stdin.write(json.dumps([share, expression]) + "\n")
+        self._program.stdin.flush()
+        return json.loads(self._program.stdout.readline())
+
+    def end(self) -> None:
+        """End it in order. Nothing of it may be left."""
+        done = self._program.finish()
+        assert (done.returncode, self._program.processes()) == (0, []), done.stderr
+        assert not self.directory.exists()
+
+
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    """Yield a session below `uv run`, in an environment that describes another Ray."""
+    place, programs = tmp_path_factory.mktemp("living"), Programs()
+    (place / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "0"\n')
+    (place / ".venv").symlink_to(sys.prefix)
+    uv = [str(Path(sys.prefix) / "bin" / "uv"), "run", "--no-sync", "--offline", "--no-cache", "python"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ANOTHER_RAY.items():
+            patch.setenv(name, value)
+        program = programs.start("-c", BELOW_UV_RUN, *uv, "-c", LIVING, cwd=place)
+    try:
+        session = Living(program)
+        yield session
+        session.end()
+    finally:
+        programs.end()
+
+
+@pytest.mark.slow
+def test_workers_run_this_python_also_below_uv_run(living: Living) -> None:
+    assert living.in_worker("sys.executable") == living.python
+
+
+@pytest.mark.slow
+def test_a_run_without_a_share_of_the_gpu_does_not_see_it(living: Living) -> None:
+    assert [living.in_worker("os.environ['CUDA_VISIBLE_DEVICES']", share) for share in (0, 0.25)] == ["", "0"]
+
+
+# Another account tries to list, read and replace what Ray keeps on this machine.
+LOOK = """
+for path; do
+    ls -d "$path" || cat "$path" || mv "$path" "$path-theirs" && echo "reached $path"
+done
+exit 0
+"""
+
+
+@pytest.mark.slow
+def test_another_account_cannot_reach_the_sockets_and_logs(living: Living) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as another account")
+    session = next(living.directory.glob("*/session_latest")).resolve()
+    inside = [*(session / "sockets").iterdir(), *(session / "logs").glob("raylet*"), session]
+    assert len(inside) >= 4
+    done = subprocess.run(
+        ["sh", "-c", LOOK, "sh", *inside],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        user="nobody",
+        group="nogroup",
+        extra_groups=[],
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("ermission denied") >= 3 * len(inside)
+    assert living.directory.stat().st_mode & 0o777 == 0o700
+    assert max(len(str(path)) for path in inside) <= 107
 
 
 # Ray's server writes to its log and ends, so Ray waits for it in vain: 1 s here, 30 s otherwise.
@@ -54,57 +146,54 @@ for word; do
 done
 exit 1
 """
+# A study whose Ray never starts, then a session whose Ray starts at the second try.
 BROKEN = """
 import os, sys
+import ray
 from ray._private import services
+from study.cluster import session
+from study.run import main
+
 whole, services.GCS_SERVER_EXECUTABLE = services.GCS_SERVER_EXECUTABLE, "./server"
 os.environ["RAY_gcs_server_port_wait_time_s"] = "1"
-"""
-ONCE = """
-import ray
-from study.cluster import session
+before, say_error, tokens = dict(os.environ), session.say_error, []
+
+def note(line):
+    say_error(line)
+    tokens.append(os.environ["RAY_AUTH_TOKEN"])
 
 def mend(line):
-    print(line)
+    note(line)
     services.GCS_SERVER_EXECUTABLE = whole
-    del os.environ["RAY_gcs_server_port_wait_time_s"]
 
+session.say_error = note
+print(main(sys.argv[1:]))
 session.say_error = mend
-before = dict(os.environ)
-with session.ray_session(None) as capacity:
-    print(ray.get(ray.remote(lambda: capacity.nodes[0].cpus > 0).remote()))
-assert dict(os.environ).items() <= before.items()
-"""
-ALWAYS = """
-from study.run import main
-sys.exit(main(sys.argv[1:]))
+with session.ray_session(None):
+    tokens.append(ray.get(ray.remote(lambda: os.environ["RAY_AUTH_TOKEN"]).remote()))
+assert dict(os.environ) == before
+print(*tokens)
 """
 REASON = "Ray did not start (Timed out waiting for file gcs_server_port)"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder that holds the broken server."""
+@pytest.mark.slow
+def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
+    living: Living, programs: Programs, tmp_path: Path
+) -> None:
+    """Show also that a study whose Ray never starts ends with the cause, and that each session has its own token."""
     server = tmp_path / "server"
     server.write_text(BROKEN_SERVER)
     server.chmod(0o755)
-    return tmp_path
+    left, foreign = TEMPORARY / "fairverdict-1-of_a_run", TEMPORARY / f"fairverdict-{os.getpid()}"
+    for path in (left, foreign):
+        (path / "session").mkdir(parents=True)
 
-
-@pytest.mark.slow
-def test_a_ray_that_does_not_start_is_tried_once_more(programs: Programs, place: Path) -> None:
-    study = programs.start("-c", BROKEN + ONCE, cwd=place)
+    study = programs.start("-c", BROKEN, *BUDGET, cwd=tmp_path)
     done = study.finish()
-    assert (done.returncode, done.stdout) == (0, f"{REASON}: trying once more\nTrue\n"), done.stderr
-    assert study.processes() == study.session_directories() == []
-
-
-@pytest.mark.slow
-def test_a_ray_that_never_starts_is_a_line_with_the_cause(programs: Programs, place: Path) -> None:
-    study = programs.start("-c", BROKEN + ALWAYS, *BUDGET, cwd=place)
-    done = study.finish()
-    first, last = done.stderr.splitlines()
-    assert (done.returncode, first) == (1, f"{REASON}: trying once more")
+    assert done.returncode == 0, done.stderr
+    first, last, again = done.stderr.splitlines()
+    assert first == again == f"{REASON}: trying once more"
     found = re.fullmatch(
         rf"the study failed: {re.escape(REASON)}, twice; the load average is \d+\.\d on \d+ CPUs, /tmp has \d+\.\d GiB"
         r" free, and (/tmp/fairverdict-ray-logs-\w+/gcs_server\.out) says more\. When that is mended, begin again",
@@ -115,37 +204,14 @@ def test_a_ray_that_never_starts_is_a_line_with_the_cause(programs: Programs, pl
     shutil.rmtree(Path(found[1]).parent)
     assert study.processes() == study.session_directories() == []
 
+    *_, status, tokens = done.stdout.splitlines()
+    assert status == "1"
+    of_study, of_session, of_worker = tokens.split()
+    assert of_session == of_worker != of_study
+    assert len(of_study) == len(of_worker) == 64
 
-# Another account tries to list, read and replace what Ray keeps on this machine.
-AS_NOBODY = """
-import os, subprocess
-from pathlib import Path
-from study.cluster.session import ray_session
-
-LOOK = '''
-for path; do
-    ls -d "$path" || cat "$path" || mv "$path" "$path-theirs" && echo "reached $path"
-done
-exit 0
-'''
-with ray_session(None):
-    (directory,) = Path("/tmp").glob(f"fairverdict-{os.getpid()}-*")
-    session = next(directory.glob("*/session_latest")).resolve()
-    inside = [*(session / "sockets").iterdir(), *(session / "logs").glob("raylet*"), session]
-    command = ["sh", "-c", LOOK, "sh", *inside]
-    nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, **nobody)
-    print(len(inside), done.returncode, done.stdout.strip(), done.stderr.count("ermission denied") >= 3 * len(inside))
-    print(oct(directory.stat().st_mode & 0o777), max(len(str(path)) for path in inside) <= 107)
-"""
-
-
-@pytest.mark.slow
-def test_another_account_cannot_reach_the_sockets_and_logs(programs: Programs, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can act as another account")
-    done = programs.start("-c", AS_NOBODY, cwd=tmp_path).finish()
-    looked, state = [line for line in done.stdout.splitlines() if line]
-    assert int(looked.split()[0]) >= 4, done.stdout
-    assert looked.split()[1:] == ["0", "True"], (done.stdout, done.stderr)
-    assert state == "0o700 True"
+    assert not left.exists(), "a driver that was killed had made it"
+    assert foreign.exists(), "it only begins its name as a session does"
+    shutil.rmtree(foreign)
+    assert living.directory.exists(), "its study lives"
+    assert living.in_worker("os.environ['RAY_AUTH_TOKEN']") not in (of_study, of_worker)
