@@ -8,12 +8,14 @@ import pytest
 from analysis.results.run_folders import FinalRun
 from analysis.retraining.plans import RunPlan
 from analysis.retraining.run import train_and_judge
+from models.networks.registry import ARCHITECTURES
+from models.precision import resolve
 from models.training.history import EpochResult, outcome_of
 from models.training.loop import TrainingRun
 from models.training.recipe import GRACE_STEPS, TrainingConfig
 from study.data.datasets import load_dataset
 from study.settings.config import StudyConfig
-from tests.builders import TOY, epoch, noise, train, training_data, training_run
+from tests.builders import CPU, TOY, epoch, noise, train, training_data, training_run
 
 # The validation losses of final runs 0 and 25 of the MobileNet-like network on 500 digits with a learning rate of 0.01.
 # They go on to 87.8 and 90.8 % of the test images.
@@ -54,6 +56,18 @@ def test_a_final_run_of_a_study_goes_on_until_it_has_made_60_steps() -> None:
     *_, run = train_and_judge(plan, TOY, 0, "fp32", "auto", 10, dataset.train, lambda: dataset.test, _epochs)
     assert isinstance(run, FinalRun)
     assert len(run.history) == 15
+
+
+@pytest.mark.slow
+def test_a_final_run_on_500_digits_learns_past_its_first_plateau() -> None:
+    dataset = load_dataset(StudyConfig(dataset="digits", train_size=500))
+    recipe = replace(StudyConfig(), max_epochs=20).training({"lr": 1e-2, "dropout": 0.0})
+    plan, network = RunPlan("mobilenet", "tuned", 0, recipe, is_tuned=True), ARCHITECTURES["mobilenet"]
+    precision = resolve("auto", CPU)
+    *_, run = train_and_judge(plan, network, 0, precision, "auto", 10, dataset.train, lambda: dataset.test, _epochs)
+    assert isinstance(run, FinalRun)
+    assert run.metrics["val_loss"] < 1.5
+    assert run.metrics["accuracy"] > 0.7
 
 
 def _epochs(run: TrainingRun) -> Iterator[EpochResult]:
