@@ -82,11 +82,15 @@ class TwoWayLayout:
         )
 
     def with_seeds(self, n_seeds: int) -> "TwoWayLayout":
-        """Return the expected layout of the same networks and images with another number of seeds."""
+        """Return the expected layout of the same networks and images with another number of seeds.
+
+        The mean square between seeds is expected to be at least the residual, although a sample may fall below it.
+        """
         image_variance = max(0.0, self.ms_image - self.ms_residual) / self.n_seeds
         ms_image = self.ms_residual + n_seeds * image_variance
         df_seed = None if self.df_seed is None else self.df_seed * (n_seeds - 1) / (self.n_seeds - 1)
-        return replace(self, n_seeds=n_seeds, ms_image=ms_image, df_seed=df_seed)
+        ms_seed = max(self.ms_seed, self.ms_residual)
+        return replace(self, n_seeds=n_seeds, ms_seed=ms_seed, ms_image=ms_image, df_seed=df_seed)
 
     def variance_of_mean(self, image_kurtosis: float = 0.0) -> tuple[float, float]:
         """Return the variance of the mean and its degrees of freedom.

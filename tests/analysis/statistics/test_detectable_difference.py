@@ -23,6 +23,7 @@ def studies(rng: np.random.Generator, n_seeds: int, difference: float, noise: fl
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize(
     ("n_seeds", "noise"),
     [
@@ -30,12 +31,13 @@ SLOW = pytest.mark.slow
         *(pytest.param(*cell, marks=SLOW) for cell in [(5, 0.003), (5, 0.02), (10, 0.003), (20, 0.003), (20, 0.02)]),
     ],
 )
-def test_seeds_show_the_difference_in_4_of_5_studies(n_seeds: int, noise: float) -> None:
+def test_seeds_show_the_difference_in_4_of_5_studies(n_seeds: int, noise: float, paired: bool) -> None:
     rng = np.random.default_rng(n_seeds)
     # 400 seeds tell the variances well.
     a, b = studies(rng, 400, 0.0, noise)
-    difference = detectable_difference(TwoWayLayout.of(a.astype(np.int8) - b.astype(np.int8)), n_seeds)
-    found = [compare(*studies(rng, n_seeds, difference, noise)) for _ in range(500)]
+    layout = TwoWayLayout.between(a.astype(np.int8), b.astype(np.int8), paired=paired)
+    difference = detectable_difference(layout, n_seeds)
+    found = [compare(*studies(rng, n_seeds, difference, noise), paired=paired) for _ in range(500)]
     shown = np.mean([one.call == "better" for one in found])
     # A standard error of the share is 0.02.
     assert POWER - 0.05 <= shown <= POWER + 0.05
