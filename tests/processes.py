@@ -16,7 +16,6 @@ import psutil
 
 # Two networks of a few thousand weights, which a user's file adds. Their epochs take milliseconds.
 OWN_NETWORKS = (str(Path(__file__).parent / "programs" / "own_networks.py"),)
-DOCUMENTED_NETWORKS = ("-m", "study.run")
 # One trial at a time makes the search repeatable, so that a disturbed study can be compared with one left alone.
 BUDGET = ("--dataset", "digits", "--train-size", "100", "--trials", "2", "--max-epochs", "3", "--seeds", "2")
 BUDGET = (*BUDGET, "--concurrency", "1", "--confirm", "0")

@@ -8,11 +8,15 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "study", "analysis", "benchmarks", "fairverdict")
@@ -139,12 +143,10 @@ def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environme
         _run([*git, *words], folder)
     assert _run([command, "--version"], folder) == "fairverdict 0.1.0\n"
 
-    arguments = ["--dataset", "digits", "--train-size", "100", "--trials", "1", "--max-epochs", "1", "--seeds", "1"]
-    arguments += ["--concurrency", "1"]
-    arguments += ["--archs", "my_nets:Net", "my_nets:Broken"]
-    done = subprocess.run(
-        [command, "run", *arguments, "--name", "first"], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
-    )
+    arguments = ["--dataset", "digits", "--train-size", "100", "--trials", "1", "--max-epochs", "1", "--seeds", "2"]
+    archs = ["--archs", "mobilenet", "my_nets:Net", "my_nets:Broken"]
+    started = [command, "run", *arguments, *archs, "--concurrency", "2", "--name", "first"]
+    done = subprocess.run(started, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     study = folder / "results" / "first"
     assert done.stdout.splitlines()[-1] == f"Report: {study / 'report' / 'report.html'}"
@@ -172,4 +174,14 @@ def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environme
     assert done.stderr.splitlines()[-1].startswith(line)
     for path in hidden:
         path.unlink()
-    assert _run(face, folder) == "net-baseline net-tuned\n", "a folder that is no package hides nothing"
+    groups = "mobilenet-baseline mobilenet-tuned net-baseline net-tuned\n"
+    assert _run(face, folder) == groups, "a folder that is no package hides nothing"
+
+    alone = run_here([*arguments, "--archs", "mobilenet", "my_nets:Net", "--name", "alone"], folder)
+    assert alone.returncode == 0, alone.stderr
+    for group, seed in product(("mobilenet-baseline", "net-baseline"), range(2)):
+        of_both = [
+            np.load(one / "final" / group / f"seed-{seed}" / "predictions.npz")["logits"]
+            for one in (study, folder / "results" / "alone")
+        ]
+        assert np.array_equal(*of_both), "two runs at a time come to what one at a time comes to"

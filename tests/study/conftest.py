@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from tests.in_process import run_here
-from tests.processes import BUDGET, DOCUMENTED_NETWORKS, SMALL, Programs
+from tests.processes import BUDGET, SMALL, Programs
 
 
 class Finished(NamedTuple):
@@ -49,14 +49,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable
 
 @pytest.fixture(scope="session")
 def documented(shared: Callable[[str, Maker], Finished]) -> Finished:
-    """Return a study of the two documented networks that was left alone, with two runs at a time."""
+    """Return a study of the two documented networks that was left alone, with its figures."""
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
-        study = programs.study([*BUDGET, "--concurrency", "2", "--name", "documented"], cwd, DOCUMENTED_NETWORKS)
-        done = study.finish()
-        assert study.processes() == []
-        assert study.session_directories() == []
-        return done
+        return run_here([*BUDGET, "--name", "documented"], cwd, figures=True)
 
     return shared("documented", make)
 

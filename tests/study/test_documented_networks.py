@@ -1,6 +1,7 @@
 """A study of the two documented networks: what a person sees, and what its files hold."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from analysis.report.build import build_report
+from analysis.results.study_folder import StudyFolder
 from models.data import ChannelStatistics
 from models.networks.registry import ARCHITECTURES
 from models.training.inference import DeviceImages, predict_logits
@@ -46,6 +49,14 @@ def test_the_report_has_every_kind_of_file(whole: Path) -> None:
     assert {path.suffix for path in (whole / "report").iterdir()} == kinds
 
 
+def test_a_report_that_is_rebuilt_elsewhere_is_the_same(whole: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(whole, moved, ignore=shutil.ignore_patterns("report"))
+    build_report(StudyFolder.open(moved))
+    before = {path.name: path.read_bytes() for path in (whole / "report").iterdir()}
+    assert {path.name: path.read_bytes() for path in (moved / "report").iterdir()} == before
+
+
 def test_final_runs_are_whole_and_paired(whole: Path) -> None:
     groups = sorted(path.name for path in (whole / "final").iterdir() if path.is_dir())
     assert set(groups) >= {"alexnet-baseline", "mobilenet-baseline"}
@@ -78,7 +89,6 @@ def test_a_network_that_learned_nothing_is_named(whole: Path) -> None:
 
 
 def test_baseline_rerun(whole: Path, tmp_path: Path) -> None:
-    """One run at a time comes to what two at a time come to."""
     done = run_here([*BUDGET, "--name", "baseline", "--baseline", "--archs", "mobilenet"], tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "baseline"

@@ -204,16 +204,6 @@ def test_every_figure_is_also_a_file(folder: StudyFolder, page: str) -> None:
     assert {"confusion-alexnet-tuned", "samples-right"} <= figures
 
 
-@pytest.mark.slow
-def test_rebuilt_or_moved_it_is_the_same(folder: StudyFolder, tmp_path: Path) -> None:
-    moved = tmp_path / "elsewhere"
-    shutil.copytree(folder.path, moved)
-    shutil.rmtree(moved / "report")
-    build_report(StudyFolder.open(moved))
-    before = {path.name: path.read_bytes() for path in folder.report.iterdir() if path.name != "notes.txt"}
-    assert {path.name: path.read_bytes() for path in (moved / "report").iterdir()} == before
-
-
 @pytest.mark.usefixtures("without_figures")
 def test_without_a_folder_it_takes_the_newest_study_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
