@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,12 @@ GATE = "FAIRVERDICT_TEST_GATE"
 _MARK = "FAIRVERDICT_TEST"
 
 
+def _mind_signals() -> None:
+    """Let a program get the signals that these tests ignore if they run in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Program:
     """A Python program and all processes that it starts, which inherit a mark in their environment.
 
@@ -49,6 +56,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "COLUMNS": "80", _MARK: self._mark},
+            preexec_fn=_mind_signals,
         )
         assert self.process.stdin is not None and self.process.stdout is not None and self.process.stderr is not None
         self.stdin, self.stdout, self.stderr = self.process.stdin, self.process.stdout, self.process.stderr
