@@ -170,12 +170,14 @@ def loaded() -> list[set[str]]:
     return [set(line.split()) for line in printed.splitlines()]
 
 
+@pytest.mark.slow
 def test_no_compiler_is_imported_to_train(loaded: list[set[str]]) -> None:
     """torch's optimizers and counter of operations would import torch.compile, a third of a worker's start."""
     assert "torch.optim.adam" in loaded[0]
     assert "torch._dynamo" not in loaded[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "unneeded"),
     [

@@ -105,6 +105,7 @@ def test_installed_modules_and_this_project_s_are_not_the_user_s(package: Path) 
     assert package_of("my_package.nets") is None
 
 
+@pytest.mark.slow
 def test_a_package_in_a_folder_of_packages_is_installed(package: Path) -> None:
     """As `pip install --target` leaves it."""
     record = package.parent / "my_package-2.5.dist-info"
