@@ -65,7 +65,7 @@ FAILS = "    assert False\n"
 @pytest.mark.parametrize(
     ("test", "ending"),
     [
-        pytest.param(DEAF, FAILS, id="fails"),
+        pytest.param(DEAF, FAILS, id="fails", marks=pytest.mark.slow),
         pytest.param(DEAF, HANGS, id="hangs", marks=pytest.mark.slow),
         pytest.param(RAY, FAILS, id="fails with Ray", marks=pytest.mark.slow),
     ],

@@ -41,7 +41,7 @@ def test_known_values() -> None:
     assert metric_values(predictions, labels, 4)["recall"] == pytest.approx(expected["recall"] * 3 / 4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(2, 5), st.integers(2, 40), st.integers(0, 2**32 - 1))
 def test_the_mean_over_images_is_the_metric(n_classes: int, n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

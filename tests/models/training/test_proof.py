@@ -56,7 +56,7 @@ def test_the_networks_pass_and_random_states_stay_as_they_were(name: str, precis
 
 @NeedsC
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("size", [8, 17, 48])
+@pytest.mark.parametrize("size", [8, 17, pytest.param(48, marks=pytest.mark.slow)])
 def test_the_fast_code_is_right_at_other_sizes(size: int, precision: str) -> None:
     data = training_data(noise(60, size=size))
     kernels = training_run(ARCHITECTURES["mobilenet"], data, precision=precision).kernels

@@ -247,7 +247,9 @@ def _plain_loop(
     return rows
 
 
-@pytest.mark.parametrize("architecture", [*REAL, TOY], ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(REAL[0], marks=pytest.mark.slow), REAL[1], TOY], ids=lambda entry: entry.name
+)
 def test_a_plain_loop_gives_the_same(architecture: Architecture) -> None:
     data = training_data(coloured(50))
     # At the rate of the others AlexNet's losses magnify what rounding does to them.

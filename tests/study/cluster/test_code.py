@@ -47,6 +47,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archite
             ray.cloudpickle.unregister_pickle_by_value(module)
 
 
+@pytest.mark.slow
 def test_a_cluster_gets_a_user_s_modules_with_the_networks_and_this_machine_imports_them(
     network: Architecture, tmp_path: Path
 ) -> None:

@@ -270,6 +270,7 @@ def test_cifar10_is_downloaded_once(user_cache: Path, monkeypatch: pytest.Monkey
     assert {path.name for path in user_cache.iterdir()} == {CIFAR10.base_folder, CIFAR10.filename}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_cifar10")
 def test_cifar10_download_may_be_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar10, "STALL_SECONDS", 1.0)

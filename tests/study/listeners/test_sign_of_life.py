@@ -32,6 +32,7 @@ with Progress(Screen()) as progress:
 """
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_sign_of_life_while_the_study_waits() -> None:
     leader, follower = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80", "LINES": "40"}

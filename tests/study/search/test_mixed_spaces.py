@@ -98,7 +98,9 @@ def test_a_value_is_held_if_it_lies_on_the_grid_and_has_the_type(name: str, valu
     assert SearchSpace.from_json(SEVEN).holds(name, value) == is_held
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "seven" else name for name in SPACES]
+)
 def test_a_search_ends_however_few_configurations_there_are(name: str) -> None:
     space = SearchSpace.from_json(SPACES[name])
     sampler, proposed = Sampler("alexnet", space, seed=0), []

@@ -137,7 +137,9 @@ fcntl.flock = flock
 """
 
 
-@pytest.mark.parametrize("prelude", ["", NO_FOLDER_IS_LOCKED], ids=["locks", "as on NFS"])
+@pytest.mark.parametrize(
+    "prelude", ["", pytest.param(NO_FOLDER_IS_LOCKED, marks=pytest.mark.slow)], ids=["locks", "as on NFS"]
+)
 def test_a_folder_is_held_by_one_process_until_that_ends(tmp_path: Path, prelude: str) -> None:
     script = f"""
 {prelude}

@@ -59,6 +59,7 @@ def test_luck_is_positive_small_and_always_the_same(space: dict[str, Dimension])
     assert search_luck(record(16, 0.01, space)) == luck
 
 
+@pytest.mark.slow
 def test_luck_grows_with_noise_and_shrinks_with_trials() -> None:
     def mean(trials: int, noise: float) -> float:
         return float(np.mean([search_luck(record(trials, noise, SPACE, seed)) for seed in range(4)]))

@@ -147,7 +147,7 @@ def test_a_fault_is_one_line(fault: str) -> None:
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "mobilenet"])
+@pytest.mark.parametrize("name", [pytest.param("alexnet", marks=pytest.mark.slow), "mobilenet"])
 def test_the_documented_networks_have_no_fault_and_their_dropout_matters(name: str) -> None:
     checked = check_network(ARCHITECTURES[name], 10, {"dropout": 0.2}, {"dropout": (0.7, 0.0)}, 72, 128, "bf16")
     assert checked == Checked((), ())
