@@ -2,9 +2,8 @@
 # make lint: ruff's checks and format, and mypy.
 # make test: make lint beside every quick test, and one whole study that is killed and resumed.
 # make test-slow: the tests marked slow, which are whole studies for the most part.
-# make test-onnx: install the extra onnx and test the export; a study then takes some seconds longer.
-# make test-trackers: install the extras of the trackers and test them; MLflow's server comes through uv.
-# make test-all: make test, make test-slow, make test-onnx and make test-trackers.
+# make test-extras: install the extras and test the export and the trackers; a study then takes some seconds longer.
+# make test-all: make test, make test-slow and make test-extras.
 # make docs: build the site of the documentation into site/; every broken link is an error.
 # make audit: look up the versions of constraints.txt in PyPI's advisories.
 # make soak: kill one study twenty times; minutes.
@@ -20,7 +19,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-quick test-slow test-onnx test-trackers test-all lint docs audit soak test-cluster soak-cluster
+.PHONY: setup demo test test-quick test-slow test-extras test-all lint docs audit soak test-cluster soak-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -42,16 +41,13 @@ test-quick: setup
 test-slow: setup
 	@$(PYTEST) -m "slow and not onnx and not trackers"
 
-test-onnx: setup
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[onnx]'
-	@$(PYTEST) -m onnx $$(grep --recursive --files-with-matches --include='*.py' mark.onnx tests)
+EXTRAS := onnx,tensorboard,mlflow,wandb
 
-test-trackers: setup
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt \
-	  $(EDITABLE) '.[tensorboard,mlflow,wandb]'
-	@$(PYTEST) -m trackers $$(grep --recursive --files-with-matches --include='*.py' mark.trackers tests)
+test-extras: setup
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[$(EXTRAS)]'
+	@$(PYTEST) -m "onnx or trackers" $$(grep -r --files-with-matches --include='*.py' -e mark.onnx -e mark.trackers tests)
 
-test-all: test test-slow test-onnx test-trackers
+test-all: test test-slow test-extras
 
 docs: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group docs
