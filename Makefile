@@ -73,9 +73,9 @@ soak-cluster: test-cluster
 
 test-cluster: setup
 	@test "$$(id -u)" = 0 || { echo "make test-cluster needs root, for namespaces and sshd"; exit 2; }
-	@which /usr/sbin/sshd rsync ip munged slurmctld slurmd srun > /dev/null || { apt-get update -qq && \
+	@which /usr/sbin/sshd rsync ip munged slurmctld slurmd srun openssl > /dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	  openssh-server rsync iproute2 munge slurmctld slurmd slurm-client; }
+	  openssh-server openssl rsync iproute2 munge slurmctld slurmd slurm-client; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
 	@$(ISOLATED) sh -c 'ip link set lo up && $(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" tests/cluster; exit $$?'
 
