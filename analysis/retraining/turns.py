@@ -12,10 +12,10 @@ from analysis.statistics.time_ratio import time_ratio
 THROUGHPUT_BATCH_SIZE = 128
 CALLS_PER_ROUND = 100
 _WARM_UP_CALLS = 10
-# At least 5 rounds, because an interval over fewer is wide. At most 25, and none after 10 s for each network, because a
+# At least 5 rounds, because an interval over fewer is wide. At most 25, and none after 20 s for each network, because a
 # machine that is still not quiet then stays so.
 LEAST_ROUNDS, MOST_ROUNDS = 5, 25
-SECONDS_PER_NETWORK = 10.0
+SECONDS_PER_NETWORK = 20.0
 
 
 @dataclass
