@@ -4,11 +4,10 @@ The modules that the study needs take seconds to import. So the command line is 
 from the start.
 """
 
-import gc
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from study.cli.endings import ending_of, parting, say_error
@@ -53,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         progress.say(line)
                 progress.show("Loading PyTorch and Ray")
 
-                with _without_garbage_collection():
+                from analysis.collector import without_garbage_collection
+
+                with without_garbage_collection():
                     from study.cli.request import read_request
                     from study.workflow import carry_out
 
@@ -80,18 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if log is not None:
                 with suppress(OSError):
                     log.close()
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles of garbage. Imports make many objects, and it takes a fifth of their time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _ending_of_import(error: BaseException) -> tuple[str, int] | None:

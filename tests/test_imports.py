@@ -38,7 +38,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"verdict", "retraining"},
         {"statistics"},
         {"results"},
-        {"command", "numbers", "paths"},
+        {"collector", "command", "numbers", "paths"},
     ],
     "models": [
         {"training"},

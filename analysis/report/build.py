@@ -1,13 +1,12 @@
 """Builds the report of a study from its folder alone."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from analysis.collector import without_garbage_collection
 from analysis.figures.catalogue import Picture, study_pictures
 from analysis.figures.drawing.files import inline_svg, render, render_all
 from analysis.figures.drawing.renderer import KINDS
@@ -40,20 +39,8 @@ def build_report(folder: StudyFolder) -> Path:
         UnusableStudy: if its groups were judged on different test images.
         DamagedFile: if a file cannot be read; the message names it.
     """
-    with _without_garbage_collection():
+    with without_garbage_collection():
         return _build(folder)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles of garbage. Figures make many objects, and it takes a fifth of a report's time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _build(folder: StudyFolder) -> Path:
