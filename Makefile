@@ -31,7 +31,7 @@ lint: setup
 
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
 
-# Without its cache mypy takes a minute, so the tests run meanwhile.
+# Without its cache mypy takes half a minute, so the tests run meanwhile.
 test: setup
 	@$(MAKE) --no-print-directory --jobs=2 lint test-quick
 
