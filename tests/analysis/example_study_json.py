@@ -117,13 +117,21 @@ def places(dimension: Mapping[str, Any]) -> list[Any]:
     return [low, round(middle) if dimension.get("type") == "int" else middle, high]
 
 
-def with_leads(results: StudyResults, leads: dict[str, int], n_images: int = 1000) -> StudyResults:
-    """Every group answers nine tenths of the images rightly in every run, and the leaders so many more."""
+def with_leads(results: StudyResults, leads: Mapping[str, int | Sequence[int]], n_images: int = 1000) -> StudyResults:
+    """Every group answers nine tenths of the images rightly in every run, and the leaders so many more.
+
+    Args:
+        results: the study.
+        leads: by the name of a group, the lead of every run, or a lead for each run.
+        n_images: number of test images.
+    """
     labels = np.arange(n_images) % 10
     groups = {}
     for name, group in results.groups.items():
-        is_right = np.arange(n_images) < 0.9 * n_images + leads.get(name, 0)
-        predictions = np.where(is_right, labels, (labels + 1) % 10)
-        logits = np.eye(10, dtype=np.float32)[predictions]
-        groups[name] = replace(group, runs=tuple(replace(run, labels=labels, logits=logits) for run in group.runs))
+        runs = []
+        for run, lead in zip(group.runs, np.broadcast_to(leads.get(name, 0), len(group.runs)), strict=True):
+            is_right = np.arange(n_images) < 0.9 * n_images + lead
+            logits = np.eye(10, dtype=np.float32)[np.where(is_right, labels, (labels + 1) % 10)]
+            runs.append(replace(run, labels=labels, logits=logits))
+        groups[name] = replace(group, runs=tuple(runs))
     return replace(results, groups=groups)

@@ -224,6 +224,25 @@ def test_the_rules_of_the_field_call_equal_networks_better_more_often(tmp_path: 
     assert wrong["this project"] < min(count for rule, count in wrong.items() if rule != "this project")
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "calls"),
+    [
+        ([90, 91, 92, 93, 94], [80, 81, 82, 83, 84], (1, 1)),
+        ([80, 81, 82, 83, 84], [90, 91, 92, 93, 94], (-1, -1)),
+        ([90, 91, 92, 93, 94], [90, 91, 92, 93, 94], (0, 0)),
+        # 5 of 23 parts of the squared distance speak against ours, but the upper bound is above 0.5.
+        ([88, 90, 92, 96, 98], [90, 91, 92, 93, 95], (0, 0)),
+        ([92, 93, 94, 95, 96], [91, 92, 93, 94, 95], (1, 0)),
+    ],
+)
+def test_almost_stochastic_order_is_called_by_its_upper_bound(
+    ours: list[int], theirs: list[int], calls: tuple[int, int]
+) -> None:
+    a, b = (np.arange(100) < np.array(rights)[:, None] for rights in (ours, theirs))
+    rules = ("almost stochastic, 0.5", "almost stochastic, 0.2")
+    assert tuple(field_rules.RULES[rule](a, b, np.random.default_rng(0)) for rule in rules) == calls
+
+
 @pytest.mark.slow
 def test_tiles_give_the_gradient_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = tmp_path / "rows.json"

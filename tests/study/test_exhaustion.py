@@ -116,8 +116,5 @@ def test_memory_that_runs_out_is_the_trials_own_fault(
     assert done.returncode == 1
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("the trial tiny-0 failed: out of memory: lower --concurrency")
-    # Ray looks now and then, so a short stage may end before its worker is killed.
-    assert last.startswith(
-        ("the study failed: inference time could not be measured: out of memory", "Tiny has no result")
-    )
+    assert last.startswith("Tiny has no result"), "a network without a result is not timed"
     assert "Traceback" not in done.stderr

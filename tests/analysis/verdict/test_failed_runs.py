@@ -22,7 +22,7 @@ def run(seed: int, answers: np.ndarray, labels: np.ndarray = LABELS, status: str
     return FinalRun("net-tuned", seed, {"status": status}, pd.DataFrame(), logits, labels)
 
 
-def group(accuracies: Sequence[float], seed: int = 0) -> Group:
+def group(accuracies: Sequence[float], seed: int = 0, arch: str = "net") -> Group:
     """Return a group with a run for each accuracy; None of the images is right by chance, except at 0.1."""
     rng, runs = np.random.default_rng(seed), []
     difficulty = np.random.default_rng(99).random(N_IMAGES)
@@ -30,11 +30,12 @@ def group(accuracies: Sequence[float], seed: int = 0) -> Group:
         rank = np.argsort(np.argsort(difficulty + 0.1 * rng.random(N_IMAGES)))
         answers = np.where(rank < accuracy * N_IMAGES, LABELS, (LABELS + 1) % 10)
         runs.append(run(number, np.zeros_like(answers) if accuracy == 0.1 else answers))
-    return Group("net-tuned", "Net (tuned)", "net", "tuned", {}, tuple(runs))
+    return Group(f"{arch}-tuned", "Net (tuned)", arch, "tuned", {}, tuple(runs))
 
 
-def judged(a: Sequence[float], b: Sequence[float]) -> Judged:
-    (one,) = judge([(group(a), group(b, seed=1))], margins=[0.005])
+def judged(a: Sequence[float], b: Sequence[float], *, arch: str = "other") -> Judged:
+    """Judge two networks, or two configurations of one network if `arch` is "net"."""
+    (one,) = judge([(group(a), group(b, seed=1, arch=arch))], margins=[0.005])
     return one
 
 
@@ -82,6 +83,17 @@ def test_nothing_changes_if_no_run_failed() -> None:
     assert one.comparison.call == "better"
     assert one.sound.difference() is None
     assert failure_sentences(one.sound, "A", "B") == ""
+
+
+@pytest.mark.parametrize(("arch", "paired"), [("other", False), ("net", True)])
+def test_runs_of_one_network_alone_are_paired_with_and_without_failed_runs(arch: str, paired: bool) -> None:
+    a, b = [0.1, 0.90, 0.92, 0.94, 0.96, 0.98], [0.80, 0.80, 0.82, 0.84, 0.86, 0.88]
+    one = judged(a, b, arch=arch)
+    correct = group(a).correct(), group(b, seed=1).correct()
+    assert one.comparison.ci95 == compare(*correct, paired=paired).ci95
+    sound = [runs[1:] for runs in correct]
+    assert one.sound.comparison == compare(*sound, paired=paired)
+    assert compare(*sound, paired=True).ci95 != compare(*sound, paired=False).ci95
 
 
 def test_better_that_comes_from_failed_runs_alone_is_not_shown() -> None:

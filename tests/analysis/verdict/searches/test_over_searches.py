@@ -80,6 +80,21 @@ def test_the_interval_over_searches_adds_the_luck_of_both(results: StudyResults)
     assert high - low < 2 * half_width
 
 
+def test_the_interval_over_searches_pairs_no_runs_of_two_networks(results: StudyResults) -> None:
+    apart = {"alexnet-tuned": [0, 80, 20, 60, 40, 90], "mobilenet-tuned": [-70, -20, -90, -10, -50, -30]}
+    led = with_leads(results, apart)
+    verdict = make_verdict(led, make_comparisons(led))
+    assert verdict is not None and verdict.over_searches is not None
+    a, b = (led.groups[name].correct().astype(int) for name in ("alexnet-tuned", "mobilenet-tuned"))
+    luck = verdict.over_searches.luck["alexnet"], verdict.over_searches.luck["mobilenet"]
+    unpaired, paired = (
+        OverSearches(TwoWayLayout.between(a, b, paired=paired)).half_width(luck) for paired in (False, True)
+    )
+    low, high = verdict.over_searches.ci95
+    assert low is not None and high is not None
+    assert (high - low) / 2 == pytest.approx(unpaired) != pytest.approx(paired)
+
+
 def test_a_call_that_the_wider_interval_gives_too_is_about_tuned_networks(results: StudyResults) -> None:
     summary = leading(results, 90)
     assert summary.verdict is not None and summary.verdict.over_searches is not None
