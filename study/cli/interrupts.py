@@ -66,6 +66,7 @@ class Interrupts:
                 del self._handlers[signal.SIGHUP]
             self._suspend = signal.getsignal(signal.SIGTSTP)
             self._wakeup = signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
+            self._unraisable, sys.unraisablehook = sys.unraisablehook, self._tell_dropped
             self._take()
         return self
 
@@ -75,6 +76,7 @@ class Interrupts:
                 signal.signal(number, handler or signal.SIG_DFL)  # None: no handler of Python's
             signal.signal(signal.SIGTSTP, self._suspend or signal.SIG_DFL)
             signal.set_wakeup_fd(self._wakeup)
+            sys.unraisablehook = self._unraisable
             self._arrived.close()  # which ends the thread
             self._counter.join()
             self._arrivals.close()
@@ -83,6 +85,11 @@ class Interrupts:
         """Raise KeyboardInterrupt if a signal came. Loops call it: Python drops an exception inside a destructor."""
         if self._caught and self._listens:
             raise KeyboardInterrupt
+
+    def _tell_dropped(self, dropped: Any) -> None:
+        """Print an exception that Python drops, unless it is a signal's, which `check` raises once more."""
+        if not (self._caught and dropped.exc_type is KeyboardInterrupt):
+            self._unraisable(dropped)
 
     def listen(self) -> None:
         """End in order from now on. Takes the signals back if a library has taken them."""
