@@ -24,12 +24,14 @@ class Searched:
 
     Attributes:
         every: true score of the configuration that each search chose, float64 [searches].
-        chosen: the same of the searches whose luck is estimated, float64 [searches].
+        noise_of_every: deviation between the runs of each of these, float64 [searches].
+        chosen: true score of the searches whose luck is estimated, float64 [searches].
         noise: deviation between the runs of each of these, float64 [searches].
         estimated: their estimated luck, float64 [searches].
     """
 
     every: np.ndarray
+    noise_of_every: np.ndarray
     chosen: np.ndarray
     noise: np.ndarray
     estimated: np.ndarray
@@ -56,7 +58,7 @@ def searches(truth: Truth, trials: int, confirm: int, count: int, of_truth: int,
         of_truth: number of searches in all.
         rng: the source of chance.
     """
-    every, chosen, noise = [], [], []
+    every, noise_of_every, chosen, noise = [], [], [], []
     records: list[SearchRecord] = []
     batches = math.ceil(of_truth / TOGETHER)
     for _ in range(batches):
@@ -65,11 +67,14 @@ def searches(truth: Truth, trials: int, confirm: int, count: int, of_truth: int,
         played = Replica(Plan(trials, confirm, (0,), 2), PLACES.distances(points, points), rng).play(surfaces)
         own = played.chosen[: min(math.ceil(count / batches), count - len(records))]
         records += [_record(points, played, number, confirm) for number in range(len(own))]
-        noise.append(surfaces.noise[0, np.abs(surfaces.scores[0] - own[:, None]).argmin(axis=1)])
+        noise_of_every.append(surfaces.noise[0, np.abs(surfaces.scores[0] - played.chosen[:, None]).argmin(axis=1)])
+        noise.append(noise_of_every[-1][: len(own)])
         chosen.append(own)
         every.append(played.chosen)
     estimated = np.array([search_luck(record) for record in records])
-    return Searched(np.concatenate(every), np.concatenate(chosen), np.concatenate(noise), estimated)
+    return Searched(
+        np.concatenate(every), np.concatenate(noise_of_every), np.concatenate(chosen), np.concatenate(noise), estimated
+    )
 
 
 def _record(points: np.ndarray, played: Played, search: int, confirm: int) -> SearchRecord:

@@ -27,6 +27,7 @@ _OF_COMMAND = {
     **dict.fromkeys(("dry_run", "print_config"), "it starts no study: use the command line, fairverdict run"),
     "study_file": "give the file as the first argument, config",
     "quiet": "give progress=False",
+    "searches": "it makes several studies: use the command line, fairverdict run --searches",
 }
 # The last line of a study that did not end well.
 _ENDINGS = ("error: ", "the study failed: ", "interrupted")

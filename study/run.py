@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from study.cli.endings import ending_of, parting, say_error
@@ -17,16 +18,30 @@ from study.settings.shadows import check_nothing_hides_modules
 from study.streams import lasting_streams
 
 if TYPE_CHECKING:
+    from study.cli.command_line import Options
     from study.cli.request import Request
     from study.listeners.study_log import StudyLog
+
+
+@dataclass
+class _Work:
+    """Holds what the end of the command needs: the study that is at work, or was last, and its log."""
+
+    request: "Request | None" = None
+    log: "StudyLog | None" = None
+
+    def close_log(self) -> None:
+        """Close the log, if there is one."""
+        if self.log is not None:
+            with suppress(OSError):
+                self.log.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    request: Request | None = None
-    log: StudyLog | None = None
-    with lasting_streams(), Interrupts(lambda: parting(request)) as interrupts:
+    work = _Work()
+    with lasting_streams(), Interrupts(lambda: parting(work.request)) as interrupts:
         try:
             check_nothing_hides_modules()
 
@@ -39,48 +54,78 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 print(whole_file(read_request(arguments).config), end="")
                 return 0
-
-            from study.listeners.progress import Progress
-            from study.listeners.screen import Screen
-            from study.plan.outline import outline
-
-            screen = Screen()
-            log = screen.study_log
-            with Progress(screen, options.quiet) as progress:
-                if not options.resume:  # else study.json has the settings
-                    for line in outline(options):
-                        progress.say(line)
-                progress.show("Loading PyTorch and Ray")
-
-                from analysis.collector import without_garbage_collection
-
-                with without_garbage_collection():
-                    from study.cli.request import read_request
-                    from study.workflow import carry_out
-
-                check_nothing_hides_modules(options.address)
-                interrupts.listen()
-                request = read_request(arguments, None if options.dry_run else progress.say)
-                if options.resume and not request.is_resumed:
-                    for line in (f"There is no study to go on with: {request.folder.path} begins", *outline(options)):
-                        progress.say(line)
-                return carry_out(request, interrupts, progress, is_dry=options.dry_run)
+            if options.searches != 1:
+                return _repeat(arguments, options, interrupts, work)
+            return _study(arguments, options, interrupts, work)
         except (Exception, KeyboardInterrupt) as error:
-            ending = _ending_of_import(error) or ending_of(error, request)
+            ending = _ending_of_import(error) or ending_of(error, work.request)
             if ending is None:
-                if log is not None:
-                    log.write(traceback.format_exc())
+                if work.log is not None:
+                    work.log.write(traceback.format_exc())
                 raise
             line, status = ending
             say_error(line)
-            if log is not None:
+            if work.log is not None:
                 with suppress(OSError):  # its disk may be full, which the line says
-                    log.write(line)
+                    work.log.write(line)
             return status
         finally:
-            if log is not None:
-                with suppress(OSError):
-                    log.close()
+            work.close_log()
+
+
+def _study(
+    arguments: Sequence[str], options: "Options", interrupts: Interrupts, work: _Work, title: str | None = None
+) -> int:
+    """Carry out one study, under a title if it is one of several. Return its exit status."""
+    from study.listeners.progress import Progress
+    from study.listeners.screen import Screen
+    from study.plan.outline import outline
+
+    screen = Screen()
+    work.log = screen.study_log
+    with Progress(screen, options.quiet) as progress:
+        if title is not None:
+            progress.say(title)
+        if not options.resume:  # else study.json has the settings
+            for line in outline(options):
+                progress.say(line)
+        progress.show("Loading PyTorch and Ray")
+
+        from analysis.collector import without_garbage_collection
+
+        with without_garbage_collection():
+            from study.cli.request import read_request
+            from study.workflow import carry_out
+
+        check_nothing_hides_modules(options.address)
+        interrupts.listen()
+        work.request = request = read_request(arguments, None if options.dry_run else progress.say)
+        if options.resume and not request.is_resumed:
+            for line in (f"There is no study to go on with: {request.folder.path} begins", *outline(options)):
+                progress.say(line)
+        return carry_out(request, interrupts, progress, is_dry=options.dry_run)
+
+
+def _repeat(arguments: Sequence[str], options: "Options", interrupts: Interrupts, work: _Work) -> int:
+    """Carry out the studies of --searches, and compare their networks. Return the highest exit status."""
+    from study.cli.command_line import parse
+    from study.repetition import repetition_of
+
+    together = repetition_of(options)
+    if options.dry_run:
+        words = together.words(0, arguments, options)
+        return _study(words, parse(words), interrupts, work, f"The plan of each of {together.count} studies")
+    status = 0
+    for number, path in enumerate(together.paths):
+        words = together.words(number, arguments, options)
+        title = f"Study {number + 1} of {together.count}: {path.name}"
+        status = max(status, _study(words, parse(words), interrupts, work, title))
+        work.close_log()
+
+    from analysis.compare.build import build_comparison
+
+    build_comparison(together.paths, together.folder)
+    return status
 
 
 def _ending_of_import(error: BaseException) -> tuple[str, int] | None:

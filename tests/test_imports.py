@@ -18,7 +18,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"export"},
         {"predict"},
         {"run", "list"},
-        {"workflow"},
+        {"workflow", "repetition"},
         {"planning", "conclusion"},
         {"stages"},
         {"listeners"},

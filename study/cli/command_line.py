@@ -33,6 +33,7 @@ GROUPS = {
         "trials",
         "max_epochs",
         "seeds",
+        "searches",
         "confirm",
         "margin",
         "margin_of_errors",
@@ -88,6 +89,9 @@ class Options(StudyConfig):
     --dataset, --preset, --config, --archs or --baseline is given."""
     add_arch: tuple[str, ...] = ()
     """Networks that --resume adds to the study, named as in --archs, before any test image was predicted."""
+    searches: int = 1
+    """Whole studies, one after the other, each with searches and seeds of its own; the interval then covers the luck of
+    the searches as these studies show it. The budget is each study's. 3 or more say something."""
     from_study: Path | None = None
     """Begin a new study with this study's settings, another seed, and samplers that know its trials."""
     dry_run: bool = False

@@ -50,12 +50,19 @@ def _go_on(request: "Request | None") -> str:
         return "begin again"
     from analysis.command import typed_command  # here, because a file of the user's may hide `analysis`
 
-    path = request.folder.path
-    words = [*typed_command("study.run").split(), "--resume", "--results-dir", str(path.parent), "--name", path.name]
+    path, name = request.folder.path, request.folder.path.name
+    together = []
+    if request.searches > 1:  # the command goes on with all of them
+        name, together = name.rpartition("-")[0], ["--searches", str(request.searches)]
+    words = [*typed_command("study.run").split(), "--resume", "--results-dir", str(path.parent), "--name", name]
+    words += together
     if request.config.storage is not None and "://" in request.config.storage:
         words += ["--storage", request.config.storage]  # another machine can go on, too
     return f"go on with: {shlex.join(words)}"
 
 
 def _has_begun(request: "Request") -> bool:
-    return (request.folder.path / "study.json").exists()
+    path = request.folder.path
+    if request.searches > 1:  # the first of several studies has begun
+        path = path.with_name(path.name.rpartition("-")[0] + "-1")
+    return (path / "study.json").exists()

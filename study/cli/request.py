@@ -50,6 +50,7 @@ class Request:
         notes: sentences about each network, by its name, that its check found.
         fixed: names of the settings that a budget leaves alone.
         earlier: the study that a new study goes on from.
+        searches: number of the studies of --searches, of which this is one: their names end in -1, -2, ...
     """
 
     config: StudyConfig
@@ -60,6 +61,7 @@ class Request:
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
     earlier: Earlier | None = None
+    searches: int = 1
 
 
 def read_request(arguments: Sequence[str], say: Callable[[str], None] | None = None) -> Request:
@@ -105,7 +107,8 @@ def read_request(arguments: Sequence[str], say: Callable[[str], None] | None = N
     folder = StudyFolder(options.results_dir / name)
     fixed = given_with_budget(arguments)
     earlier = None if options.from_study is None else read_earlier(options.from_study)
-    return Request(config, folder, False, options.name is not None, tuple(arguments), fixed=fixed, earlier=earlier)
+    words, is_named = tuple(arguments), options.name is not None
+    return Request(config, folder, False, is_named, words, fixed=fixed, earlier=earlier, searches=options.searches)
 
 
 def _check_path(flag: str, path: Path | None) -> None:
@@ -181,7 +184,7 @@ def _read_resume(options: Options, arguments: Sequence[str]) -> Request:
     added = {arch: asked.networks[arch] for arch in asked.archs[len(stored.archs) :] if arch in asked.networks}
     networks = {**stored.networks, **added}
     asked = replace(asked, recipe=stored.recipe, space=stored.space, networks=networks)
-    return Request(asked, folder, True, options.name is not None, tuple(arguments))
+    return Request(asked, folder, True, options.name is not None, tuple(arguments), searches=options.searches)
 
 
 def _without_growth(stored: StudyConfig, asked: StudyConfig, options: Options, folder: StudyFolder) -> StudyConfig:

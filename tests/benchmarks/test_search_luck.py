@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import search_luck
+from benchmarks import repeated_searches, search_luck
 from benchmarks.smoothed_curves import PLACES, Truth
 from benchmarks.surface_searches import real_luck
 from models.networks.registry import ARCHITECTURES
@@ -56,3 +56,15 @@ def test_shares_of_rows_that_share_a_search_have_a_larger_error() -> None:
     together = [{"a": a, "b": b, "over": held[a]} for a in range(20) for b in range(20)]
     assert search_luck._share(apart, "over")[1] == pytest.approx(np.sqrt(2 * 0.09 / 400), rel=0.3)
     assert search_luck._share(together, "over")[1] == pytest.approx(held.std(ddof=1) / np.sqrt(20))
+
+
+@pytest.mark.slow
+def test_the_short_form_counts_intervals_over_repeated_searches(tmp_path: Path) -> None:
+    assert repeated_searches.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["searches"], row["seeds"]) for row in rows] == [
+        (count, n_seeds) for count in repeated_searches.SEARCHES for n_seeds in repeated_searches.SEEDS
+    ]
+    assert all(0.9 < row["holds"] <= 1 for row in rows)
+    widths = [row["half_width"] for row in rows]
+    assert widths[0] > 2 * widths[2] > 2 * widths[4], "a study more is worth most where there are few"
