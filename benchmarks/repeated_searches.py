@@ -4,8 +4,8 @@
 
 plays searches of both documented networks as benchmarks/search_luck.py does, and draws K of each network without
 replacement, again and again. Their configurations are trained over fresh seeds, and all are judged on the same fresh
-test images. The interval is that of the comparison: the mean difference of a study is a row of the layout [studies,
-images], so the searches show their luck themselves.
+test images. The interval is that of the comparison: the mean of a study is a row of the layout [studies, images], and
+the variances of both networks between studies are added. So the searches show their luck themselves.
 """
 
 import argparse
@@ -38,20 +38,35 @@ def intervals(a: Searched, b: Searched, count: int, n_seeds: int, rng: np.random
         order_a, order_b = (rng.permutation(len(side.every)) for side in (a, b))
         for first in range(0, len(order_a) - count + 1, count):
             one, other = (order[first : first + count] for order in (order_a, order_b))
-            seed_variance = (a.noise_of_every[one] ** 2 + b.noise_of_every[other] ** 2) / n_seeds
-            layout = _layout(a.every[one] - b.every[other], seed_variance, n_seeds, rng)
+            studies = np.stack([_trained(side, drawn, n_seeds, rng) for side, drawn in ((a, one), (b, other))])
+            layout = _layout(studies, n_seeds, rng)
             half_width = layout.half_width()
             rows.append({"half_width": half_width, "holds": abs(layout.mean - truth) <= half_width})
     return rows
 
 
-def _layout(leads: np.ndarray, variances: np.ndarray, n_seeds: int, rng: np.random.Generator) -> TwoWayLayout:
-    """Draw the studies' mean differences on fresh test images, as the mean squares of [studies, images]."""
-    count, residual = len(leads), RESIDUAL_SD**2 / n_seeds
-    studies = leads + np.sqrt(variances + residual / N_IMAGES) * rng.standard_normal(count)
+def _trained(side: Searched, drawn: np.ndarray, n_seeds: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the mean of each study's final runs, float64 [searches]. A network has half of the residual."""
+    variance = (side.noise_of_every[drawn] ** 2 + RESIDUAL_SD**2 / 2 / N_IMAGES) / n_seeds
+    means: np.ndarray = side.every[drawn] + np.sqrt(variance) * rng.standard_normal(len(drawn))
+    return means
+
+
+def _layout(means: np.ndarray, n_seeds: int, rng: np.random.Generator) -> TwoWayLayout:
+    """Draw the difference on fresh test images, as the mean squares of [studies, images].
+
+    Args:
+        means: of the final runs of each study, [networks, studies].
+        n_seeds: seeds of a study.
+        rng: the source of chance.
+    """
+    count, residual = means.shape[1], RESIDUAL_SD**2 / n_seeds
     of_images = (count * IMAGE_SD**2 + residual) * rng.chisquare(N_IMAGES - 1) / (N_IMAGES - 1)
-    mean = studies.mean() + IMAGE_SD / np.sqrt(N_IMAGES) * rng.standard_normal()
-    return TwoWayLayout(count, N_IMAGES, float(mean), N_IMAGES * float(studies.var(ddof=1)), of_images, residual)
+    mean = np.subtract(*means).mean() + IMAGE_SD / np.sqrt(N_IMAGES) * rng.standard_normal()
+    variances = means.var(axis=1, ddof=1)
+    df = (count - 1) * variances.sum() ** 2 / np.sum(variances**2)
+    ms_studies = N_IMAGES * variances.sum()
+    return TwoWayLayout(count, N_IMAGES, float(mean), float(ms_studies), of_images, residual, df_seed=float(df))
 
 
 def _rows(sizes: Sequence[int], budgets: Sequence[tuple[int, int]], played: int) -> list[dict[str, Any]]:

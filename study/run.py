@@ -109,7 +109,7 @@ def _study(
 def _repeat(arguments: Sequence[str], options: "Options", interrupts: Interrupts, work: _Work) -> int:
     """Carry out the studies of --searches, and compare their networks. Return the highest exit status."""
     from study.cli.command_line import parse
-    from study.repetition import repetition_of
+    from study.repetition.studies import repetition_of
 
     together = repetition_of(options)
     if options.dry_run:

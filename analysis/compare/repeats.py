@@ -1,13 +1,14 @@
 """The difference between two networks over repeated searches: studies that differ in their seed alone.
 
 One study estimates the luck of its searches. Studies with seeds of their own show it: each has drawn its
-configurations anew. The mean difference of a study takes the place of a run in the two-way layout [searches, images],
-so the interval covers searches, seeds and test images.
+configurations anew. The mean of a study takes the place of a run in the two-way layout [searches, images], so the
+interval covers searches, seeds and test images. The searches of two networks know nothing of each other, so the
+variances of both are added, with Welch's degrees of freedom, as for runs.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -88,29 +89,30 @@ def _of_family(studies: Sequence[ComparedStudy]) -> list[Repeat]:
         if not np.array_equal(labels[0], others):
             raise UnusableStudy(f"{studies[0].label} and {study.label} were judged on different test images")
     shared = [arch for arch in groups[0] if all(arch in of_study for of_study in groups)]
-    found = []
+    rows = []
     for a, b in combinations(shared, 2):
-        pairs = [(study.label, _difference(of[a], of[b])) for study, of in zip(studies, groups, strict=True)]
-        complete = [(label, values) for label, values in pairs if values is not None]
+        means = [_means(of_study[a], of_study[b]) for of_study in groups]
+        complete = [(study.label, *pair) for study, pair in zip(studies, means, strict=True) if pair is not None]
         if len(complete) > 1:
             titles = studies[0].results.architectures
-            found.append((titles[a], titles[b], *zip(*complete, strict=True)))
-    layouts = [TwoWayLayout.of(np.stack(values)) for *_, values in found]
-    corrected = holm([layout.p_value() for layout in layouts])
-    rows = []
-    for (a, b, names, values), layout, holm_p in zip(found, layouts, corrected, strict=True):
-        reach = layout.half_width()
-        deviation = float(np.std([one.mean() for one in values], ddof=1))
-        interval = (layout.mean - reach, layout.mean + reach)
-        rows.append(Repeat(a, b, list(names), layout.mean, interval, deviation, layout.p_value(), holm_p))
-    return rows
+            names, one, other = zip(*complete, strict=True)
+            rows.append(_repeat(titles[a], titles[b], list(names), np.stack(one), np.stack(other)))
+    corrected = holm([row.p_value for row in rows])
+    return [replace(row, holm_p=holm_p) for row, holm_p in zip(rows, corrected, strict=True)]
 
 
-def _difference(a: Group, b: Group) -> np.ndarray | None:
-    """Return the mean difference over common seeds on each test image; None without a common seed."""
+def _repeat(a: str, b: str, names: list[str], one: np.ndarray, other: np.ndarray) -> Repeat:
+    """Compare two networks by the share of right answers to each image in each study, [studies, images]."""
+    layout = TwoWayLayout.between(one, other, paired=False)
+    reach, p_value = layout.half_width(), layout.p_value()
+    deviation = float((one - other).mean(axis=1).std(ddof=1))
+    return Repeat(a, b, names, layout.mean, (layout.mean - reach, layout.mean + reach), deviation, p_value, p_value)
+
+
+def _means(a: Group, b: Group) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the mean of both over common seeds on each test image; None without a common seed."""
     common = sorted(set(a.seeds) & set(b.seeds))
     if not common:
         return None
     one, other = (group.correct()[[group.seeds.index(seed) for seed in common]].mean(axis=0) for group in (a, b))
-    difference: np.ndarray = one - other
-    return difference
+    return one, other

@@ -83,7 +83,8 @@ def read_studies(paths: Sequence[Path]) -> list[ComparedStudy]:
         if data.fingerprint != first.fingerprint:
             raise UnusableStudy(
                 f"{path} is a study of other images ({data.title}, {data.fingerprint[:12]}) than {paths[0]}"
-                f" ({first.title}, {first.fingerprint[:12]}): compare studies of the same data and --train-size"
+                f" ({first.title}, {first.fingerprint[:12]}): compare studies of the same data, --train-size and"
+                " --train-seed"
             )
         if not one.groups:
             raise UnusableStudy(f"{path} has no final run yet: go on with it first, or leave it out")

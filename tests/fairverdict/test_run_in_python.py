@@ -60,6 +60,7 @@ def test_a_network_registered_in_this_session_is_refused() -> None:
         ({"dry_run": True}, "dry_run is no setting of a study: it starts no study: use the command line"),
         ({"version": True}, "version is no setting of a study: it belongs to the command line"),
         ({"quiet": True}, "quiet is no setting of a study: give progress=False"),
+        ({"searches": 3}, "searches is no setting of a study: it makes several studies: use the command line"),
     ],
 )
 def test_flags_that_are_no_settings_are_refused(settings: dict[str, Any], line: str) -> None:

@@ -120,7 +120,7 @@ def test_studies_that_cannot_be_compared_are_refused_in_one_line(
     _change(other, "data", fingerprint="f" * 64, title="Letters")
     assert _refused(capsys, first.path, other.path) == (
         f"{other.path} is a study of other images (Letters, ffffffffffff) than {first.path} (Digits, 0123456789ab):"
-        " compare studies of the same data and --train-size"
+        " compare studies of the same data, --train-size and --train-seed"
     )
     (first.path / "study.json").write_text(json.dumps({}))
     assert main([str(first.path), str(other.path)]) == 1

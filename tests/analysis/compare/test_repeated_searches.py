@@ -52,12 +52,13 @@ def test_the_interval_covers_searches_seeds_and_images(
     p_values = []
     for row, (a, b) in zip(repeats.itertuples(), [("one", "two"), ("one", "three"), ("two", "three")], strict=True):
         groups = [load_results(folder).groups for folder in folders]
-        values = [of[f"{a}-tuned"].correct().mean(axis=0) - of[f"{b}-tuned"].correct().mean(axis=0) for of in groups]
-        layout = TwoWayLayout.of(np.stack(values))
+        one, other = (np.stack([of[f"{arch}-tuned"].correct().mean(axis=0) for of in groups]) for arch in (a, b))
+        values = (one - other).mean(axis=1)
+        layout = TwoWayLayout.between(one, other, paired=False)
         p_values.append(layout.p_value())
         assert (row.searches, row.difference) == (3, pytest.approx(np.mean(values)))
         assert (row.high - row.low) / 2 == pytest.approx(layout.half_width())
-        assert row.deviation == pytest.approx(np.std([one.mean() for one in values], ddof=1))
+        assert row.deviation == pytest.approx(np.std(values, ddof=1))
     assert list(repeats["holm_p"]) == pytest.approx(holm(p_values))
     page = (tmp_path / "comparison.html").read_text()
     for end in ("no difference between", "One is more accurate than Three by "):

@@ -10,7 +10,7 @@ import pytest
 from analysis.results.study_folder import StudyFolder
 from study.cli.command_line import parse
 from study.errors import BadInput
-from study.repetition import repetition_of
+from study.repetition.studies import repetition_of
 from tests.in_process import interrupt_when, run_here
 from tests.processes import SMALL, assert_same_results
 
@@ -50,11 +50,13 @@ def test_an_interrupted_command_goes_on_with_its_studies_and_compares_over_their
         assert _config(results / name) == _config(whole / "results" / name)
     assert [_config(results / name)["seed"] for name in ("both-1", "both-2")] == [0, 1]
     (row,) = pd.read_csv(results / "both" / "repeats.csv").to_dict("records")
-    assert row["studies"] == "both-1 both-2"
+    assert (row["a"], row["b"], row["searches"]) == ("Tiny", "Small", 2)
     means = [_accuracy(results / name, "tiny") - _accuracy(results / name, "small") for name in ("both-1", "both-2")]
     assert row["difference"] == pytest.approx(sum(means) / 2)
     page = (results / "both" / "comparison.html").read_text()
-    assert page.index("Over 2 searches of each network") < page.index("Verdicts"), "the widest question comes first"
+    assert page.index("Over 2 searches of each network") < page.index('id="verdicts"'), (
+        "the widest question comes first"
+    )
 
 
 def _accuracy(folder: Path, arch: str) -> float:
@@ -63,10 +65,11 @@ def _accuracy(folder: Path, arch: str) -> float:
 
 
 def test_each_study_has_a_name_and_a_seed_of_its_own(tmp_path: Path) -> None:
-    arguments = ["--seed", "7", "--searches=3", "--results-dir", str(tmp_path), "--name", "x", "--trials", "5"]
+    arguments = ["--seed", "7", "--searches=3", "--results-dir", str(tmp_path), "--name", "x", "--train-size", "50"]
     together = repetition_of(parse(arguments))
     told = [parse(together.words(number, arguments, parse(arguments))) for number in range(3)]
-    assert [(one.name, one.seed, one.trials) for one in told] == [("x-1", 7, 5), ("x-2", 8, 5), ("x-3", 9, 5)]
+    assert [(one.name, one.seed, one.searches) for one in told] == [("x-1", 7, 3), ("x-2", 8, 3), ("x-3", 9, 3)]
+    assert {(one.train_size, one.train_seed) for one in told} == {(50, 7)}, "all train on the same images"
 
 
 def test_a_plan_is_for_each_study_and_creates_nothing(tmp_path: Path) -> None:

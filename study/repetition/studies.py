@@ -45,9 +45,12 @@ class Repetition:
         has_seed = _without(arguments, "--seed") != [*arguments]
         own = _without(_without(arguments, "--name"), "--seed")
         seed = options.seed if has_seed or not options.resume else None
-        if options.resume and number and not (path / "study.json").exists():
+        is_begun = (path / "study.json").exists()
+        if options.resume and number and not is_begun:
             own += ["--config", str(self.paths[0] / "study.json")]
             seed = StudyFolder(self.paths[0]).read_study()["config"]["seed"] if seed is None else seed
+        if not is_begun and options.train_size is not None and options.train_seed is None:
+            own += ["--train-seed", str(options.seed)]  # all of them train on the same images
         return [*own, "--name", path.name, *([] if seed is None else ["--seed", str(seed + number)])]
 
 

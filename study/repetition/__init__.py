@@ -1,0 +1,1 @@
+"""Several studies by one command, each with searches and seeds of its own."""
