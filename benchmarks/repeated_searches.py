@@ -4,8 +4,8 @@
 
 plays searches of both documented networks as benchmarks/search_luck.py does, and draws K of each network without
 replacement, again and again. Their configurations are trained over fresh seeds, and all are judged on the same fresh
-test images. The interval is that of the comparison: the mean of a study is a row of the layout [studies, images], and
-the variances of both networks between studies are added. So the searches show their luck themselves.
+test images. The interval is computed as `analysis.compare` does: the mean of a study is a row of the layout [studies,
+images], and the variances of both networks between studies are added. So the searches show their luck themselves.
 """
 
 import argparse
@@ -56,8 +56,8 @@ def _layout(means: np.ndarray, n_seeds: int, rng: np.random.Generator) -> TwoWay
     """Draw the difference on fresh test images, as the mean squares of [studies, images].
 
     Args:
-        means: of the final runs of each study, [networks, studies].
-        n_seeds: seeds of a study.
+        means: the mean of each study's final runs, [networks, studies].
+        n_seeds: number of seeds of a study.
         rng: the source of chance.
     """
     count, residual = means.shape[1], RESIDUAL_SD**2 / n_seeds

@@ -91,7 +91,7 @@ class Options(StudyConfig):
     """Networks that --resume adds to the study, named as in --archs, before any test image was predicted."""
     searches: int = 1
     """Whole studies, one after the other, each with searches and seeds of its own; the interval then covers the luck of
-    the searches as these studies show it. The budget is each study's. 3 or more say something."""
+    the searches as these studies show it. The budget is each study's. A verdict over searches needs 3."""
     from_study: Path | None = None
     """Begin a new study with this study's settings, another seed, and samplers that know its trials."""
     dry_run: bool = False

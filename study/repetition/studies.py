@@ -37,9 +37,9 @@ class Repetition:
         A study that is to go on and has not begun takes the settings of the first.
 
         Args:
-            number: of the study, from 0.
+            number: the study's place, from 0.
             arguments: the words of the whole command line.
-            options: what they say.
+            options: the settings that these words give.
         """
         path = self.paths[number]
         has_seed = _without(arguments, "--seed") != [*arguments]

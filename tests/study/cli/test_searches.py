@@ -51,6 +51,7 @@ def test_an_interrupted_command_goes_on_with_its_studies_and_compares_over_their
     assert [_config(results / name)["seed"] for name in ("both-1", "both-2")] == [0, 1]
     (row,) = pd.read_csv(results / "both" / "repeats.csv").to_dict("records")
     assert (row["a"], row["b"], row["searches"]) == ("Tiny", "Small", 2)
+    assert done.stdout.splitlines()[-2].endswith("A verdict needs 3 searches.")
     means = [_accuracy(results / name, "tiny") - _accuracy(results / name, "small") for name in ("both-1", "both-2")]
     assert row["difference"] == pytest.approx(sum(means) / 2)
     page = (results / "both" / "comparison.html").read_text()
