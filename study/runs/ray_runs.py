@@ -14,8 +14,9 @@ from models.data import LabelledImages
 from models.networks.registry import Architecture
 from models.training.history import EpochResult
 from study.cluster.failures import explain
+from study.cluster.health.attempts import Attempts
 from study.cluster.health.code import on_this_node
-from study.cluster.health.placement import RETRIES, Placement
+from study.cluster.health.placement import Placement
 from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings, train_with_checkpoints
 from study.errors import UnfitNode
@@ -54,7 +55,7 @@ class RayRuns:
         self._look = look
         self._placement = placement
         # One for all runs, because Ray gives the worker of a run to the next run of the same task.
-        self._task = ray.remote(max_retries=RETRIES, num_returns="streaming")(_train_run)
+        self._task = ray.remote(max_retries=0, num_returns="streaming")(_train_run)
 
     def make(
         self, plans: Sequence[RunPlan], on_epoch: Callable[[RunPlan, EpochResult], None]
@@ -73,6 +74,7 @@ class RayRuns:
         """
         waiting = list(plans)
         epochs = {plan.name: 0 for plan in plans}
+        attempts = Attempts()
         # Ray types the handle of a streaming task as an ordinary reference.
         running: dict[Any, RunPlan] = {}
 
@@ -81,6 +83,10 @@ class RayRuns:
                 plan = waiting.pop(0)
                 task = self._task.options(**self._placement.options)
                 running[task.remote(plan, self._architectures[plan.arch], self._settings)] = plan
+
+        def repeat(ended: Any) -> None:
+            waiting.insert(0, running.pop(ended))
+            begin()
 
         begin()
         while running:
@@ -95,11 +101,14 @@ class RayRuns:
                 result: Any = ray.get(next(ready))
             except UnfitNode as error:
                 self._placement.avoid(plan.name, getattr(error, "cause", error))
-                del running[ready]
-                waiting.insert(0, plan)
-                begin()
+                repeat(ready)
                 continue
-            except ray.exceptions.RayError as error:
+            except ray.exceptions.RayTaskError as error:
+                result = FailedRun(plan, explain(error))
+            except ray.exceptions.RayError as error:  # the worker or its machine is gone
+                if attempts.has_another(plan.name, epochs[plan.name]):
+                    repeat(ready)
+                    continue
                 result = FailedRun(plan, explain(error))
             if isinstance(result, EpochResult):
                 if result.epoch > epochs[plan.name]:

@@ -1,7 +1,6 @@
 """The search on Ray: one Tuner whose searcher and scheduler ask `Search` what to do."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +17,8 @@ from models.data import TrainingData
 from models.networks.registry import Architecture
 from models.training.history import EpochResult
 from study.cluster.failures import explain
-from study.cluster.health.placement import RETRIES, Placement
+from study.cluster.health.attempts import Attempts
+from study.cluster.health.placement import Placement
 from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings
 from study.errors import StudyFailed, UnfitNode
@@ -183,11 +183,13 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         self._listener = listener
         self._placement = placement
         self._raised = raised
-        self._failures: Counter[str] = Counter()
+        self._attempts = Attempts()
+        self._epochs: dict[str, int] = {}
+        self._failed: set[str] = set()
 
     def has_failed(self, trial_id: str) -> bool:
         """Return whether a trial has used up its attempts."""
-        return self._failures[trial_id] > RETRIES
+        return trial_id in self._failed
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         if self.has_failed(_trial_id(trial)):
@@ -199,7 +201,9 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         stops = False
         with _kept(self._raised):
             row = EpochResult(**{name: result[name] for name in EpochResult.__dataclass_fields__})
-            stops = self._search.report(_trial_id(trial), row)
+            trial_id = _trial_id(trial)
+            self._epochs[trial_id] = max(row.epoch, self._epochs.get(trial_id, 0))
+            stops = self._search.report(trial_id, row)
             self._listener.on_change(self._search)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
@@ -212,9 +216,11 @@ class _Scheduler(_Unpickled, FIFOScheduler):
                 self._placement.avoid(_trial_id(trial), error)
                 self._place(trial)
             elif trial.error_file is not None:
-                self._failures[_trial_id(trial)] += 1
+                trial_id = _trial_id(trial)
+                if not self._attempts.has_another(trial_id, self._epochs.get(trial_id, 0)):
+                    self._failed.add(trial_id)
                 text = Path(trial.error_file).read_text().rpartition("Failure # ")[2]
-                self._search.ledger.note_error(_trial_id(trial), f"{explain(text)}\n{text}")
+                self._search.ledger.note_error(trial_id, f"{explain(text)}\n{text}")
 
     def _place(self, trial: Trial) -> None:
         """Let a trial that waits begin on fit nodes alone."""

@@ -63,10 +63,11 @@ def test_a_full_disk_ends_the_study_with_one_line(small_disk: Path) -> None:
 # A run whose checkpoints cannot be kept, and a trial that fails, get fewer attempts than usual.
 FEWER_ATTEMPTS = """
 import runpy, sys
+from functools import partial
 from study.cluster.health import placement
 from study.search import driver
 
-placement.RETRIES, driver.RETRIES = 1, 0
+placement.RETRIES, driver.Attempts = 1, partial(driver.Attempts, retries=0)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

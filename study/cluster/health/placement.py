@@ -6,10 +6,9 @@ from typing import Any
 
 import ray
 
+from study.cluster.health.attempts import RETRIES
 from study.errors import OtherCode, StorageFailed, UnfitNode
 
-# At most 2 more attempts at a run that failed, and as many if its checkpoints could not be kept.
-RETRIES = 2
 # Ray gives every node this label.
 _NODE_ID = "ray.io/node-id"
 
