@@ -84,13 +84,27 @@ def test_sigterm_while_ray_starts_ends_in_order(programs: Programs, tmp_path: Pa
     assert not (tmp_path / "results").exists()
 
 
+# A trial whose worker dies before it has made progress would not be tried again.
+STRICT = """
+import runpy, sys
+from functools import partial
+from study.search import driver
+
+driver.Attempts = partial(driver.Attempts, retries=0)
+"""
+A_STUDY = """
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_killed_workers_and_ctrl_c_twice_change_nothing(
     undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
 ) -> None:
     """Show also that a second driver is refused, and that every open socket is out of reach."""
     folder = tmp_path / "results" / "workers"
     resume = ["--resume", "--name", "workers"]
-    study = programs.study([*SMALL, "--name", "workers"], tmp_path)
+    study = programs.study([*SMALL, "--name", "workers"], tmp_path, ("-c", STRICT + A_STUDY, *OWN_NETWORKS))
     gate.let_train_until(study, lambda: events(folder, "epoch") >= 2)
     assert_only_loopback(study)
     own = psutil.Process(study.process.pid).nice()
@@ -150,10 +164,6 @@ import os, runpy, sys
 from study.cluster.health import lifeline
 
 lifeline.ASK_EVERY_SECONDS, lifeline.LOST_AFTER_SECONDS = 0.5, 3.0
-"""
-A_STUDY = """
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
