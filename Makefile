@@ -62,8 +62,9 @@ audit: setup
 soak: setup
 	@$(BIN)/python -m benchmarks.soak
 
-# The tests run in namespaces of their own, apart from the processes and network of the machine, and leave nothing. The
-# shell stays: it is the parent of processes that outlive their own.
+# The tests run in namespaces of their own, apart from the processes and network of the machine, and leave nothing. In
+# there, each test process makes one more network for its machines (tests/cluster/conftest.py). The shell stays: it is
+# the parent of processes that outlive their own.
 ISOLATED := unshare --pid --fork --kill-child --mount-proc --net --mount
 
 CLUSTER_TESTS := not slow
@@ -77,7 +78,7 @@ test-cluster: setup
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	  openssh-server openssl rsync iproute2 munge slurmctld slurmd slurm-client; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
-	@$(ISOLATED) sh -c 'ip link set lo up && $(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" tests/cluster; exit $$?'
+	@$(ISOLATED) sh -c 'ip link set lo up && $(PYTEST) -m "$(CLUSTER_TESTS)" tests/cluster; exit $$?'
 
 setup: $(INSTALLED)
 

@@ -34,8 +34,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         torch.cpu.get_capabilities = lambda: capabilities
 
 
-# Fixtures that run whole studies.
-STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs")
+# Fixtures that run whole studies, or what they need: machines of a network.
+STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs", "network")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,8 +54,11 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
-# Files whose tests look at one study, report, process or wheel: one test process runs all tests of a name.
+# Files whose tests look at one study, report, process, wheel, server or cluster: one test process runs all tests of a
+# name.
 TOGETHER = {
+    "tests/cluster/test_aws.py": "aws",
+    "tests/cluster/test_bad_input.py": "bad input",
     "tests/study/cluster/test_session.py": "living",
     "tests/study/test_whole_study.py": "resumed",
     "tests/study/test_documented_networks.py": "documented",

@@ -1,12 +1,12 @@
 """What cannot work on a cluster is one clear line, in under a minute."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.machines import TOKEN, Machine, Network
 from tests.cluster.storage import S3
+from tests.pace import within
 
 STUDY = ["python", "-m", "study.run", "--dataset", "digits", "--train-size", "150", "--trials", "1"]
 OTHER_VERSION = """
@@ -30,9 +30,8 @@ def head(network: Network) -> Iterator[Machine]:
 
 def refusal(head: Machine, *arguments: str, command: list[str] | None = None, **environment: str) -> str:
     """The one line that a study with these arguments ends with."""
-    started = time.monotonic()
-    done = head.run([*(command or STUDY), *arguments], **{"RAY_AUTH_MODE": "token", **environment})
-    assert time.monotonic() - started < 60
+    with within(60):
+        done = head.run([*(command or STUDY), *arguments], **{"RAY_AUTH_MODE": "token", **environment})
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert not (head.files / "results").exists() or not list((head.files / "results").iterdir())
     (line,) = done.stderr.splitlines()

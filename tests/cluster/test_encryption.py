@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.machines import ROOT, Machine
+from tests.processes import OWN_NETWORKS
 
 STUDY = [
-    *("python", "-m", "study.run", "--dataset", "digits", "--train-size", "100", "--archs", "mobilenet", "--baseline"),
+    *("python", *OWN_NETWORKS, "--dataset", "digits", "--train-size", "100", "--archs", "tiny", "--baseline"),
     *("--max-epochs", "1", "--seeds", "2", "--address", "auto", "--name", "secret"),
 ]
 

@@ -12,32 +12,42 @@ import torch
 
 from tests.cluster.machines import Machine, wait_until
 from tests.cluster.storage import S3
-from tests.processes import HANGS_AFTER
+from tests.processes import GATE, HANGS_AFTER, OWN_NETWORKS, Gate
 
-MAX_EPOCHS = 5
+SETTINGS = ["--dataset", "digits", "--trials", "3", "--seeds", "1", "--confirm", "0", "--address", "auto"]
+RUN = ["python", "-m", "study.run"]
 # The small network on all the digits: epochs of a second or two, checkpoints of a few hundred kilobytes.
-SETTINGS = ["--dataset", "digits", "--archs", "mobilenet", "--trials", "3", "--max-epochs", str(MAX_EPOCHS)]
-STUDY = ["python", "-m", "study.run", *SETTINGS, "--seeds", "1", "--confirm", "0", "--address", "auto"]
-RESUME = ["python", "-m", "study.run", "--resume", "--name"]
+STUDY = [*RUN, *SETTINGS, "--archs", "mobilenet", "--max-epochs", "5"]
+# A tiny network, whose training a gate can hold.
+TINY = ["python", *OWN_NETWORKS, *SETTINGS, "--archs", "tiny", "--train-size", "100", "--max-epochs", "20"]
+RESUME = [*RUN, "--resume", "--name"]
 ENDED = {"COMPLETE", "STOPPED_EARLY", "PRUNED"}
 
 
 @pytest.fixture
-def head(s3: S3, machine: Callable[[int], Machine]) -> Machine:
-    head = machine(1)
-    head.ray_start("--head", "--port=6379", "--num-cpus=1", "--include-dashboard=false")
+def place(tmp_path: Path) -> Path:
+    """Return the folder of the gate of this test, which every machine sees. There is none before `Gate` makes it."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
+def head(s3: S3, machine: Callable[[int], Machine], place: Path, request: pytest.FixtureRequest) -> Machine:
+    """A head with one CPU, or with as many as the test says in its parameters."""
+    head, cpus = machine(1), getattr(request, "param", 1)
+    words = ("--head", "--port=6379", f"--num-cpus={cpus}", "--include-dashboard=false")
+    head.ray_start(*words, **{GATE: str(place)}, RAY_health_check_failure_threshold="2")
     s3.give_credentials(head.files)
     return head
 
 
 @pytest.fixture
-def add_node(s3: S3, head: Machine, machine: Callable[[int], Machine]) -> Callable[[int], Machine]:
+def add_node(s3: S3, head: Machine, machine: Callable[[int], Machine], place: Path) -> Callable[[int], Machine]:
     """Starts a machine with one CPU and lets it join."""
 
     def add(number: int) -> Machine:
         node = machine(number)
         s3.give_credentials(node.files)
-        node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1")
+        node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1", **{GATE: str(place)})
         return node
 
     return add
@@ -65,12 +75,16 @@ class Study:
                 counts[event["trial_id"]] = counts.get(event["trial_id"], 0) + 1
         return counts
 
-    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
         def there() -> bool:
             assert self.driver.poll() is None, self.log.read_text()
-            return condition()
+            return bool(condition())
 
         wait_until(there, what)
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait as a gate does."""
+        self.wait_until(condition, "what the test waits for")
 
     def kill_driver(self) -> None:
         """SIGKILL, for which nothing can prepare."""
@@ -89,7 +103,7 @@ class Study:
         """What holds of every finished study, however often something died; returns its trials."""
         trials = pd.read_csv(self.folder / "trials.csv")
         history = pd.read_csv(self.folder / "history.csv")
-        assert list(trials["trial_id"]) == ["mobilenet-0", "mobilenet-1", "mobilenet-2"]
+        assert [trial.partition("-")[2] for trial in trials["trial_id"]] == ["0", "1", "2"]
         assert set(trials["status"]) <= ENDED
         for row in trials.itertuples():
             assert list(history["epoch"][history["trial_id"] == row.trial_id]) == list(range(1, row.epochs + 1))
@@ -120,7 +134,7 @@ def _epochs_in(checkpoint: bytes) -> int:
 
 @pytest.fixture
 def study(head: Machine, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Study]:
-    name = request.node.name.removeprefix("test_").replace("_", "-")
+    name = request.node.originalname.removeprefix("test_").replace("_", "-")
     study = Study(head, name, tmp_path / "log")
     yield study
     if study.driver.poll() is None:
@@ -134,16 +148,19 @@ def training(node: Machine) -> bool:
 
 
 def test_a_node_that_is_killed_and_one_that_comes_late(
-    study: Study, head: Machine, s3: S3, add_node: Callable[[int], Machine]
+    study: Study, head: Machine, s3: S3, add_node: Callable[[int], Machine], place: Path
 ) -> None:
-    doomed = add_node(2)
-    study.start(*STUDY, "--storage", s3.uri(), "--name", study.folder.name)
-    study.wait_until(lambda: sum(count >= 1 for count in study.epochs().values()) == 2, "two trials under way")
-    assert training(head) and training(doomed), "one on each node"
+    doomed, gate = add_node(2), Gate(place)
+    study.start(*TINY, "--storage", s3.uri(), "--name", study.folder.name)
+    # A worker measures some steps of training before the trials begin.
+    gate.let_train_until(study, lambda: training(head) or training(doomed))
+    study.wait_until(lambda: training(head) and training(doomed), "a trial begins on each node")
+    gate.let_train_until(study, lambda: sum(count >= 1 for count in study.epochs().values()) == 2)
     interrupted = study.epochs()
     doomed.power_off()
     late = add_node(3)
     study.wait_until(lambda: training(late), "the node that came late gets work")
+    gate.open()
     study.finish()
     trials = study.check(s3).set_index("trial_id")
     saved = study.saved_epochs(s3)
@@ -195,15 +212,12 @@ def pooled():
 """
 
 
+@pytest.mark.parametrize("head", [0], indirect=True)
 def test_a_node_without_the_user_s_modules_trains_their_network(
-    study: Study, s3: S3, machine: Callable[[int], Machine], head: Machine
+    study: Study, s3: S3, head: Machine, add_node: Callable[[int], Machine]
 ) -> None:
     """The node alone has a CPU, so everything trains there."""
-    head.run(["ray", "stop", "--force"])
-    head.ray_start("--head", "--port=6379", "--num-cpus=0", "--include-dashboard=false")
-    node = machine(2)
-    s3.give_credentials(node.files)
-    node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1")
+    node = add_node(2)
     (head.files / "mynets.py").write_text(MODULE)
     (head.files / "my_blocks.py").write_text(BLOCKS)
     words = ["--archs", "mynets:Net", "--trials", "1", "--max-epochs", "1", "--storage", s3.uri()]

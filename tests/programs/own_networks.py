@@ -25,8 +25,15 @@ from models.networks.registry import Architecture, register
 from study.run import main
 
 GATE = "FAIRVERDICT_TEST_GATE"
-# Ray's workers get this number with the networks.
-DRIVER = os.getpid()
+
+
+def this_process() -> tuple[int, str]:
+    """Return what names this process. The simulated machines of a cluster each number their processes from 1."""
+    return os.getpid(), os.path.realpath("/proc/self/ns/pid")
+
+
+# Ray's workers get this with the networks.
+DRIVER = this_process()
 
 
 class Here:
@@ -43,7 +50,7 @@ class Here:
 
 def is_driver() -> bool:
     """Return whether this is the driver at its own work, such as measuring a step."""
-    return os.getpid() == DRIVER and not Here.is_worker
+    return this_process() == DRIVER and not Here.is_worker
 
 
 def wait_at_gate() -> None:
