@@ -26,15 +26,16 @@ ENDED = {"COMPLETE", "STOPPED_EARLY", "PRUNED"}
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Return the folder of the gate of this test, which every machine sees. There is none before `Gate` makes it."""
+    """Return the folder of this test's gate, which every machine sees. Without a `Gate` there is no such folder."""
     return tmp_path / "gate"
 
 
 @pytest.fixture
 def head(s3: S3, machine: Callable[[int], Machine], place: Path, request: pytest.FixtureRequest) -> Machine:
-    """A head with one CPU, or with as many as the test says in its parameters."""
+    """Start a head with one CPU, or with as many as the test's parameter says."""
     head, cpus = machine(1), getattr(request, "param", 1)
     words = ("--head", "--port=6379", f"--num-cpus={cpus}", "--include-dashboard=false")
+    # Ray gives a node up after 2 checks without an answer instead of 5, because the tests wait for it.
     head.ray_start(*words, **{GATE: str(place)}, RAY_health_check_failure_threshold="2")
     s3.give_credentials(head.files)
     return head

@@ -16,7 +16,7 @@ from tests.processes import GATE, HANGS_AFTER, OWN_NETWORKS, Gate
 
 STUDY = [
     *("python", *OWN_NETWORKS, "--dataset", "digits", "--train-size", "100", "--archs", "tiny"),
-    *("--trials", "4", "--max-epochs", "2", "--seeds", "1", "--confirm", "0", "--address", "auto"),
+    *("--trials", "4", "--max-epochs", "4", "--seeds", "1", "--confirm", "0", "--address", "auto"),
 ]
 
 
@@ -57,7 +57,7 @@ def add_node(head: Machine, machine: Callable[[int], Machine], place: Path) -> C
 
     def add(number: int, **environment: str) -> Machine:
         node = machine(number)
-        node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1", **{GATE: str(place)}, **environment)
+        node.ray_start(f"--address={head.ip}:6379", "--num-cpus=1", **{GATE: str(place), **environment})
         return node
 
     return add
@@ -69,7 +69,7 @@ def has_trial(node: Machine) -> bool:
 
 
 class Study:
-    """A study on the head, whose trials are held at their first step until the gate opens."""
+    """Runs a study on the head. Its trials wait at their first step until the gate opens."""
 
     def __init__(self, head: Machine, storage: Path, log: Path, place: Path) -> None:
         self._log = log
@@ -117,11 +117,13 @@ def start(head: Machine, storage: Path, tmp_path: Path, place: Path) -> Callable
 def test_a_trial_goes_to_another_node_if_one_cannot_write_the_storage(
     head: Machine, add_node: Callable[..., Machine], storage: Path, start: Callable[[], Study]
 ) -> None:
-    node = add_node(2)
+    # No gate holds this node, so it fails while the head's trial waits.
+    node = add_node(2, **{GATE: ""})
     done = node.run(["sh", "-c", f"mount --bind {storage} {storage} && mount -o remount,ro,bind {storage}"])
     assert done.returncode == 0, done.stderr
     study = start()
-    study.begin(head, node)
+    study.begin(head)
+    study.says(f"on the node {node.ip}")
     printed = study.go_on()
     (line,) = [line for line in printed.splitlines() if node.ip in line]
     assert line.startswith(f"on the node {node.ip}, the file {storage}/")
