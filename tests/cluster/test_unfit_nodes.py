@@ -125,8 +125,8 @@ def test_a_trial_goes_to_another_node_if_one_cannot_write_the_storage(
     study.begin(head)
     study.says(f"on the node {node.ip}")
     printed = study.go_on()
-    (line,) = [line for line in printed.splitlines() if node.ip in line]
-    assert line.startswith(f"on the node {node.ip}, the file {storage}/")
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"on the node {node.ip}, ")]
+    assert f" the file {storage}/" in line
     assert line.endswith("Read-only file system; the runs go to other nodes")
     assert "Traceback" not in printed
 
@@ -168,7 +168,7 @@ def test_a_node_that_is_cut_off_is_named(
     node.cut_off()
     study.says(f"the node {node.ip} is lost (")
     # Ray may give the node up before it has been cut off for 45 s.
-    *cut_off, last = [line for line in study.go_on().splitlines() if node.ip in line]
+    *cut_off, last = [line for line in study.go_on().splitlines() if line.startswith(f"the node {node.ip} ")]
     assert last.startswith(f"the node {node.ip} is lost (")
     assert all(re.fullmatch(rf"the node {node.ip} has been cut off for (4[5-9]|5\d) s", line) for line in cut_off)
 
