@@ -7,8 +7,12 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
+from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,8 +42,7 @@ from models.networks.registry import ARCHITECTURES
 from models.training.recipe import CONSTANTS, TrainingConfig
 from study.cluster.environment import ALLOCATION
 from tests.builders import epoch
-
-ROOT = Path(__file__).parents[2]
+from tests.in_process import run_here
 
 
 @pytest.fixture(autouse=True)
@@ -293,26 +296,51 @@ def test_concurrency_times_every_division(tmp_path: Path, capsys: pytest.Capture
     assert "(automatic)" in capsys.readouterr().out
 
 
-STUDY_WITHOUT_RAY = """
-import sys
-from pathlib import Path
-from tests.in_process import run_here
+class _Started:
+    """Stands for a study's process, while the test itself runs the study.
 
-done = run_here(sys.argv[1:], Path.cwd(), streams=sys.stdout)
-sys.exit(done.returncode)
-"""
+    Attributes:
+        asked: takes the command's arguments.
+        ended: is set when the study has ended.
+    """
+
+    asked: "Queue[list[str]]" = Queue()
+    ended = Event()
+    returncode = 0
+
+    def __init__(self, command: Sequence[str], **_: object) -> None:
+        assert tuple(command[:3]) == (sys.executable, "-m", "study.run")
+        self.asked.put([*command[3:]])
+
+    def __enter__(self) -> "_Started":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.clear()
+
+    def poll(self) -> int | None:
+        return 0 if self.ended.is_set() else None
+
+    def communicate(self) -> tuple[str, None]:
+        self.ended.wait()
+        return "", None
 
 
 @pytest.mark.slow
 def test_overhead_accounts_for_the_whole_of_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (sys.executable, "-m", "study.run") == overhead.STUDY
-    monkeypatch.setattr(overhead, "STUDY", (sys.executable, "-c", STUDY_WITHOUT_RAY))
+    monkeypatch.setattr(overhead, "subprocess", SimpleNamespace(Popen=_Started, PIPE=None, STDOUT=None))
     monkeypatch.setattr(overhead, "QUICK_STUDY", overhead.QUICK_STUDY.replace("mobilenet", "tiny"))
-    monkeypatch.chdir(ROOT)
     target = tmp_path / "rows.json"
-    assert overhead.main(["--quick", "--json", str(target)]) == 0
+    with ThreadPoolExecutor(1) as pool:
+        status = pool.submit(overhead.main, ["--quick", "--json", str(target)])
+        arguments = _Started.asked.get(timeout=60)
+        try:
+            done = run_here(arguments, tmp_path)
+        finally:
+            _Started.ended.set()
+        assert (done.returncode, status.result()) == (0, 0), done.stderr
     *stages, whole = json.loads(target.read_text())
     assert [row["stage"] for row in stages] == [
         *("imports, data, Ray", "first workers", "search", "confirmation", "final runs", "latency", "report"),
@@ -326,8 +354,22 @@ def test_overhead_accounts_for_the_whole_of_a_study(
     assert "From the command to the first training step" in capsys.readouterr().out
 
 
+@pytest.fixture
+def _scale_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Let `scale` measure its rows in this process, which has imported torch and Ray already."""
+
+    def here(command: Sequence[str], **_: object) -> "subprocess.CompletedProcess[str]":
+        python, m, module, *arguments = command
+        assert (python, m, module) == (sys.executable, "-m", "benchmarks.scale")
+        assert scale.main(arguments) == 0
+        return subprocess.CompletedProcess(command, 0, capsys.readouterr().out)
+
+    monkeypatch.setattr(scale.subprocess, "run", here)
+
+
 @pytest.mark.slow
-def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("_scale_here")
+def test_scale_has_a_row_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert scale.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["trials"] for row in rows] == [6]
@@ -336,20 +378,12 @@ def test_scale_has_a_row_a_size(tmp_path: Path, capfd: pytest.CaptureFixture[str
         assert 0 < row["driver_seconds_per_trial"] < 30
         assert 50 < row["peak_memory_mb"] < 8000
         assert 0 < row["folder_mb"] < 50
-    assert "trials at a time" in capfd.readouterr().out
+    assert "trials at a time" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_scale_has_a_row_a_number_of_trials_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def run_here(command: Sequence[str], **_: object) -> "subprocess.CompletedProcess[str]":
-        python, m, module, *arguments = command
-        assert (python, m, module) == (sys.executable, "-m", "benchmarks.scale")
-        assert scale.main(arguments) == 0
-        return subprocess.CompletedProcess(command, 0, capsys.readouterr().out)
-
-    monkeypatch.setattr(scale.subprocess, "run", run_here)
+@pytest.mark.usefixtures("_scale_here")
+def test_scale_has_a_row_a_number_of_trials_at_a_time(tmp_path: Path) -> None:
     assert scale.main(["--quick", "--at-a-time", "2", "4", "--trials", "8", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["trials"], row["at_a_time"]) for row in rows] == [(8, 2), (8, 4)]

@@ -13,6 +13,10 @@ from tests.in_process import run_here
 from tests.processes import BUDGET, SMALL, Programs
 
 
+# AlexNet has 6.4 million weights.
+DOCUMENTED = (*BUDGET, "--max-epochs", "2")
+
+
 class Finished(NamedTuple):
     """A finished study: its folder, and what its last command printed."""
 
@@ -52,7 +56,7 @@ def documented(shared: Callable[[str, Maker], Finished]) -> Finished:
     """Return a study of the two documented networks that was left alone, with its figures."""
 
     def make(programs: Programs, cwd: Path) -> subprocess.CompletedProcess[str]:
-        return run_here([*BUDGET, "--name", "documented"], cwd, figures=True)
+        return run_here([*DOCUMENTED, "--name", "documented"], cwd, figures=True)
 
     return shared("documented", make)
 

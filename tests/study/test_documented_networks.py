@@ -17,8 +17,7 @@ from models.networks.registry import ARCHITECTURES
 from models.training.inference import DeviceImages, predict_logits
 from study.data import datasets
 from tests.in_process import run_here
-from tests.processes import BUDGET
-from tests.study.conftest import Finished
+from tests.study.conftest import DOCUMENTED, Finished
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +88,7 @@ def test_a_network_that_learned_nothing_is_named(whole: Path) -> None:
 
 
 def test_baseline_rerun(whole: Path, tmp_path: Path) -> None:
-    done = run_here([*BUDGET, "--name", "baseline", "--baseline", "--archs", "mobilenet"], tmp_path)
+    done = run_here([*DOCUMENTED, "--name", "baseline", "--baseline", "--archs", "mobilenet"], tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "baseline"
     assert {path.name for path in folder.iterdir()} == {

@@ -3,7 +3,6 @@
 The studies train tiny networks, and a gate holds them where a test wants them.
 """
 
-import re
 import shlex
 import signal
 from pathlib import Path
@@ -160,7 +159,7 @@ def stop_at_once(study: Program, name: str) -> None:
 
 # The driver takes Ray for lost sooner than usual.
 SOON = """
-import os, runpy, sys
+import runpy, sys
 from study.cluster.health import lifeline
 
 lifeline.ASK_EVERY_SECONDS, lifeline.LOST_AFTER_SECONDS = 0.5, 3.0
@@ -184,34 +183,6 @@ def test_a_study_that_loses_its_ray_ends_with_the_line(programs: Programs, gate:
     gate.open()
     done = run_here(shlex.split(go_on)[3:], tmp_path)
     assert done.returncode == 0, done.stderr
-
-
-# Its driver waits for a task for ever, as a study does whose Ray is lost.
-A_SESSION = """
-import time
-import ray
-from study.cluster.session import ray_session
-
-def lost(line):
-    print(line, flush=True)
-    os._exit(1)
-
-with ray_session(None), lifeline.lifeline(lost, print):
-    task = ray.remote(lambda: time.sleep(3600)).remote()
-    print("up", flush=True)
-    ray.get(task)
-"""
-
-
-def test_the_end_of_the_control_service_is_noticed(programs: Programs, tmp_path: Path) -> None:
-    session = programs.start("-c", SOON + A_SESSION, cwd=tmp_path)
-    assert session.stdout.readline() == "up\n", session.stderr.read()
-    session.workers("gcs_server")[0].kill()
-    done = session.finish()
-    assert done.returncode == 1
-    assert re.fullmatch(r"Ray's control service \(GCS\) has not answered for \d+ s\n", done.stdout), done.stderr
-    with within(10):
-        session.wait_until_gone()
 
 
 def assert_only_loopback(study: Program) -> None:

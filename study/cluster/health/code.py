@@ -1,6 +1,7 @@
 """Compares the code of two processes: this project's own files, and the versions of what trains."""
 
 import functools
+import gc
 import hashlib
 import importlib
 import platform
@@ -57,6 +58,8 @@ def _in_words(name: str, here: str | None, there: str | None) -> str:
 def on_this_node(expected: Code) -> Iterator[None]:
     """Make a run in a worker: check its code first, and name its node if it is unfit.
 
+    Let Python collect garbage from now on (study/cluster/starting.py).
+
     Args:
         expected: the code of the driver.
 
@@ -64,6 +67,7 @@ def on_this_node(expected: Code) -> Iterator[None]:
         OtherCode: if this process has other code.
         StorageFailed: if the run raises it.
     """
+    gc.enable()
     node = ray.get_runtime_context().get_node_id()
     if (differs := difference(expected, own_code())) is not None:
         raise OtherCode(differs, node)

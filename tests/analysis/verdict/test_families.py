@@ -61,7 +61,7 @@ def test_six_networks_are_seldom_called_equivalent_wrongly(tmp_path: Path) -> No
     names = {letter: letter.upper() for letter in "abcdef"}
     results = load_results(write_example(tmp_path / "study", titles=names, seeds=5, trials=3))
     labels, wrong, wrong_alone = np.arange(n_images) % 10, 0, 0
-    for _ in range(100):
+    for _ in range(60):
         groups = {}
         for arch in names:
             group = results.groups[f"{arch}-tuned"]
@@ -75,4 +75,4 @@ def test_six_networks_are_seldom_called_equivalent_wrongly(tmp_path: Path) -> No
         inside = [-row.margin < row.difference.ci95[0] and row.difference.ci95[1] < row.margin for row in rows]
         wrong += any(row.call == "equivalent" for row in rows)
         wrong_alone += any(inside)
-    assert wrong <= 5 < wrong_alone, "at most 5 % of the studies, but more without the correction"
+    assert wrong <= 3 < wrong_alone, "at most 5 % of the studies, but more without the correction"

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.pace import within
 from tests.processes import BUDGET, TEMPORARY, Program, Programs
 
 # These describe another Ray, with which no Ray of this machine would start or answer.
@@ -31,11 +33,17 @@ LIVING = """
 import json, os, sys
 from functools import partial
 import ray
+from study.cluster.health import lifeline
 from study.cluster.session import ray_session
 
+def lost(line):
+    print(line, flush=True)
+    os._exit(1)
+
 ray.init = partial(ray.init, num_gpus=1)
-before = dict(os.environ)
-with ray_session(None):
+# The driver takes Ray for lost sooner than usual.
+lifeline.ASK_EVERY_SECONDS, lifeline.LOST_AFTER_SECONDS = 0.5, 3.0
+with ray_session(None), lifeline.lifeline(lost, print):
     print(json.dumps([os.getpid(), sys.executable]), flush=True)
     for line in sys.stdin:
         share, expression = json.loads(line)
@@ -45,7 +53,6 @@ with ray_session(None):
         except ray.exceptions.RayTaskError as error:
             answer = str(error)
         print(json.dumps(answer), flush=True)
-assert dict(os.environ) == before
 """
 BELOW_UV_RUN = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
@@ -54,28 +61,32 @@ class Living:
     """Stands for a session of another process, which lives while the tests of this file run.
 
     Attributes:
+        program: the process that holds it.
         directory: its temporary folder.
         python: the interpreter of its driver.
     """
 
     def __init__(self, program: Program) -> None:
-        self._program = program
+        self.program = program
         first = program.stdout.readline()
         assert first, program.stderr.read()
         pid, self.python = json.loads(first)
         (self.directory,) = TEMPORARY.glob(f"fairverdict-{pid}-*")
 
+    def begin(self, expression: str, share: float = 0) -> None:
+        """Let a worker with this share of the GPU compute an expression."""
+        self.program.stdin.write(json.dumps([share, expression]) + "\n")
+        self.program.stdin.flush()
+
     def in_worker(self, expression: str, share: float = 0) -> object:
         """Compute an expression in a worker with this share of the GPU."""
-        self._program.stdin.write(json.dumps([share, expression]) + "\n")
-        self._program.stdin.flush()
-        return json.loads(self._program.stdout.readline())
+        self.begin(expression, share)
+        return json.loads(self.program.stdout.readline())
 
-    def end(self) -> None:
-        """End it in order. Nothing of it may be left."""
-        done = self._program.finish()
-        assert (done.returncode, self._program.processes()) == (0, []), done.stderr
-        assert not self.directory.exists()
+
+def _describe_another_ray(patch: pytest.MonkeyPatch) -> None:
+    for name, value in ANOTHER_RAY.items():
+        patch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +97,13 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     (place / ".venv").symlink_to(sys.prefix)
     uv = [str(Path(sys.prefix) / "bin" / "uv"), "run", "--no-sync", "--offline", "--no-cache", "python"]
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ANOTHER_RAY.items():
-            patch.setenv(name, value)
+        _describe_another_ray(patch)
         program = programs.start("-c", BELOW_UV_RUN, *uv, "-c", LIVING, cwd=place)
-    try:
+    with ExitStack() as stack:
+        stack.callback(programs.end)
         session = Living(program)
+        stack.callback(shutil.rmtree, session.directory)
         yield session
-        session.end()
-    finally:
-        programs.end()
 
 
 @pytest.mark.slow
@@ -105,6 +114,11 @@ def test_workers_run_this_python_also_below_uv_run(living: Living) -> None:
 @pytest.mark.slow
 def test_a_run_without_a_share_of_the_gpu_does_not_see_it(living: Living) -> None:
     assert [living.in_worker("os.environ['CUDA_VISIBLE_DEVICES']", share) for share in (0, 0.25)] == ["", "0"]
+
+
+@pytest.mark.slow
+def test_a_worker_collects_no_garbage_before_its_first_run(living: Living) -> None:
+    assert living.in_worker("__import__('gc').isenabled()") is False
 
 
 # Another account tries to list, read and replace what Ray keeps on this machine.
@@ -179,9 +193,11 @@ REASON = "Ray did not start (Timed out waiting for file gcs_server_port)"
 
 @pytest.mark.slow
 def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
-    living: Living, programs: Programs, tmp_path: Path
+    living: Living, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Show also that a study whose Ray never starts ends with the cause, and that each session has its own token."""
+    """Show also that a study whose Ray never starts ends with the cause, that each session has its own token, and that
+    the environment, which describes another Ray, is as before.
+    """
     server = tmp_path / "server"
     server.write_text(BROKEN_SERVER)
     server.chmod(0o755)
@@ -189,6 +205,7 @@ def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
     for path in (left, foreign):
         (path / "session").mkdir(parents=True)
 
+    _describe_another_ray(monkeypatch)
     study = programs.start("-c", BROKEN, *BUDGET, cwd=tmp_path)
     done = study.finish()
     assert done.returncode == 0, done.stderr
@@ -215,3 +232,15 @@ def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
     shutil.rmtree(foreign)
     assert living.directory.exists(), "its study lives"
     assert living.in_worker("os.environ['RAY_AUTH_TOKEN']") not in (of_study, of_worker)
+
+
+@pytest.mark.slow
+def test_the_end_of_the_control_service_is_noticed(living: Living) -> None:
+    """The driver waits for a task, as the driver of a study does. This is the last test of the session."""
+    living.begin("__import__('time').sleep(3600)")
+    living.program.workers("gcs_server")[0].kill()
+    done = living.program.finish()
+    assert done.returncode == 1
+    assert re.fullmatch(r"Ray's control service \(GCS\) has not answered for \d+ s\n", done.stdout), done.stderr
+    with within(10):
+        living.program.wait_until_gone()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.processes import Programs
@@ -82,7 +83,8 @@ with ray_session(None):
     told = []
     for plan, ended in ray_runs(slots=1).make(mortals, lambda plan, result: told.append(tell(plan, result))):
         print(type(ended).__name__, getattr(ended, "reason", "").partition(":")[0])
-    print(*told)
+    print(*told, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -90,9 +92,17 @@ with ray_session(None):
 def test_a_worker_goes_on_while_its_last_run_is_written_and_may_be_lost(programs: Programs, tmp_path: Path) -> None:
     """It alone goes on: another, for which there is a processor here, would have to import everything first.
 
-    A run whose worker is lost is made again as long as it makes progress.
+    A run whose worker is lost is made again as long as it makes progress. Show also that the end of a test ends a Ray
+    that lives.
     """
-    done = programs.start("-c", SETTING + ONE_AFTER_THE_OTHER, str(tmp_path), cwd=ROOT).finish()
-    first, *others = done.stdout.splitlines()
-    assert first == "True False 3 1", done.stderr
-    assert others == ["FinalRun ", "FailedRun WorkerCrashedError", "0:1 0:2"], done.stderr
+    session = programs.start("-c", SETTING + ONE_AFTER_THE_OTHER, str(tmp_path), cwd=ROOT)
+    said = [session.stdout.readline() for _ in range(4)]
+    expected = ["True False 3 1", "FinalRun ", "FailedRun WorkerCrashedError", "0:1 0:2"]
+    assert said == [f"{line}\n" for line in expected], session.stderr.read()
+
+    processes, folders = session.processes(), session.session_directories()
+    assert session.workers("raylet") and folders
+    programs.end()
+    _, alive = psutil.wait_procs(processes, timeout=1)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert not [folder for folder in folders if folder.exists()]
