@@ -17,7 +17,7 @@ class Worker:
     """Trains a run of each network in a Ray actor."""
 
     def __init__(self, data: TrainingData, threads: int, number: int) -> None:
-        gc.enable()  # as a run of a study does (study/cluster/starting.py)
+        gc.enable()  # as a run of a study does (study/cluster/health/starting.py)
         torch.set_num_threads(threads)
         device = training_device()
         self._runs = {

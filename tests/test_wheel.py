@@ -177,7 +177,7 @@ def test_every_command_runs_from_the_wheel_in_a_repository_of_the_user(environme
     groups = "mobilenet-baseline mobilenet-tuned net-baseline net-tuned\n"
     assert _run(face, folder) == groups, "a folder that is no package hides nothing"
 
-    alone = run_here([*arguments, "--archs", "mobilenet", "my_nets:Net", "--name", "alone"], folder)
+    alone = run_here([*arguments, "--baseline", "--archs", "mobilenet", "my_nets:Net", "--name", "alone"], folder)
     assert alone.returncode == 0, alone.stderr
     for group, seed in product(("mobilenet-baseline", "net-baseline"), range(2)):
         of_both = [

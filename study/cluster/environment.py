@@ -37,7 +37,7 @@ os.environ.update(
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             # Workers import these before Ray puts the current folder first on their path. A user's file there may have
             # the same name. The last module makes a worker's start shorter.
-            "RAY_preload_python_modules": "analysis,models,study,study.cluster.starting",
+            "RAY_preload_python_modules": "analysis,models,study,study.cluster.health.starting",
             # The driver draws its own progress and handles its own signals.
             "RAY_AIR_NEW_OUTPUT": "0",
             "TUNE_DISABLE_SIGINT_HANDLER": "1",

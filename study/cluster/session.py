@@ -18,7 +18,6 @@ from joblib import cpu_count
 
 # Private modules, because Ray's public functions wait for minutes if nothing answers at an address.
 from ray._private import ray_constants, services
-from ray._private import utils as ray_utils
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
@@ -29,6 +28,7 @@ from models.networks.registry import Architecture
 from models.networks.user_networks import modules_of_user
 from study.cluster import environment, mps
 from study.cluster.capacity import Capacity, capacity
+from study.cluster.head import signals_stay, without_dashboard
 from study.cluster.places.nodes import GIB, present
 from study.cluster.reaper import reaping
 from study.errors import BadInput, StudyFailed, one_line, say_error
@@ -65,7 +65,7 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
             found = _start_patiently(stack)
         else:
             stack.callback(ray.shutdown)
-            with _signals_stay():
+            with signals_stay():
                 _join(address)
                 found = capacity()
         yield found
@@ -124,7 +124,7 @@ def _start(stack: ExitStack, *, keeps_logs: bool = False) -> Capacity:
         attempt.enter_context(_gpu_shared(directory))
         attempt.callback(ray.shutdown)
         try:
-            with _signals_stay():
+            with signals_stay(), without_dashboard():
                 ray.init(
                     address="local",
                     num_cpus=cpu_count(),
@@ -152,17 +152,6 @@ def _keep_logs(directory: Path) -> Path | None:
     for path in logs:
         shutil.move(path, kept)
     return kept / first.name
-
-
-@contextmanager
-def _signals_stay() -> Iterator[None]:
-    """Keeps Ray from answering SIGTERM itself, by a SystemExit that Python drops if it comes inside a destructor."""
-    takes = ray_utils.set_sigterm_handler
-    ray_utils.set_sigterm_handler = lambda handler: None
-    try:
-        yield
-    finally:
-        ray_utils.set_sigterm_handler = takes
 
 
 @contextmanager

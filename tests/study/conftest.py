@@ -12,7 +12,6 @@ from filelock import FileLock
 from tests.in_process import run_here
 from tests.processes import BUDGET, SMALL, Programs
 
-
 # AlexNet has 6.4 million weights.
 DOCUMENTED = (*BUDGET, "--max-epochs", "2")
 

@@ -57,7 +57,7 @@ def test_looks_are_the_same_whenever_a_study_is_interrupted(tmp_path: Path) -> N
 
 
 def test_a_study_ends_at_the_first_look_that_decides(tmp_path: Path) -> None:
-    long = ["--train-size", "400", "--max-epochs", "20", "--batch-size", "16"]
+    long = ["--train-size", "250", "--max-epochs", "8", "--batch-size", "16"]
     done = run_here(
         [*BUDGET, *long, "--trials", "1", "--seeds", "auto", "--archs", "tiny", "blind", "--name", "far"], tmp_path
     )

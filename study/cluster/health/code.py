@@ -58,7 +58,7 @@ def _in_words(name: str, here: str | None, there: str | None) -> str:
 def on_this_node(expected: Code) -> Iterator[None]:
     """Make a run in a worker: check its code first, and name its node if it is unfit.
 
-    Let Python collect garbage from now on (study/cluster/starting.py).
+    Let Python collect garbage from now on (study/cluster/health/starting.py).
 
     Args:
         expected: the code of the driver.

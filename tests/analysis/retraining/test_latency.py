@@ -15,6 +15,7 @@ from analysis.results.load import load_results
 from analysis.results.run_folders import EPOCH_COLUMNS, FinalRun
 from analysis.results.study_folder import StudyFolder
 from analysis.retraining.latency import is_measured, measure_latency, networks_to_measure
+from analysis.retraining.turns import LEAST_ROUNDS
 from analysis.verdict.summary import comparison_table, summarise
 from models.networks.registry import Architecture
 from tests.analysis.example_study import write_example
@@ -44,6 +45,7 @@ def final_run(arch: str, variant: str, config: dict[str, Any]) -> FinalRun:
     return FinalRun(f"{arch}-{variant}", 0, metrics, history, np.zeros((1, 2)), np.zeros(1, int))
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_each_distinct_network_is_measured_once(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     folder.final.write(final_run("small", "baseline", {"lr": 1e-3, "model.width": 4, "dropout": 0.1}))
@@ -62,7 +64,16 @@ def test_each_distinct_network_is_measured_once(tmp_path: Path) -> None:
     assert not is_measured(ARCHITECTURES, folder), "another configuration was chosen since"
 
 
+@pytest.fixture
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure for a moment, because no test looks at the times."""
+    monkeypatch.setattr("analysis.retraining.latency.THROUGHPUT_BATCH_SIZE", 1)
+    monkeypatch.setattr("analysis.retraining.turns.CALLS_PER_ROUND", 5)
+    monkeypatch.setattr("analysis.retraining.turns.MOST_ROUNDS", LEAST_ROUNDS)
+
+
 @pytest.mark.onnx
+@pytest.mark.usefixtures("few_rounds")
 def test_a_network_is_measured_in_onnx_runtime_too() -> None:
     small = {"small": replace(ARCHITECTURES["small"], baseline={"dropout": 0.1, "model.width": 4})}
     measured = measure_latency(small, n_classes=10, threads=1)["small"]["onnx"]
@@ -71,6 +82,7 @@ def test_a_network_is_measured_in_onnx_runtime_too() -> None:
 
 
 @pytest.mark.onnx
+@pytest.mark.usefixtures("few_rounds")
 def test_a_network_without_an_onnx_form_is_measured_in_pytorch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     undecided = {"undecided": Architecture("undecided", "Undecided", Undecided)}
     measured = measure_latency(undecided, n_classes=3, threads=1)["undecided"]

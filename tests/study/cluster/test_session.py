@@ -117,6 +117,12 @@ def test_a_run_without_a_share_of_the_gpu_does_not_see_it(living: Living) -> Non
 
 
 @pytest.mark.slow
+def test_ray_starts_no_process_that_does_nothing_for_a_study(living: Living) -> None:
+    assert living.program.workers("raylet/raylet") and living.program.workers("log_monitor.py")
+    assert not living.program.workers("dashboard/dashboard.py") and not living.program.workers("autoscaler")
+
+
+@pytest.mark.slow
 def test_a_worker_collects_no_garbage_before_its_first_run(living: Living) -> None:
     assert living.in_worker("__import__('gc').isenabled()") is False
 

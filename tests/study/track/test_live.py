@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -104,9 +105,30 @@ def test_the_command_waits_for_the_end_of_a_running_study(
     )
 
 
-def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(
-    tmp_path: Path,
-) -> None:
+# The tracker's process, which looks at the study more often than usual.
+OFTEN = """#!{python}
+import sys
+from study.track import feed
+from study.track.__main__ import main
+
+feed.LOOK_EVERY_SECONDS = 0.2
+assert sys.argv[1:4] == ["-P", "-m", "study.track"]
+sys.exit(main(sys.argv[4:]))
+"""
+
+
+@pytest.fixture
+def often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the search write its tables all the time, and trackers look at them."""
+    program = tmp_path / "often"
+    program.write_text(OFTEN.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr(feed.sys, "executable", str(program))
+    monkeypatch.setattr("study.listeners.search_recorder.TABLES_EVERY_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "results" / "tracked")
     root = folder.path / "tensorboard"
 

@@ -40,7 +40,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     command = [*uv, "--from", f"mlflow=={version('mlflow-skinny')}", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{place}/mlflow.db"]
     command += ["--artifacts-destination", f"{place}/artifacts"]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # Without the jobs, for which MLflow would start eight more processes.
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment.pop("PYTHONPATH", None)
     with (place / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
