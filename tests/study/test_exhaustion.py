@@ -112,7 +112,8 @@ def test_memory_that_runs_out_is_the_trials_own_fault(
 ) -> None:
     """Ray kills every worker, as it does where the machine's memory runs short: nothing may hang."""
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
-    words = [*OWN_NETWORKS, *BUDGET, "--archs", "tiny", "--trials", "1", "--name", "memory"]
+    monkeypatch.setenv("RAY_task_oom_retries", "1")  # fewer than a study asks for
+    words = [*OWN_NETWORKS, *BUDGET, "--archs", "tiny", "--trials", "1", "--seeds", "1", "--name", "memory"]
     done = programs.start("-c", FEWER_ATTEMPTS, *words, cwd=tmp_path).finish()
     assert done.returncode == 1
     first, *_, last = done.stderr.splitlines()

@@ -16,7 +16,7 @@ from analysis.results.study_folder import StudyFolder
 from study.search.ledger import Ledger
 from study.settings.config import StudyConfig
 from study.storage.claim import held, mend
-from tests.in_process import run_here
+from tests.in_process import interrupt_when, run_here
 from tests.pace import within
 from tests.processes import GATE, OWN_NETWORKS, SMALL, Gate, Program, Programs, assert_same_results
 from tests.study.conftest import Finished
@@ -181,8 +181,8 @@ def test_a_study_that_loses_its_ray_ends_with_the_line(programs: Programs, gate:
     with within(10):
         study.wait_until_gone()
     gate.open()
-    done = run_here(shlex.split(go_on)[3:], tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run_here(shlex.split(go_on)[3:], tmp_path, at_step=interrupt_when(lambda: events(folder, "end") >= 1))
+    assert done.returncode == 130, "it has gone on to its second trial"
 
 
 def assert_only_loopback(study: Program) -> None:

@@ -212,7 +212,7 @@ def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
         (path / "session").mkdir(parents=True)
 
     _describe_another_ray(monkeypatch)
-    study = programs.start("-c", BROKEN, *BUDGET, cwd=tmp_path)
+    study = programs.start("-c", BROKEN, *BUDGET, "--archs", "mobilenet", cwd=tmp_path)
     done = study.finish()
     assert done.returncode == 0, done.stderr
     first, last, again = done.stderr.splitlines()
