@@ -242,7 +242,7 @@ def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
 
 @pytest.mark.slow
 def test_the_end_of_the_control_service_is_noticed(living: Living) -> None:
-    """The driver waits for a task, as the driver of a study does. This is the last test of the session."""
+    """End the session as its last test, while its driver waits for a task, as the driver of a study does."""
     living.begin("__import__('time').sleep(3600)")
     living.program.workers("gcs_server")[0].kill()
     done = living.program.finish()
