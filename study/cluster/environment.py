@@ -24,8 +24,8 @@ os.environ.update(
             # A local Ray listens only on the loopback interface.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
-            # A task that runs out of memory would be tried again for ever.
-            "RAY_task_oom_retries": "2",
+            # A task that runs out of memory would be tried again for ever. The study counts the attempts.
+            "RAY_task_oom_retries": "0",
             # Workers keep the driver's own niceness; Ray would add 15, and they would hardly advance on a busy machine.
             "RAY_worker_niceness": "0",
             # The study reports the failures of workers itself.

@@ -65,9 +65,11 @@ FEWER_ATTEMPTS = """
 import runpy, sys
 from functools import partial
 from study.cluster.health import placement
+from study.runs import ray_runs
 from study.search import driver
 
-placement.RETRIES, driver.Attempts = 1, partial(driver.Attempts, retries=0)
+placement.RETRIES = 1
+driver.Attempts = ray_runs.Attempts = partial(driver.Attempts, retries=0)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -112,7 +114,6 @@ def test_memory_that_runs_out_is_the_trials_own_fault(
 ) -> None:
     """Ray kills every worker, as it does where the machine's memory runs short: nothing may hang."""
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
-    monkeypatch.setenv("RAY_task_oom_retries", "1")  # fewer than a study asks for
     words = [*OWN_NETWORKS, *BUDGET, "--archs", "tiny", "--trials", "1", "--seeds", "1", "--name", "memory"]
     done = programs.start("-c", FEWER_ATTEMPTS, *words, cwd=tmp_path).finish()
     assert done.returncode == 1
