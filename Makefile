@@ -3,7 +3,7 @@
 # make test: make lint beside every quick test, and one whole study that is killed and resumed.
 # make test-slow: the tests marked slow, which are whole studies for the most part.
 # make test-extras: install the extras and test the export and the trackers; a study then takes some seconds longer.
-# make test-all: make test, make test-slow and make test-extras.
+# make test-all: all of make test, make test-slow and make test-extras.
 # make docs: build the site of the documentation into site/; every broken link is an error.
 # make audit: look up the versions of constraints.txt in PyPI's advisories.
 # make soak: kill one study twenty times; minutes.
@@ -19,7 +19,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Without compiled bytecode every worker would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-quick test-slow test-extras test-all lint docs audit soak test-cluster soak-cluster
+.PHONY: setup demo test test-quick test-slow test-most test-extras test-all lint docs audit soak test-cluster soak-cluster
 
 demo: setup
 	@$(BIN)/python -m study.run --preset quick
@@ -47,7 +47,13 @@ test-extras: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt $(EDITABLE) '.[$(EXTRAS)]'
 	@$(PYTEST) -m "onnx or trackers" $$(grep -r --files-with-matches --include='*.py' -e mark.onnx -e mark.trackers tests)
 
-test-all: test test-slow test-extras
+# In one run, because each collects all tests, and ends with a test that leaves a processor idle.
+test-most: setup
+	@$(PYTEST) -m "not onnx and not trackers"
+
+test-all: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint test-most
+	@$(MAKE) --no-print-directory test-extras
 
 docs: setup
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group docs

@@ -10,6 +10,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import PRECISION, Programs
 
+# Not until the imports are done, because each collection looks at all that they made.
+gc.disable()
 # No test needs its files after a power failure. Flushing them to the disk takes a seventh of the time of the tests.
 os.fsync = lambda fd: None
 
@@ -34,17 +36,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         torch.cpu.get_capabilities = lambda: capabilities
 
 
-# Fixtures that run whole studies, or what they need: machines of a network.
-STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs", "network")
+# Fixtures that run whole studies, or what they need: an installation, or machines of a network.
+STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs", "environment", "server", "network")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that run whole studies first, so that no test process waits long for another's last test."""
-    items.sort(key=lambda item: not set(getattr(item, "fixturenames", ())).intersection(STUDIES))
+    """Put slow tests first, and of these the tests that run whole studies, so that no test process waits long for
+    another's last test."""
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return "slow" not in item.keywords, not set(getattr(item, "fixturenames", ())).intersection(STUDIES)
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish() -> None:
     """Keep what the imports made out of every later garbage collection, which would look at it again."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 
