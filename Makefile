@@ -84,7 +84,7 @@ test-cluster: setup
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	  openssh-server openssl rsync iproute2 munge slurmctld slurmd slurm-client; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt --group cluster
-	@$(ISOLATED) sh -c 'ip link set lo up && $(PYTEST) -m "$(CLUSTER_TESTS)" tests/cluster; exit $$?'
+	@$(ISOLATED) sh -c 'ip link set lo up && $(PYTEST) --numprocesses=3 -m "$(CLUSTER_TESTS)" tests/cluster; exit $$?'
 
 setup: $(INSTALLED)
 

@@ -38,14 +38,19 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 # Fixtures that run whole studies, or what they need: an installation, or machines of a network.
 STUDIES = ("documented", "undisturbed", "resumed", "whole", "programs", "environment", "server", "network")
+# The files of the longest tests, the longest first.
+LONGEST = ("tests/cluster/test_launcher.py", "tests/cluster/test_nodes.py", "tests/cluster/test_unfit_nodes.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put slow tests first, and of these the tests that run whole studies, so that no test process waits long for
     another's last test."""
 
-    def place(item: pytest.Item) -> tuple[bool, bool]:
-        return "slow" not in item.keywords, not set(getattr(item, "fixturenames", ())).intersection(STUDIES)
+    def place(item: pytest.Item) -> tuple[bool, int, bool]:
+        file = item.nodeid.partition("::")[0]
+        rank = LONGEST.index(file) if file in LONGEST else len(LONGEST)
+        is_short = not set(getattr(item, "fixturenames", ())).intersection(STUDIES)
+        return "slow" not in item.keywords, rank, is_short
 
     items.sort(key=place)
 
