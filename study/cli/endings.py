@@ -50,12 +50,10 @@ def _go_on(request: "Request | None") -> str:
         return "begin again"
     from analysis.command import typed_command  # here, because a file of the user's may hide `analysis`
 
-    path, name = request.folder.path, request.folder.path.name
-    together = []
-    if request.searches > 1:  # the command goes on with all of them
-        name, together = name.rpartition("-")[0], ["--searches", str(request.searches)]
-    words = [*typed_command("study.run").split(), "--resume", "--results-dir", str(path.parent), "--name", name]
-    words += together
+    results, name = str(request.folder.path.parent), _name(request)
+    words = [*typed_command("study.run").split(), "--resume", "--results-dir", results, "--name", name]
+    if request.searches > 1:
+        words += ["--searches", str(request.searches)]
     if request.config.storage is not None and "://" in request.config.storage:
         words += ["--storage", request.config.storage]  # another machine can go on, too
     return f"go on with: {shlex.join(words)}"
@@ -63,6 +61,12 @@ def _go_on(request: "Request | None") -> str:
 
 def _has_begun(request: "Request") -> bool:
     path = request.folder.path
-    if request.searches > 1:  # the first of several studies has begun
-        path = path.with_name(path.name.rpartition("-")[0] + "-1")
+    if request.searches > 1:  # with the first of them all have begun
+        path = path.with_name(f"{_name(request)}-1")
     return (path / "study.json").exists()
+
+
+def _name(request: "Request") -> str:
+    """Return the name of the study, or of all studies of --searches, without the number of this one."""
+    name = request.folder.path.name
+    return name if request.searches == 1 else name.rpartition("-")[0]

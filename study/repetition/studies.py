@@ -65,7 +65,7 @@ def repetition_of(options: Options) -> Repetition:
     if options.baseline:
         raise BadInput("--searches repeats the searches, and --baseline has none: leave one of them out")
     if options.from_study is not None:
-        raise BadInput("--searches needs searches that know nothing of each other, and --from tells them all the same")
+        raise BadInput("--searches needs independent searches, and --from gives all of them the same trials")
     if not options.resume and len(options.archs) < 2:
         raise BadInput("--searches compares networks over their searches: give two or more by --archs")
     if options.resume and options.name is None:

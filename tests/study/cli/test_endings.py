@@ -47,6 +47,16 @@ def test_what_the_disk_refuses_is_a_line_that_names_the_place(number: int) -> No
     assert status == 1
 
 
+def test_several_studies_are_gone_on_with_together_once_the_first_has_begun(tmp_path: Path) -> None:
+    arguments = ["--dataset", "digits", "--results-dir", str(tmp_path), "--name", "my-two-2", "--searches", "2"]
+    request = read_request(arguments)
+    assert ending_of(KeyboardInterrupt(), request) == ("interrupted before the study began", 130)
+    (tmp_path / "my-two-1").mkdir()
+    (tmp_path / "my-two-1" / "study.json").touch()
+    go_on = f"python -m study.run --resume --results-dir {tmp_path} --name my-two --searches 2"
+    assert ending_of(KeyboardInterrupt(), request) == (f"interrupted; go on with: {go_on}", 130)
+
+
 @pytest.mark.parametrize(
     ("program", "command"), [("study/run.py", "python -m study.run"), ("/venv/bin/fairverdict", "fairverdict run")]
 )
