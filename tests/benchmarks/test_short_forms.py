@@ -43,6 +43,7 @@ from models.training.recipe import CONSTANTS, TrainingConfig
 from study.cluster.environment import ALLOCATION
 from tests.builders import epoch
 from tests.in_process import run_here
+from tests.processes import HANGS_AFTER
 
 
 @pytest.fixture(autouse=True)
@@ -335,7 +336,7 @@ def test_overhead_accounts_for_the_whole_of_a_study(
     target = tmp_path / "rows.json"
     with ThreadPoolExecutor(1) as pool:
         status = pool.submit(overhead.main, ["--quick", "--json", str(target)])
-        arguments = _Started.asked.get(timeout=60)
+        arguments = _Started.asked.get(timeout=HANGS_AFTER)
         try:
             done = run_here(arguments, tmp_path)
         finally:

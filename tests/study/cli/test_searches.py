@@ -99,3 +99,11 @@ def test_what_cannot_be_repeated_is_refused_in_a_line(tmp_path: Path, arguments:
         (tmp_path / name / "study.json").write_text("{}")
     with pytest.raises(BadInput, match=line):
         repetition_of(parse(["--results-dir", str(tmp_path), *arguments]))
+
+
+@pytest.mark.slow
+def test_searches_that_are_told_trials_are_refused(tmp_path: Path) -> None:
+    run_here([*SMALL, "--name", "old"], tmp_path)
+    told = parse(["--from", str(tmp_path / "results" / "old"), "--searches", "2"])
+    with pytest.raises(BadInput, match="--from gives all of them the same trials"):
+        repetition_of(told)

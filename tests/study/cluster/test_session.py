@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -90,20 +90,32 @@ def _describe_another_ray(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
-    """Yield a session below `uv run`, in an environment that describes another Ray."""
+def session_that_lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Living]]:
+    """Yield what returns the session of this file, or another one once it has ended."""
     place, programs = tmp_path_factory.mktemp("living"), Programs()
     (place / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "0"\n')
     (place / ".venv").symlink_to(sys.prefix)
     uv = [str(Path(sys.prefix) / "bin" / "uv"), "run", "--no-sync", "--offline", "--no-cache", "python"]
-    with pytest.MonkeyPatch.context() as patch:
-        _describe_another_ray(patch)
-        program = programs.start("-c", BELOW_UV_RUN, *uv, "-c", LIVING, cwd=place)
+    sessions: list[Living] = []
     with ExitStack() as stack:
         stack.callback(programs.end)
-        session = Living(program)
-        stack.callback(shutil.rmtree, session.directory)
-        yield session
+
+        def get() -> Living:
+            if not sessions or sessions[-1].program.process.poll() is not None:
+                with pytest.MonkeyPatch.context() as patch:
+                    _describe_another_ray(patch)
+                    program = programs.start("-c", BELOW_UV_RUN, *uv, "-c", LIVING, cwd=place)
+                sessions.append(Living(program))
+                stack.callback(shutil.rmtree, sessions[-1].directory, ignore_errors=True)  # an ended one has none
+            return sessions[-1]
+
+        yield get
+
+
+@pytest.fixture
+def living(session_that_lives: Callable[[], Living]) -> Living:
+    """Return a session below `uv run`, in an environment that describes another Ray."""
+    return session_that_lives()
 
 
 @pytest.mark.slow
@@ -242,7 +254,7 @@ def test_a_ray_that_does_not_start_is_tried_once_more_beside_another_study(
 
 @pytest.mark.slow
 def test_the_end_of_the_control_service_is_noticed(living: Living) -> None:
-    """End the session as its last test, while its driver waits for a task, as the driver of a study does."""
+    """End the session while its driver waits for a task, as the driver of a study does."""
     living.begin("__import__('time').sleep(3600)")
     living.program.workers("gcs_server")[0].kill()
     done = living.program.finish()
