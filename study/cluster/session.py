@@ -20,7 +20,7 @@ from joblib import cpu_count
 from ray._private import ray_constants, services
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.core.generated import gcs_service_pb2_grpc
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
 
@@ -59,9 +59,9 @@ def ray_session(address: str | None) -> Iterator[Capacity]:
         BadInput: if no cluster of this Ray version answers at the address, or it refuses this process.
         StudyFailed: if Ray does not start on this machine, twice. Ray's logs are kept then.
     """
-    with environment.kept(), ExitStack() as stack:
+    with _settings_kept(), ExitStack() as stack:
         if address is None:
-            stack.enter_context(_token())
+            _make_token()
             found = _start_patiently(stack)
         else:
             stack.callback(ray.shutdown)
@@ -191,15 +191,22 @@ def _locked_directory(stack: ExitStack) -> Path:
 
 
 @contextmanager
-def _token() -> Iterator[None]:
+def _settings_kept() -> Iterator[None]:
+    """Takes back the settings of the session's Ray, so that this process can use another one afterwards."""
+    try:
+        with environment.kept():
+            yield
+    finally:
+        # Ray keeps what it has read from the environment, and would ask another Ray for a token.
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _make_token() -> None:
     """Gives this machine's Ray a token of its own, which only this account can read, and no file keeps."""
     environment.leave_another_ray()
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex()
     AuthenticationTokenLoader.instance().reset_cache()
-    try:
-        yield
-    finally:
-        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _join(address: str) -> None:

@@ -365,11 +365,10 @@ def _scale_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         assert scale.main(arguments) == 0
         return subprocess.CompletedProcess(command, 0, capsys.readouterr().out)
 
-    monkeypatch.setattr(scale.subprocess, "run", here)
+    monkeypatch.setattr(scale, "subprocess", SimpleNamespace(run=here, PIPE=None))
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scale_here")
 def test_scale_has_a_row_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert scale.main(["--quick", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())

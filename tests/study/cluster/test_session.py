@@ -54,6 +54,28 @@ with ray_session(None), lifeline.lifeline(lost, print):
             answer = str(error)
         print(json.dumps(answer), flush=True)
 """
+# Uses a Ray of its own, and then another one that asks for no token.
+ONE_AFTER_THE_OTHER = """
+import ray
+from ray.cluster_utils import Cluster
+from study.cluster.session import ray_session
+
+class Counter:
+    def count(self):
+        return 1
+
+def count():
+    return ray.get(ray.remote(Counter).remote().count.remote())
+
+with ray_session(None):
+    counted = count()
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+try:
+    with ray_session(cluster.address):
+        print("counted", counted + count())
+finally:
+    cluster.shutdown()
+"""
 BELOW_UV_RUN = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
@@ -137,6 +159,15 @@ def test_ray_starts_no_process_that_does_nothing_for_a_study(living: Living) -> 
 @pytest.mark.slow
 def test_a_worker_collects_no_garbage_before_its_first_run(living: Living) -> None:
     assert living.in_worker("__import__('gc').isenabled()") is False
+
+
+@pytest.mark.slow
+def test_a_process_that_had_a_ray_of_its_own_joins_one_without_a_token(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = programs.start("-c", ONE_AFTER_THE_OTHER, cwd=tmp_path).finish()
+    assert done.stdout.splitlines()[-1:] == ["counted 2"], done.stderr
 
 
 # Another account tries to list, read and replace what Ray keeps on this machine.
