@@ -28,6 +28,7 @@ from analysis.paths import user_path
 from analysis.results.study_folder import StudyFolder
 from study.errors import StudyFailed
 from study.search.ledger import Ledger
+from study.search.trial import Trial
 
 NAME = "overhead"
 STUDY = (sys.executable, "-m", "study.run")
@@ -77,7 +78,10 @@ def _stages(folder: StudyFolder, start: float, first_step: float, end: float) ->
     confirmed = max((path.stat().st_mtime for path in confirm), default=searched)
     judged = max(path.stat().st_mtime for path in final)
     timed = (folder.path / "final" / "latency.json").stat().st_mtime
-    epochs = [vars(row) for _, row in Ledger(folder.journal).arrivals()]
+    ledger = Ledger(folder.journal)
+    epochs = [vars(row) for _, row in ledger.arrivals()]
+    # A short trial may have ended before this program saw its first epoch.
+    first_step = min(first_step, *(_latest_begin(trial) for trial in ledger.trials() if trial.ended is not None))
     stages = [
         ("imports, data, Ray", start, begun, []),
         ("first workers", begun, first_step, []),
@@ -103,6 +107,12 @@ def _stages(folder: StudyFolder, start: float, first_step: float, end: float) ->
         for part in ("pass", "training"):
             row[f"{part}_share"] = row[f"{part}_seconds"] / (row["seconds"] * concurrency)
     return rows
+
+
+def _latest_begin(trial: Trial) -> float:
+    """Returns the latest time at which the first step of a trial that has ended may have begun."""
+    assert trial.ended is not None
+    return trial.ended.timestamp() - sum(row.seconds + row.validation_seconds for row in trial.history)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
