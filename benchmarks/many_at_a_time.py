@@ -64,20 +64,17 @@ def play(at_a_time: int, trials: int) -> dict[str, Any]:
     config = StudyConfig(dataset="digits", trials=trials // 2, max_epochs=MAX_EPOCHS)
     baselines = {arch: baseline_of(config, arch) for arch in config.archs}
     begun = time.process_time()
-    proposals, reports = _Clock(), _Clock()
+    proposals, reports, ends = _Clock(), _Clock(), _Clock()
     with tempfile.TemporaryDirectory() as directory, Progress(Screen(quiet=True)) as progress:
         folder = StudyFolder(Path(directory) / "many")
         search = Search(config, baselines, Ledger(folder.journal))
         recorder = SearchRecorder(folder, progress, {arch: arch for arch in config.archs}, config, "replayed", images=1)
         recorder.begin(search)
         running: list[tuple[Trial, np.random.Generator]] = []
-        next_step, is_full = 0.0, False
-        while True:
-            while len(running) < at_a_time and (trial := _begin(search, recorder, proposals, is_full)) is not None:
-                running.append((trial, _noise(trial)))
-            is_full = True
-            if not running:
-                break
+        next_step = 0.0
+        while len(running) < at_a_time:
+            running.append(_begin(search, recorder, _Clock()))
+        while running:
             for place in list(running):
                 trial, rng = place
                 lr, dropout = (float(trial.values[name]) for name in ("lr", "dropout"))
@@ -85,39 +82,31 @@ def play(at_a_time: int, trials: int) -> dict[str, Any]:
                 with reports:
                     stops = search.report(trial.trial_id, row)
                     recorder.on_change(search)
-                    if ends := stops or search.is_over(trial):
-                        search.end(trial.trial_id)
-                        recorder.on_change(search)
                     if time.monotonic() >= next_step:
                         recorder.on_step(search)
                         next_step = time.monotonic() + STEP_SECONDS
-                if ends:
+                if stops or search.is_over(trial):  # in a study, the worker knows that a trial is over
+                    with ends:
+                        search.end(trial.trial_id)
+                        recorder.on_change(search)
                     running.remove(place)
-                    if (trial := _begin(search, recorder, proposals, is_full)) is not None:
-                        running.append((trial, _noise(trial)))
+                    if len(search.ledger.trials()) < trials:
+                        running.append(_begin(search, recorder, proposals))
         recorder.finish(search)
     return {
         "trials": trials,
         "at_a_time": at_a_time,
         "proposals_per_second": proposals.rate,
-        "epochs_per_second": reports.rate,
+        "epochs_per_second": reports.calls / (reports.seconds + ends.seconds),
         "driver_cpu_seconds_per_trial": (time.process_time() - begun) / trials,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-def _begin(search: Search, recorder: SearchRecorder, clock: _Clock, is_full: bool) -> Trial | None:
-    """Ask for the next trial. Only those that take an ended trial's place count: no model proposes the first ones."""
-    if not is_full:
-        trial = search.next_trial()
-        recorder.on_change(search)
-        return trial
+def _begin(search: Search, recorder: SearchRecorder, clock: _Clock) -> tuple[Trial, np.random.Generator]:
+    """Ask for the next trial. Return it with the source of its noise."""
     with clock:
         trial = search.next_trial()
-        if trial is not None:
-            recorder.on_change(search)
-    return trial
-
-
-def _noise(trial: Trial) -> np.random.Generator:
-    return np.random.default_rng([trial.number, int(float(trial.values["lr"]) * 1e9)])
+        recorder.on_change(search)
+    assert trial is not None
+    return trial, np.random.default_rng([trial.number, int(float(trial.values["lr"]) * 1e9)])

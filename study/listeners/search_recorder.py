@@ -22,7 +22,7 @@ SHARE_OF_TIME = 0.005
 # The database is written at most this often: it is promised to be at most a minute old if a few dozen trials run.
 DATABASE_EVERY_SECONDS = 45.0
 # The database and the screen each take at most this share of the driver's time, however many trials run.
-SHARE_OF_SHOWING = 0.05
+SHARE_OF_SHOWING = 0.02
 METRIC = "validation accuracy"
 # A terminal has a column for each of these from the start, so that columns do not move.
 _STATES = ("running", "complete", "stopped early", "pruned")

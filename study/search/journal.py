@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,9 @@ class Journal:
         Args:
             may_wait: True lets it reach the disk up to FLUSH_EVERY_SECONDS later, with an event that comes after it.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab", buffering=0) as file:
+        line = _line(event)
+        with self._open() as file:
             whole = file.tell()
-            line = _line(event)
             try:
                 if file.write(line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -72,6 +72,13 @@ class Journal:
             except OSError:
                 file.truncate(whole)
                 raise
+
+    def _open(self) -> FileIO:
+        try:
+            return FileIO(self.path, "ab")
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return FileIO(self.path, "ab")
 
     def replay(self, apply: Callable[[dict[str, Any] | None], None]) -> Damage | None:
         """Apply every event in order, and leave a file that replays to the same end.
@@ -111,8 +118,8 @@ class Journal:
 
 def _line(event: dict[str, Any]) -> bytes:
     """Return an event as a line of JSON that ends with a checksum of the rest."""
-    checksum = zlib.crc32(json.dumps(event).encode())
-    return json.dumps({**event, "crc32": checksum}).encode() + b"\n"
+    content = json.dumps(event).encode()
+    return content.removesuffix(b"}") + b', "crc32": %d}\n' % zlib.crc32(content)
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

@@ -5,11 +5,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from threadpoolctl import threadpool_limits
 from torch.quasirandom import SobolEngine
 
+from analysis.statistics.search_luck.places import Places
+from analysis.statistics.search_luck.surfaces import Fit
 from models.networks.hyperparameters import Value
 from models.randomness import integer, stream
 from study.errors import BadInput
@@ -25,6 +28,10 @@ RUNNING = 32
 # If more than MANY_RUNNING trials run, the Gaussian process compares this many points before it climbs from the best of
 # them, in place of Optuna's 2,048: each point takes 128 draws for every running trial.
 POINTS, MANY_RUNNING = 512, 8
+# If at least this many trials run, surfaces are drawn from one fit for an eighth as many proposals. The fit weighs this
+# many sets of parameters, and a surface is drawn at this many points.
+CROWD, PROPOSALS_PER_FIT = 64, 1 / 8
+SETS, DRAWN_POINTS = 128, 256
 # A proposal lies at least this far from every trial, as a share of the distance between as many evenly spread trials.
 NEAREST = 0.25
 # At most this many points of the sequence are tried in place of a proposal: a space of few configurations runs out.
@@ -43,6 +50,10 @@ class Sampler:
 
     The proposal for trial n is a function of the study's seed, n, the other trials, and what the sampler was told. So a
     sampler that is rebuilt from a ledger goes on as the first one would have.
+
+    If CROWD trials or more run, each proposal is the highest point of a surface that is drawn from a Gaussian process
+    (parallel Thompson sampling, Kandasamy et al., 2018), and a fit serves several proposals. These depend on the trials
+    that had ended when it was made.
 
     A proposal that `allows` refuses is replaced by a point of the sequence, too.
 
@@ -78,6 +89,7 @@ class Sampler:
         self._places: list[tuple[float, ...]] = []
         self._running: dict[int, optuna.Trial] = {}
         self._scores = {number: score for number, (_, score) in enumerate(told, start=-len(told))}
+        self._drawn: list[dict[str, Value]] = []
 
     def suggest(self, number: int) -> dict[str, Value]:
         """Return the configuration of the trial of this number, which counts as running from now on.
@@ -87,7 +99,8 @@ class Sampler:
         """
         substitutes = islice(self._spread_out(number), SUBSTITUTES)
         if len(self._scores) >= self._startup_trials:
-            values = self._choose(chain([self._improve(number)], substitutes))
+            propose = self._improve if len(self._running) < CROWD else self._draw
+            values = self._choose(chain([propose(number)], substitutes))
         elif self._allows is None:
             values = next(substitutes)
         else:
@@ -169,6 +182,23 @@ class Sampler:
         # The matrices are tiny: extra BLAS threads would only take CPU from the training runs.
         with threadpool_limits(1):
             return study.ask(dict(self._space.ranges)).params
+
+    def _draw(self, number: int) -> dict[str, Value]:
+        """Return the highest point of a surface that is drawn from a Gaussian process fitted to the ended trials."""
+        if not self._drawn:
+            seed = stream(self._seed, "sampler", self.study.study_name, number)
+            sequence, rng = SobolEngine(len(self._space.ranges), True, integer(seed)), np.random.default_rng(seed)
+            points = [self._space.at(point) for point in sequence.draw(DRAWN_POINTS).tolist()]
+            shown = self._shown()
+            places = Places.described(self._space.to_json())
+            told, drawn = places.of([self._configs[number] for number in shown]), places.of(points)
+            scores = np.array([self._scores[number] for number in shown])
+            with threadpool_limits(1):
+                fit = Fit.of(scores, places.distances(told, told), rng, SETS)
+                count = round(len(self._running) * PROPOSALS_PER_FIT)
+                surfaces = fit.draw(places.distances(drawn, told), places.distances(drawn, drawn), count, rng)
+            self._drawn = [points[highest] for highest in surfaces.scores.argmax(axis=1)]
+        return self._drawn.pop()
 
     def _shown(self) -> list[int]:
         """Return the trials with the highest scores and the newest, in order; all of them if they are few."""

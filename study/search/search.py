@@ -42,6 +42,10 @@ class SuccessiveHalving:
             self._scores[epoch] = {}
             epoch *= rungs.reduction_factor
 
+    def is_rung(self, epoch: int) -> bool:
+        """Return whether trials are judged at this epoch."""
+        return epoch in self._scores
+
     def stops(self, trial_id: str, epoch: int, score: float) -> bool:
         """Return whether a trial with this score is stopped at this epoch.
 
@@ -208,6 +212,8 @@ class Search:
         return waiting
 
     def _is_stopped_at_rung(self, trial: Trial, epoch: int) -> bool:
+        if not self._rungs[trial.arch].is_rung(epoch):
+            return False
         history = trial.history[:epoch]
         outcome, best = outcome_of(history, self.recipe(trial), self._steps_per_epoch), best_epoch(history)
         if outcome == "DIVERGED" or best is None:

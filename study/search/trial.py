@@ -3,10 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
 from models.networks.hyperparameters import Value
-from models.training.history import EpochResult, best_epoch
+from models.training.history import EpochResult
 
 Status = Literal["COMPLETE", "STOPPED_EARLY", "PRUNED", "DIVERGED", "FAILED"]
 
@@ -54,8 +55,7 @@ class Trial:
 
     def scores(self) -> list[float]:
         """Return, after each epoch, the validation accuracy of the weights that the trial would keep then."""
-        kept = (best_epoch(self.history[: end + 1]) for end in range(len(self.history)))
-        return [row.val_accuracy for row in kept if row is not None]
+        return [row.val_accuracy for row in accumulate(self.history, _kept) if row.is_finite]
 
     @property
     def told(self) -> float | None:
@@ -63,6 +63,11 @@ class Trial:
         if self.status in (None, "FAILED"):
             return None
         return 0.0 if self.status == "DIVERGED" else self.scores()[-1]
+
+
+def _kept(best: EpochResult, row: EpochResult) -> EpochResult:
+    """Return which of two epochs in a row a trial keeps: the finite one of lower validation loss, or the first."""
+    return row if row.is_finite and not (best.is_finite and best.val_loss <= row.val_loss) else best
 
 
 @dataclass
@@ -80,8 +85,8 @@ class _Sums:
             self.epochs, self.last, self.best, self.seconds = 0, None, None, 0.0
         for row in history[self.epochs :]:
             self.epochs, self.last, self.seconds = self.epochs + 1, row, self.seconds + row.seconds
-            if row.is_finite and (self.best is None or row.val_loss < self.best.val_loss):
-                self.best = row
+            if row.is_finite:
+                self.best = row if self.best is None else _kept(self.best, row)
         return self
 
 

@@ -162,19 +162,20 @@ class Fit:
     scale: float
 
     @classmethod
-    def of(cls, scores: np.ndarray, among: Distances, rng: np.random.Generator) -> "Fit":
+    def of(cls, scores: np.ndarray, among: Distances, rng: np.random.Generator, sets: int = PARAMETERS) -> "Fit":
         """Fit to runs.
 
         Args:
             scores: the score of each run of a trial and of its confirmation, in [0, 1], float64 [runs].
             among: squared distances between the runs, [hyperparameters, runs, runs].
             rng: the source of chance.
+            sets: number of sets of parameters, a power of 2.
         """
         compression = Compression.of(scores)
         compressed = compression.compress(scores)
         centre, scale = compressed.mean(), max(compressed.std(), 1e-9)
         told = (compressed - centre) / scale
-        prior = Parameters.drawn(Prior.of_surfaces(len(among)), PARAMETERS, len(among), rng)
+        prior = Parameters.drawn(Prior.of_surfaces(len(among)), sets, len(among), rng)
         noisy = prior.covariance(among) + prior.variance()[:, :, None] * np.eye(len(told))
         fit = log_likelihood(noisy, told)
         weights = np.exp(fit - fit.max())

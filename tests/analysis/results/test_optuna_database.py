@@ -1,6 +1,8 @@
 """optuna.db while a search runs: kept up to date in place, for a program that has it open."""
 
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import optuna
@@ -49,6 +51,34 @@ def test_trials_that_run_are_shown_and_replaced_when_they_end(tmp_path: Path) ->
     assert study.metric_names == ["validation accuracy"]
     assert study.user_attrs == {"network": "AlexNet", "data set": "digits"}
     assert study.best_trial.number == 0
+
+
+def test_a_trial_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    written = create_trial(
+        state=COMPLETE,
+        value=0.1 + 0.2,
+        params={"lr": 1e-3, "width": 48, "pool": "average"},
+        distributions={
+            **SPACE,
+            "width": optuna.distributions.IntDistribution(16, 64, step=16),
+            "pool": optuna.distributions.CategoricalDistribution(["max", "average"]),
+        },
+        intermediate_values={1: 1 / 3, 2: 0.0},
+        user_attrs={"seconds": 1.5, "baseline": False, "best epoch": None},
+        system_attrs={"fixed_params": {"lr": 1e-3}},
+    )
+    written.datetime_start, written.datetime_complete = datetime(2026, 3, 1, 2), datetime(2026, 3, 1, 2, 0, 0, 5)
+    path = tmp_path / "optuna.db"
+    try:
+        OptunaDatabase(path).update([_search(written, name="mobilenet"), _search(written)])
+        (read,) = optuna.load_study(study_name="alexnet", storage=open_database(path)).trials
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    written.number, written._trial_id = read.number, read._trial_id
+    assert read == written
 
 
 def test_a_reader_that_keeps_the_file_open_sees_the_updates(tmp_path: Path) -> None:
