@@ -28,13 +28,13 @@ RUNNING = 32
 # If more than MANY_RUNNING trials run, the Gaussian process compares this many points before it climbs from the best of
 # them, in place of Optuna's 2,048: each point takes 128 draws for every running trial.
 POINTS, MANY_RUNNING = 512, 8
-# If at least this many trials run, surfaces are drawn from one fit for an eighth as many proposals. The fit weighs this
-# many sets of parameters, and a surface is drawn at this many points.
-CROWD, PROPOSALS_PER_FIT = 64, 1 / 8
-SETS, DRAWN_POINTS = 128, 256
+# If at least CROWD trials run, one fit serves a proposal for each FIT_EVERY of them. The fit weighs SETS sets of
+# parameters, and surfaces are drawn at DRAWN points.
+CROWD, FIT_EVERY = 64, 8
+SETS, DRAWN = 128, 256
 # A proposal lies at least this far from every trial, as a share of the distance between as many evenly spread trials.
 NEAREST = 0.25
-# At most this many points of the sequence are tried in place of a proposal: a space of few configurations runs out.
+# At most this many points of the sequence, or of a surface, are tried: a space of few configurations runs out.
 SUBSTITUTES = 100
 
 # Configurations of an earlier study, each with the score that its Gaussian process saw.
@@ -52,8 +52,8 @@ class Sampler:
     sampler that is rebuilt from a ledger goes on as the first one would have.
 
     If CROWD trials or more run, each proposal is the highest point of a surface that is drawn from a Gaussian process
-    (parallel Thompson sampling, Kandasamy et al., 2018), and a fit serves several proposals. These depend on the trials
-    that had ended when it was made.
+    (parallel Thompson sampling, Kandasamy et al., 2018), among the points apart from all trials. A fit serves several
+    proposals. These depend on the trials that had ended when it was made.
 
     A proposal that `allows` refuses is replaced by a point of the sequence, too.
 
@@ -89,7 +89,7 @@ class Sampler:
         self._places: list[tuple[float, ...]] = []
         self._running: dict[int, optuna.Trial] = {}
         self._scores = {number: score for number, (_, score) in enumerate(told, start=-len(told))}
-        self._drawn: list[dict[str, Value]] = []
+        self._drawn: list[list[dict[str, Value]]] = []
 
     def suggest(self, number: int) -> dict[str, Value]:
         """Return the configuration of the trial of this number, which counts as running from now on.
@@ -99,8 +99,9 @@ class Sampler:
         """
         substitutes = islice(self._spread_out(number), SUBSTITUTES)
         if len(self._scores) >= self._startup_trials:
-            propose = self._improve if len(self._running) < CROWD else self._draw
-            values = self._choose(chain([propose(number)], substitutes))
+            is_crowd = len(self._running) >= CROWD and any(map(self._space.varies, self._space.ranges))
+            proposals = self._draw(number) if is_crowd else [self._improve(number)]
+            values = self._choose(chain(proposals, substitutes))
         elif self._allows is None:
             values = next(substitutes)
         else:
@@ -172,6 +173,7 @@ class Sampler:
 
     def _improve(self, number: int) -> dict[str, Value]:
         """Ask the Gaussian process, by way of a study in which every ended trial is complete with its score."""
+        self._drawn.clear()
         seed = integer(stream(self._seed, "sampler", self.study.study_name, number))
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=1)
         if len(self._running) > MANY_RUNNING:
@@ -183,21 +185,23 @@ class Sampler:
         with threadpool_limits(1):
             return study.ask(dict(self._space.ranges)).params
 
-    def _draw(self, number: int) -> dict[str, Value]:
-        """Return the highest point of a surface that is drawn from a Gaussian process fitted to the ended trials."""
+    def _draw(self, number: int) -> list[dict[str, Value]]:
+        """Return the highest points, in order, of a surface drawn from a Gaussian process fitted to ended trials."""
         if not self._drawn:
             seed = stream(self._seed, "sampler", self.study.study_name, number)
             sequence, rng = SobolEngine(len(self._space.ranges), True, integer(seed)), np.random.default_rng(seed)
-            points = [self._space.at(point) for point in sequence.draw(DRAWN_POINTS).tolist()]
+            points = [self._space.at(point) for point in sequence.draw(DRAWN).tolist()]
             shown = self._shown()
             places = Places.described(self._space.to_json())
             told, drawn = places.of([self._configs[number] for number in shown]), places.of(points)
             scores = np.array([self._scores[number] for number in shown])
             with threadpool_limits(1):
                 fit = Fit.of(scores, places.distances(told, told), rng, SETS)
-                count = round(len(self._running) * PROPOSALS_PER_FIT)
-                surfaces = fit.draw(places.distances(drawn, told), places.distances(drawn, drawn), count, rng)
-            self._drawn = [points[highest] for highest in surfaces.scores.argmax(axis=1)]
+                surfaces = fit.draw(
+                    places.distances(drawn, told), places.distances(drawn, drawn), len(self._running) // FIT_EVERY, rng
+                )
+            highest = np.argsort(-surfaces.scores, axis=1)[:, :SUBSTITUTES]
+            self._drawn = [[points[index] for index in row] for row in highest]
         return self._drawn.pop()
 
     def _shown(self) -> list[int]:

@@ -1,7 +1,7 @@
 """Where configurations come from, and the database that Optuna's dashboard opens."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ import numpy as np
 import optuna
 import pytest
 from optuna._gp import acqf
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.results.optuna_database import OptunaDatabase, Search, open_database
-from study.search.sampler import BEST, HISTORY, MANY_RUNNING, NEAREST, POINTS, RUNNING, Sampler
+from models.networks.hyperparameters import Value
+from study.search import sampler as proposals
+from study.search.sampler import BEST, CROWD, HISTORY, MANY_RUNNING, NEAREST, POINTS, RUNNING, Sampler
 from study.search.trial import Status, Trial
-from study.settings.search_space import SEARCH_SPACE
+from study.settings.search_space import SEARCH_SPACE, SearchSpace
 from tests.builders import epoch
 
 
@@ -333,3 +336,65 @@ def test_with_many_running_trials_fewer_points_are_compared(
         sampler.begin(Trial("alexnet", 100 + number, {"lr": 1e-3, "dropout": number / 100}))
     sampler.suggest(12)
     assert max(compared) == points
+
+
+def _crowd(low_is_better: bool, allows: Callable[[Mapping[str, Value]], bool] | None = None) -> Sampler:
+    """Return a sampler with CROWD running trials after 40 that have ended, whose score depends on the learning rate."""
+    sampler = Sampler("alexnet", SEARCH_SPACE, 0, allows=allows)
+    for number in range(40 + CROWD):
+        share, dropout = ((number * step) % 1 for step in (0.618, 0.755))
+        score = 0.5 + 0.4 * (1 - share if low_is_better else share)
+        config = {"lr": 1e-4 * 100**share, "dropout": 0.7 * dropout}
+        trial = Trial("alexnet", number, config, history=[epoch(1, 1.0, score)])
+        sampler.begin(trial)
+        if number < 40:
+            trial.status = "COMPLETE"
+            sampler.end(trial)
+    return sampler
+
+
+@pytest.mark.parametrize("low_is_better", [True, False])
+def test_in_a_crowd_proposals_go_where_scores_are_high(low_is_better: bool) -> None:
+    sampler = _crowd(low_is_better)
+    rates = [math.log10(float(sampler.suggest(number)["lr"])) + 3 for number in range(104, 124)]
+    assert np.mean(rates) < -0.5 if low_is_better else np.mean(rates) > 0.5
+
+
+def test_in_a_crowd_only_what_is_allowed_is_proposed() -> None:
+    sampler = _crowd(True, allows=lambda values: float(values["lr"]) > 1e-3)
+    assert all(float(sampler.suggest(number)["lr"]) > 1e-3 for number in range(104, 120))
+
+
+def test_in_a_crowd_a_fixed_configuration_is_no_obstacle() -> None:
+    sampler = Sampler("alexnet", SearchSpace({"pool": CategoricalDistribution(["max"])}), 0)
+    for number in range(CROWD + 1):
+        sampler.suggest(number)
+    sampler.end(Trial("alexnet", 0, {}, status="COMPLETE", history=[epoch(1, 1.0, 0.5)]))
+    assert sampler.suggest(CROWD + 1) == {"pool": "max"}
+
+
+def test_in_a_crowd_one_fit_serves_several_proposals_until_the_crowd_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+
+    class Watched(proposals.Fit):
+        @classmethod
+        def of(cls, scores: np.ndarray, *others: Any) -> proposals.Fit:
+            fitted.append(len(scores))
+            return super().of(scores, *others)
+
+    monkeypatch.setattr(proposals, "Fit", Watched)
+    sampler = _crowd(True)
+    served = CROWD // 8
+    for number in range(104, 104 + served):
+        sampler.suggest(number)
+    assert fitted == [40]
+    sampler.suggest(104 + served)
+    assert fitted == [40, 40]
+    # The crowd goes, so what is left of the fit is of no use to the next crowd.
+    for number in range(40, 60):
+        sampler.end(Trial("alexnet", number, {}, status="COMPLETE", history=[epoch(1, 1.0, 0.5)]))
+    sampler.suggest(200)
+    for number in range(300, 320):
+        sampler.begin(Trial("alexnet", number, {"lr": 1e-3, "dropout": 0.1}))
+    sampler.suggest(400)
+    assert fitted == [40, 40, 60]
