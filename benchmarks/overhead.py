@@ -7,8 +7,9 @@ the times at which its files were written. Workers report the seconds of each ep
 benchmark divides their sum by the stage's time on the clock times the runs at a time. The rest is imports, starts of
 workers, checkpoints, predictions of the test set, the driver's work, and workers that wait for the last run of a stage.
 
-The earliest epoch began at the time of its report less its training pass and validation. The time to the first training
-step ends there. It includes that epoch's checkpoint and is an upper bound. Run the command twice to have warm caches.
+The earliest epoch began at the time of its report, or of its trial's end, less its training pass and validation. The
+time to the first training step ends there. It includes that epoch's checkpoint and is an upper bound. Run the command
+twice to have warm caches.
 """
 
 import argparse

@@ -156,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.trials and any(size < 2 or size % 2 for size in options.trials):
         parser.error("--trials needs even numbers from 2 on: half of the trials are each network's")
+    if options.at_a_time and options.trials and min(options.trials) <= max(options.at_a_time):
+        parser.error("--trials needs more than run at a time")
     if options.at_a_time:
         least = 6 if options.quick else LEAST_TRIALS
         rows = [

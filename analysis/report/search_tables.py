@@ -14,6 +14,8 @@ from analysis.verdict.searches.records import expected_by_trial, fresh_scores
 from analysis.verdict.summary_json import Share, Summary
 from analysis.verdict.wording import chosen_trials
 
+# From this many running trials of a network on, the search draws surfaces.
+CROWD = 64
 _ENDS = {
     "COMPLETE": "complete",
     "STOPPED_EARLY": "out of patience",
@@ -26,6 +28,13 @@ _ENDS = {
 def study_rungs(study: Study) -> list[int]:
     """Return the epochs of the study's rungs."""
     return rung_epochs(study.search.grace_period, study.search.reduction_factor, study.config.max_epochs)
+
+
+def draws_surfaces(study: Study) -> bool:
+    """Return whether enough trials of a network may have run at a time for proposals from drawn surfaces."""
+    at_a_time = (study.config.model_extra or {}).get("concurrency")
+    has_process = (study.search.model_extra or {}).get("sampler") == "Gaussian process"
+    return has_process and study.config.trials > CROWD and (at_a_time is None or at_a_time > CROWD)
 
 
 def search_table(results: StudyResults) -> Table:

@@ -103,10 +103,12 @@ class OptunaDatabase:
             self._add(search, self._kept[search.name], begun)
             self._kept[search.name] = begun
         kept = memory.serialize()
-        for search in searches:
-            self._add(search, self._kept[search.name], len(search.trials))
-        self._copy(memory)
-        memory.deserialize(kept)
+        try:
+            for search in searches:
+                self._add(search, self._kept[search.name], len(search.trials))
+            self._copy(memory)
+        finally:
+            memory.deserialize(kept)
 
     def _open(self) -> tuple[optuna.storages.RDBStorage, sqlite3.Connection]:
         if self._storage is None or self._memory is None:

@@ -11,8 +11,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from threadpoolctl import threadpool_limits
 from torch.quasirandom import SobolEngine
 
-from analysis.statistics.search_luck.places import Places
-from analysis.statistics.search_luck.surfaces import Fit
 from models.networks.hyperparameters import Value
 from models.randomness import integer, stream
 from study.errors import BadInput
@@ -28,8 +26,8 @@ RUNNING = 32
 # If more than MANY_RUNNING trials run, the Gaussian process compares this many points before it climbs from the best of
 # them, in place of Optuna's 2,048: each point takes 128 draws for every running trial.
 POINTS, MANY_RUNNING = 512, 8
-# If at least CROWD trials run, one fit serves a proposal for each FIT_EVERY of them. The fit weighs SETS sets of
-# parameters, and surfaces are drawn at DRAWN points.
+# If at least CROWD trials run, one fit serves a proposal for each FIT_EVERY of them, but no more than it sees scores.
+# The fit weighs SETS sets of parameters, and surfaces are drawn at DRAWN points.
 CROWD, FIT_EVERY = 64, 8
 SETS, DRAWN = 128, 256
 # A proposal lies at least this far from every trial, as a share of the distance between as many evenly spread trials.
@@ -48,14 +46,15 @@ class Sampler:
     GPSampler is fitted to the scores of the ended trials, and takes the running trials into account. If its proposal
     almost repeats a trial, which would only draw chance again, the next point of the sequence takes its place.
 
-    The proposal for trial n is a function of the study's seed, n, the other trials, and what the sampler was told. So a
-    sampler that is rebuilt from a ledger goes on as the first one would have.
+    If fewer than CROWD trials run, the proposal for trial n is a function of the study's seed, n, the other trials, and
+    what the sampler was told. So a sampler that is rebuilt from a ledger goes on as the first one would have.
 
     If CROWD trials or more run, each proposal is the highest point of a surface that is drawn from a Gaussian process
-    (parallel Thompson sampling, Kandasamy et al., 2018), among the points apart from all trials. A fit serves several
-    proposals. These depend on the trials that had ended when it was made.
+    (parallel Thompson sampling, Kandasamy et al., 2018), among the points apart from all trials. One fit serves several
+    proposals, so these also depend on the trials that had ended at the time of the fit. A sampler that is rebuilt makes
+    a fit of its own.
 
-    A proposal that `allows` refuses is replaced by a point of the sequence, too.
+    A proposal that `allows` refuses is replaced in the same way.
 
     Args:
         arch: name of the network, and of its Optuna study.
@@ -188,18 +187,22 @@ class Sampler:
     def _draw(self, number: int) -> list[dict[str, Value]]:
         """Return the highest points, in order, of a surface drawn from a Gaussian process fitted to ended trials."""
         if not self._drawn:
+            # Here, since they import SciPy, which no first step needs.
+            from analysis.statistics.search_luck.places import Places
+            from analysis.statistics.search_luck.surfaces import Fit
+
             seed = stream(self._seed, "sampler", self.study.study_name, number)
             sequence, rng = SobolEngine(len(self._space.ranges), True, integer(seed)), np.random.default_rng(seed)
-            points = [self._space.at(point) for point in sequence.draw(DRAWN).tolist()]
+            spread = (self._space.at(point) for point in sequence.draw(DRAWN).tolist())
+            points = [*{self._space.place(values): values for values in spread}.values()]
             shown = self._shown()
             places = Places.described(self._space.to_json())
             told, drawn = places.of([self._configs[number] for number in shown]), places.of(points)
             scores = np.array([self._scores[number] for number in shown])
             with threadpool_limits(1):
                 fit = Fit.of(scores, places.distances(told, told), rng, SETS)
-                surfaces = fit.draw(
-                    places.distances(drawn, told), places.distances(drawn, drawn), len(self._running) // FIT_EVERY, rng
-                )
+                count = min(len(self._running) // FIT_EVERY, len(shown))
+                surfaces = fit.draw(places.distances(drawn, told), places.distances(drawn, drawn), count, rng)
             highest = np.argsort(-surfaces.scores, axis=1)[:, :SUBSTITUTES]
             self._drawn = [[points[index] for index in row] for row in highest]
         return self._drawn.pop()

@@ -66,7 +66,7 @@ class Trial:
 
 
 def _kept(best: EpochResult, row: EpochResult) -> EpochResult:
-    """Return which of two epochs in a row a trial keeps: the finite one of lower validation loss, or the first."""
+    """Return the best epoch so far, or a later one if that is finite and has a lower validation loss."""
     return row if row.is_finite and not (best.is_finite and best.val_loss <= row.val_loss) else best
 
 

@@ -392,6 +392,11 @@ def test_scale_has_a_row_a_number_of_trials_at_a_time(tmp_path: Path) -> None:
         assert row["driver_cpu_seconds_per_trial"] > 0 and row["peak_memory_mb"] > 100
 
 
+def test_scale_takes_more_trials_than_run_at_a_time() -> None:
+    with pytest.raises(SystemExit):
+        scale.main(["--at-a-time", "4", "400", "--trials", "400"])
+
+
 def test_scale_takes_sizes_that_both_networks_can_share() -> None:
     for odd in ("3", "0", "-2"):
         with pytest.raises(SystemExit):

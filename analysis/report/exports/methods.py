@@ -3,7 +3,7 @@
 from analysis.numbers import listed, number, plural
 from analysis.report.digest import searched
 from analysis.report.exports.recipe import recipe_in_words
-from analysis.report.search_tables import study_rungs
+from analysis.report.search_tables import CROWD, draws_surfaces, study_rungs
 from analysis.results.load import StudyResults, group_name
 from analysis.results.study_json import is_resized
 from analysis.statistics.comparison import LEAST_PROBABILITY, LEAST_SEEDS
@@ -63,6 +63,11 @@ def _search(results: StudyResults) -> list[str]:
         sentences.append(f"Then came learning rates given beforehand ({rates}), with the baseline's other values.")
     if study.config.trials > 1 + len(given):
         sentences.append(f"Optuna{_version(results, 'optuna')} (Akiba et al., 2019) proposed the others{method}.")
+        if draws_surfaces(study):
+            sentences.append(
+                f"While {CROWD} or more trials of a network ran, each proposal was the highest point of a surface drawn"
+                " from a Gaussian process of this program's own (Kandasamy et al., 2018)."
+            )
     if rungs:
         sentences.append(
             "Asynchronous successive halving (Li et al., 2020) stopped trials, with the first rung at epoch"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from analysis.report.search_tables import study_rungs
+from analysis.report.search_tables import draws_surfaces, study_rungs
 from analysis.results.load import StudyResults
 from analysis.verdict.summary_json import Summary
 
@@ -17,6 +17,8 @@ def used_references(results: StudyResults, summary: Summary) -> list[str]:
     keys = {_NETWORKS[arch] for arch in results.architectures if arch in _NETWORKS} | {"fairverdict", "liaw2018tune"}
     if len(results.trials):
         keys.add("akiba2019optuna")
+    if len(results.trials) and draws_surfaces(results.study):
+        keys.add("kandasamy2018parallelised")
     if len(results.trials) and study_rungs(results.study):
         keys.add("li2020asha")
     if summary.comparisons:

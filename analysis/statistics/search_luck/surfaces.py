@@ -96,7 +96,8 @@ class Parameters:
     @classmethod
     def drawn(cls, prior: Prior, count: int, dimensions: int, rng: np.random.Generator) -> "Parameters":
         """Draw sets of parameters from a prior; a count that is a power of 2."""
-        normal = stats.norm.ppf(qmc.Sobol(dimensions + 2, rng=rng).random(count))
+        # A point of the sequence may be 0, which would give a length of 0.
+        normal = stats.norm.ppf(np.clip(qmc.Sobol(dimensions + 2, rng=rng).random(count), 1e-12, 1 - 1e-12))
         lengths, (signal, noise) = normal[:, :-2], normal[:, -2:].T
         parts = (prior.length, lengths), (prior.signal, signal), (prior.noise, noise)
         return cls(*(median * np.exp(deviation * part) for (median, deviation), part in parts))
@@ -169,7 +170,7 @@ class Fit:
             scores: the score of each run of a trial and of its confirmation, in [0, 1], float64 [runs].
             among: squared distances between the runs, [hyperparameters, runs, runs].
             rng: the source of chance.
-            sets: number of sets of parameters, a power of 2.
+            sets: number of sets of parameters, a power of 2; by default 512.
         """
         compression = Compression.of(scores)
         compressed = compression.compress(scores)

@@ -133,7 +133,7 @@ class _SlowScreen:
         self.ended.append(unit.name)
 
 
-def test_a_slow_screen_takes_a_twentieth_of_the_time_and_misses_no_trial(
+def test_a_slow_screen_takes_a_fiftieth_of_the_time_and_misses_no_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen, folder = _SlowScreen(), StudyFolder(tmp_path)
@@ -153,6 +153,6 @@ def test_a_slow_screen_takes_a_twentieth_of_the_time_and_misses_no_trial(
         recorder._next_tables = recorder._next_database = math.inf
         recorder.on_step(search)
         assert screen.shown == shown
-        screen.now += 11
+        screen.now += 26
     recorder.finish(search)
     assert screen.ended == ["alexnet-0", "alexnet-1", "alexnet-2"], "one began and ended between two showings"

@@ -14,9 +14,10 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from analysis.report.search_tables import CROWD as NAMED_CROWD
 from analysis.results.optuna_database import OptunaDatabase, Search, open_database
+from analysis.statistics.search_luck.surfaces import Fit
 from models.networks.hyperparameters import Value
-from study.search import sampler as proposals
 from study.search.sampler import BEST, CROWD, HISTORY, MANY_RUNNING, NEAREST, POINTS, RUNNING, Sampler
 from study.search.trial import Status, Trial
 from study.settings.search_space import SEARCH_SPACE, SearchSpace
@@ -360,6 +361,10 @@ def test_in_a_crowd_proposals_go_where_scores_are_high(low_is_better: bool) -> N
     assert np.mean(rates) < -0.5 if low_is_better else np.mean(rates) > 0.5
 
 
+def test_the_report_names_the_crowd() -> None:
+    assert NAMED_CROWD == CROWD
+
+
 def test_in_a_crowd_only_what_is_allowed_is_proposed() -> None:
     sampler = _crowd(True, allows=lambda values: float(values["lr"]) > 1e-3)
     assert all(float(sampler.suggest(number)["lr"]) > 1e-3 for number in range(104, 120))
@@ -376,13 +381,13 @@ def test_in_a_crowd_a_fixed_configuration_is_no_obstacle() -> None:
 def test_in_a_crowd_one_fit_serves_several_proposals_until_the_crowd_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = []
 
-    class Watched(proposals.Fit):
+    class Watched(Fit):
         @classmethod
-        def of(cls, scores: np.ndarray, *others: Any) -> proposals.Fit:
+        def of(cls, scores: np.ndarray, *others: Any) -> Fit:
             fitted.append(len(scores))
             return super().of(scores, *others)
 
-    monkeypatch.setattr(proposals, "Fit", Watched)
+    monkeypatch.setattr("analysis.statistics.search_luck.surfaces.Fit", Watched)
     sampler = _crowd(True)
     served = CROWD // 8
     for number in range(104, 104 + served):

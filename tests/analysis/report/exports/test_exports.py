@@ -206,6 +206,21 @@ def test_the_methods_paragraph_says_who_chose_the_trials(
     assert ("Optuna" in text) == (trials > 1 + len(first_lrs))
 
 
+@pytest.mark.parametrize(
+    ("trials", "at_a_time", "are_drawn"), [(64, 400, False), (65, None, True), (65, 64, False), (100, 65, True)]
+)
+def test_the_methods_paragraph_names_drawn_surfaces(
+    trials: int, at_a_time: int | None, are_drawn: bool, results: StudyResults
+) -> None:
+    config = results.study.config.model_copy(update={"trials": trials, "concurrency": at_a_time})
+    search = results.study.search.model_copy(update={"sampler": "Gaussian process"})
+    changed = replace(results, study=results.study.model_copy(update={"config": config, "search": search}))
+    summary = summarise(results)
+    assert ("While 64 or more trials of a network ran" in methods(changed, summary)) == are_drawn
+    assert ("kandasamy2018parallelised" in used_references(changed, summary)) == are_drawn
+    assert bibtex(["kandasamy2018parallelised"]).count("author") == 1
+
+
 def test_the_methods_paragraph_has_the_margin_and_the_limits_of_the_study(results: StudyResults) -> None:
     limits = {"margin": 1.5, "max_parameters": 20_000, "max_latency_ms": 2.5}
     config = results.study.config.model_copy(update=limits)
