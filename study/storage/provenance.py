@@ -31,8 +31,8 @@ from study.settings.config import StudyConfig
 from study.settings.networks import architecture_of, baseline_of, shared_space, space_of
 from study.settings.search_space import RUNGS, STARTUP_TRIALS
 
-# Raise it by 1 when the sampler proposes otherwise from the same trials: a search must end by the rule it began with. Drawn
-# surfaces do not count: a search with hundreds of trials at a time is never repeated exactly.
+# Raise it by 1 when the sampler proposes otherwise from the same trials: a search must end by the rule it began with.
+# Drawn surfaces do not count: a search with hundreds of trials at a time is never repeated exactly.
 SAMPLER_VERSION = 3
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "scipy", "scikit-learn", "pandas")
