@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna._gp import acqf
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -368,6 +368,33 @@ def test_the_report_names_the_crowd() -> None:
 def test_in_a_crowd_only_what_is_allowed_is_proposed() -> None:
     sampler = _crowd(True, allows=lambda values: float(values["lr"]) > 1e-3)
     assert all(float(sampler.suggest(number)["lr"]) > 1e-3 for number in range(104, 120))
+
+
+def test_in_a_crowd_a_fit_of_one_score_serves_one_proposal() -> None:
+    sampler = Sampler("alexnet", SEARCH_SPACE, 0)
+    for number in range(CROWD + 1):
+        sampler.suggest(number)
+    sampler.end(Trial("alexnet", 0, {}, status="COMPLETE", history=[epoch(1, 1.0, 0.5)]))
+    sampler.suggest(CROWD + 1)
+    assert sampler._drawn == []
+
+
+def test_in_a_crowd_numbers_and_categories_stay_in_their_ranges() -> None:
+    ranges = {
+        "lr": FloatDistribution(1e-4, 1e-2, log=True),
+        "width": IntDistribution(16, 64, step=16),
+        "pool": CategoricalDistribution(["max", "average"]),
+    }
+    space, sampler = SearchSpace(ranges), Sampler("alexnet", SearchSpace(ranges), 0)
+    scores = {}
+    for number in range(20 + CROWD):
+        scores[number] = 0.9 if sampler.suggest(number)["pool"] == "average" else 0.5
+    for number in range(20):
+        row = epoch(1, 1.0, scores[number])
+        sampler.end(Trial("alexnet", number, {}, status="COMPLETE", history=[row]))
+    proposed = [sampler.suggest(number) for number in range(100, 120)]
+    assert all(space.holds(name, value) for values in proposed for name, value in values.items())
+    assert sum(values["pool"] == "average" for values in proposed) > 15
 
 
 def test_in_a_crowd_a_fixed_configuration_is_no_obstacle() -> None:
