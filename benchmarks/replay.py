@@ -1,24 +1,26 @@
 """Plays a search on learning curves with a simulated clock, some workers, and a side that starts and stops trials."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.spaces import space_of
+from models.networks.hyperparameters import Value
 from models.training.history import EpochResult, best_epoch, outcome_of
 from models.training.recipe import TrainingConfig
 from study.search.trial import Trial
-from study.settings.search_space import SEARCH_SPACE
+from study.settings.search_space import SearchSpace
 
 
 class Curve:
     """Gives the epochs of one configuration, up to the cap, the end of patience or the last recorded epoch.
 
     Args:
-        key: learning rate and dropout of the recorded run.
+        values: hyperparameters of the recorded run.
         rows: epochs in order, consumed only when they are asked for.
         config: holds the cap and the patience.
         expected: expected score of the configuration over seeds, in [0, 1], if it is known.
@@ -26,12 +28,12 @@ class Curve:
 
     def __init__(
         self,
-        key: tuple[float, float],
+        values: Mapping[str, Value],
         rows: Iterable[EpochResult],
         config: TrainingConfig,
         expected: float | None = None,
     ) -> None:
-        self.key = key
+        self.values = values
         self._expected = expected
         self._rows: list[EpochResult] = []
         self._coming: Iterator[EpochResult] = iter(rows)
@@ -62,13 +64,15 @@ class Source(Protocol):
     """Gives a configuration's curve, of at most `max_epochs`.
 
     Attributes:
+        space: the search space.
         expected: expected score over seeds of each configuration, in [0, 1], float64 [configurations], if it is known.
     """
 
+    space: SearchSpace
     max_epochs: int
     expected: np.ndarray | None
 
-    def __call__(self, lr: float, dropout: float, seed: int) -> Curve: ...
+    def __call__(self, seed: int, **values: Value) -> Curve: ...
 
 
 class Recorded:
@@ -77,39 +81,38 @@ class Recorded:
     If a configuration was recorded with several seeds, a repetition draws one of its runs.
 
     Args:
-        table: columns arch, lr, dropout, run, epoch, train_loss, val_loss, val_accuracy, seconds; without the column
-            run each configuration has one.
+        table: columns arch, a hyperparameter each, run, epoch, train_loss, val_loss, val_accuracy, seconds; without
+            the column run each configuration has one.
         arch: the network.
-        expected: returns the expected scores of some configurations, float64 [configurations, 2] to float64
-            [configurations]. Without it each run's own score stands for its configuration.
+        expected: returns the expected scores of some configurations, float64 [configurations, hyperparameters] to
+            float64 [configurations]. Without it each run's own score stands for its configuration.
     """
 
     def __init__(
         self, table: pd.DataFrame, arch: str, expected: Callable[[np.ndarray], np.ndarray] | None = None
     ) -> None:
-        self._curves: dict[tuple[float, float], dict[int, list[EpochResult]]] = {}
+        self.space = space_of(table.columns)
+        curves: dict[tuple[float, ...], dict[int, list[EpochResult]]] = {}
         for _, row in table[table.arch == arch].sort_values("epoch").iterrows():
             result = EpochResult(int(row.epoch), row.train_loss, row.val_loss, row.val_accuracy, row.seconds)
-            runs = self._curves.setdefault((row.lr, row.dropout), {})
+            runs = curves.setdefault(tuple(row[name] for name in self.space.ranges), {})
             runs.setdefault(int(row.get("run", 0)), []).append(result)
-        if not self._curves:
+        if not curves:
             raise ValueError(f"the table holds no curve of {arch!r}")
-        self._keys = list(self._curves)
-        self._places = np.array([_place(*key) for key in self._keys])
-        self.max_epochs = max(len(rows) for runs in self._curves.values() for rows in runs.values())
+        self._values = [dict(zip(self.space.ranges, key, strict=True)) for key in curves]
+        self._runs = [list(runs.values()) for runs in curves.values()]
+        self._places = np.array([self.space.place(values) for values in self._values])
+        self.max_epochs = max(len(rows) for runs in self._runs for rows in runs)
         self.expected = None if expected is None else expected(self._places)
 
-    def __call__(self, lr: float, dropout: float, seed: int = 0) -> Curve:
-        distances = ((self._places - _place(lr, dropout)) ** 2).sum(axis=1)
+    def __call__(self, seed: int = 0, **values: Value) -> Curve:
+        distances = ((self._places - self.space.place(values)) ** 2).sum(axis=1)
         nearest = int(distances.argmin())
-        key, expected = self._keys[nearest], None if self.expected is None else float(self.expected[nearest])
-        runs = list(self._curves[key].values())
+        expected = None if self.expected is None else float(self.expected[nearest])
+        runs = self._runs[nearest]
         rows = runs[int(np.random.default_rng([seed, nearest]).integers(len(runs)))]
-        return Curve(key, rows, TrainingConfig({"lr": key[0], "dropout": key[1]}, self.max_epochs), expected)
-
-
-def _place(lr: float, dropout: float) -> tuple[float, ...]:
-    return SEARCH_SPACE.place({"lr": lr, "dropout": dropout})
+        recorded = self._values[nearest]
+        return Curve(recorded, rows, TrainingConfig(recorded, self.max_epochs), expected)
 
 
 class Side(Protocol):
@@ -181,7 +184,7 @@ def play(side: Side, curve_of: Callable[..., Curve], workers: int) -> Played:
 
     Args:
         side: the search to play.
-        curve_of: returns the curve of a configuration, called with its `lr` and `dropout`.
+        curve_of: returns the curve of a configuration, called with its hyperparameters by name.
         workers: number of trials at a time. An epoch takes its recorded seconds on the clock.
     """
     clock, epochs, order = 0.0, 0, 0

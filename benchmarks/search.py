@@ -3,10 +3,10 @@
     python -m benchmarks.search --curves FILE
 
 replays each side on learning curves that `benchmarks.curves` recorded, by default on the curves of this repository. A
-configuration has the curve of the nearest recorded one, in log learning rate and dropout scaled to their ranges. Every
-side has the same number of trials, workers and repetitions, the same cap and patience, and a seed for each repetition.
-The first rung of this project depends on the optimizer steps of an epoch: --train-images N is the number of training
-images of the recorded curves.
+configuration has the curve of the nearest recorded one, with the hyperparameters scaled to their ranges. Every side has
+the same number of trials, workers and repetitions, the same cap and patience, and a seed for each repetition. The first
+rung of this project depends on the optimizer steps of an epoch: --train-images N is the number of training images of
+the recorded curves.
 
 A chosen configuration is judged by its expected score, smoothed over the recorded configurations and their seeds. The
 distance to the highest expected score is what a side loses if it stops at some epoch, counted over all trials. "Epochs
@@ -89,7 +89,8 @@ def play_all(
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     curve_of = partial(source, seed=seed)
-    return {name: play(make(arch, trials, source.max_epochs, seed), curve_of, workers) for name, make in sides.items()}
+    made = {name: make(arch, source.space, trials, source.max_epochs, seed) for name, make in sides.items()}
+    return {name: play(side, curve_of, workers) for name, side in made.items()}
 
 
 def summarise(arch: str, played: Mapping[str, Sequence[Played]], source: Source) -> list[dict[str, Any]]:
@@ -172,8 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         table = pd.read_csv(options.curves)
         sources = {arch: Recorded(table, arch, Truth.smooth(table, arch).surface) for arch in dict.fromkeys(table.arch)}
-        for arch, curves_of_arch in table.groupby("arch", sort=False):
-            recorded = len(curves_of_arch[["lr", "dropout"]].drop_duplicates())
+        for arch, source in sources.items():
+            recorded = len(table.loc[table.arch == arch, list(source.space.ranges)].drop_duplicates())
             few = f", too few to judge by (at least {options.least})" if recorded < options.least else ""
             print(f"{arch}: {recorded} configurations recorded{few}")
     rows = []

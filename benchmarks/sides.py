@@ -20,22 +20,20 @@ from analysis.statistics.search_luck.expected import rank
 from analysis.statistics.search_luck.luck import Run
 from analysis.statistics.search_luck.places import Places
 from benchmarks.replay import Side
+from benchmarks.spaces import baseline_of
 from models.networks.hyperparameters import Value
-from models.networks.registry import ARCHITECTURES
 from models.randomness import integer, stream
 from models.training.history import EpochResult
-from models.training.recipe import TrainingConfig, baseline_values
+from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger
 from study.search.sampler import Sampler
 from study.search.search import Search
 from study.search.trial import Status, Trial
 from study.settings.config import StudyConfig
-from study.settings.search_space import RUNGS, SEARCH_SPACE, STARTUP_TRIALS, Rungs
+from study.settings.search_space import RUNGS, STARTUP_TRIALS, Rungs, SearchSpace
 
-PLACES = Places.described(SEARCH_SPACE.to_json())
-
-MakeSide = Callable[[str, int, int, int], Side]
-"""Makes a side from the name of a network, the number of trials, the cap on epochs, and a seed."""
+MakeSide = Callable[[str, SearchSpace, int, int, int], Side]
+"""Makes a side from the name of a network, its space, the number of trials, the cap on epochs, and a seed."""
 
 
 class _Unwritten(Ledger):
@@ -84,6 +82,7 @@ class ThisProject:
     def __init__(
         self,
         arch: str,
+        space: SearchSpace,
         trials: int,
         max_epochs: int,
         seed: int,
@@ -95,11 +94,12 @@ class ThisProject:
     ) -> None:
         # Patience ended the recorded curves without steps of grace.
         config = StudyConfig(trials=trials, max_epochs=max_epochs, archs=(arch,), seed=seed, grace_steps=0)
-        baseline = TrainingConfig(baseline_values(ARCHITECTURES[arch].baseline), max_epochs)
+        baseline = TrainingConfig(baseline_of(arch, space), max_epochs)
         self._search = _CurvesEndTrials(
             config, {arch: baseline}, _Unwritten(Path(os.devnull)), rungs, startup_trials, steps_per_epoch
         )
-        self._search.samplers[arch] = sampler(arch, SEARCH_SPACE, seed, startup_trials)
+        self._search.samplers[arch] = sampler(arch, space, seed, startup_trials)
+        self._places = Places.described(space.to_json())
         self._arch = arch
         self._chooses_by_score = chooses_by_score
         # The trials that the first one was chosen from, so that it is chosen anew only when one more has ended.
@@ -121,7 +121,7 @@ class ThisProject:
         leaders = {trial.number: trial for trial in self._search.leaders(self._arch)}
         if tuple(leaders) != self._ranked_of:
             runs = {number: Run(trial.values, _score(trial)) for number, trial in leaders.items()}
-            ranked = list(leaders) if self._chooses_by_score else rank(PLACES, runs, {})
+            ranked = list(leaders) if self._chooses_by_score else rank(self._places, runs, {})
             self._ranked_of, self._first = tuple(leaders), next(iter(ranked), None)
         return None if self._first is None else leaders[self._first]
 
@@ -134,8 +134,9 @@ def _score(trial: Trial) -> float:
 class RandomSearch:
     """Draws configurations uniformly, trains each to its end, and chooses the highest score."""
 
-    def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
+    def __init__(self, arch: str, space: SearchSpace, trials: int, max_epochs: int, seed: int) -> None:
         self._arch = arch
+        self._space = space
         self._left = trials
         self._rng = np.random.default_rng(seed)
         self.trials: list[Trial] = []
@@ -149,7 +150,7 @@ class RandomSearch:
         return self.trials[-1]
 
     def suggest(self) -> dict[str, Value]:
-        return SEARCH_SPACE.at(self._rng.random(len(SEARCH_SPACE.ranges)).tolist())
+        return self._space.at(self._rng.random(len(self._space.ranges)).tolist())
 
     def report(self, trial: Trial, row: EpochResult) -> bool:
         trial.history.append(row)
@@ -169,8 +170,8 @@ class RayTutorial(RandomSearch):
     Like the tutorial it chooses the trial with the lowest last loss, even if it was stopped.
     """
 
-    def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
-        super().__init__(arch, trials, max_epochs, seed)
+    def __init__(self, arch: str, space: SearchSpace, trials: int, max_epochs: int, seed: int) -> None:
+        super().__init__(arch, space, trials, max_epochs, seed)
         self._scheduler = ASHAScheduler(metric="loss", mode="min", max_t=max_epochs, grace_period=1, reduction_factor=2)
 
     def next_trial(self) -> Trial | None:
@@ -206,8 +207,8 @@ def _as_ray(trial: Trial) -> Any:
 class OptunaAlone(RandomSearch):
     """Uses Optuna with its default sampler (TPE) and its default pruner (the median rule)."""
 
-    def __init__(self, arch: str, trials: int, max_epochs: int, seed: int) -> None:
-        super().__init__(arch, trials, max_epochs, seed)
+    def __init__(self, arch: str, space: SearchSpace, trials: int, max_epochs: int, seed: int) -> None:
+        super().__init__(arch, space, trials, max_epochs, seed)
         self._study = optuna.create_study(
             direction="maximize",
             sampler=optuna.samplers.TPESampler(seed=seed),
@@ -216,7 +217,7 @@ class OptunaAlone(RandomSearch):
         self._running: dict[str, optuna.Trial] = {}
 
     def suggest(self) -> dict[str, Value]:
-        running = self._study.ask(dict(SEARCH_SPACE.ranges))
+        running = self._study.ask(dict(self._space.ranges))
         self._running[f"{self._arch}-{len(self.trials)}"] = running
         return running.params
 

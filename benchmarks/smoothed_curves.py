@@ -19,11 +19,11 @@ from scipy.interpolate import RBFInterpolator
 from analysis.results.study_json import Range
 from analysis.statistics.search_luck.places import Places
 from analysis.statistics.search_luck.surfaces import Compression
-from models.networks.registry import ARCHITECTURES
-from models.training.recipe import BASELINE_LEARNING_RATE
-from study.settings.search_space import SEARCH_SPACE
+from benchmarks.spaces import baseline_of, space_of
+from models.networks.hyperparameters import Value
+from study.settings.search_space import SEARCH_SPACE, SearchSpace
 
-# Training images of the curves, by file.
+# The curves of one seed, in the space of two hyperparameters, by their number of training images.
 RECORDED = {600: "curves-600.csv", 1_800: "curves.csv", 4_500: "curves-4500.csv"}
 NEIGHBOURS = 12
 SPACE = {name: Range.model_validate(one) for name, one in SEARCH_SPACE.to_json().items()}
@@ -35,13 +35,15 @@ class Truth:
     """Gives the true score of any configuration of one network, and the noise of one run.
 
     Attributes:
-        places: places of the recorded configurations, float64 [configurations, 2].
+        space: the search space of the curves.
+        places: places of the recorded configurations, float64 [configurations, hyperparameters].
         residuals: their scores minus the surface, without the bias of the fit, float64 [configurations].
         spline: returns the true scores at some places, compressed.
         compression: stretches them.
     """
 
     arch: str
+    space: SearchSpace
     places: np.ndarray
     residuals: np.ndarray
     spline: RBFInterpolator
@@ -55,12 +57,14 @@ class Truth:
     @classmethod
     def smooth(cls, table: pd.DataFrame, arch: str) -> "Truth":
         """Smooth the curves of a network in a table with the columns that `benchmarks.replay.Recorded` takes."""
+        space = space_of(table.columns)
+        names = list(space.ranges)
         runs = table[table.arch == arch].assign(run=table.get("run", 0))
-        ends = runs.loc[runs.groupby(["lr", "dropout", "run"]).val_loss.idxmin()]
-        kept = ends.groupby(["lr", "dropout"], as_index=False).val_accuracy.mean()
-        configs = [{"lr": lr, "dropout": dropout} for lr, dropout in zip(kept.lr, kept.dropout, strict=True)]
+        ends = runs.loc[runs.groupby([*names, "run"]).val_loss.idxmin()]
+        kept = ends.groupby(names, as_index=False).val_accuracy.mean()
         compression = Compression.of(kept.val_accuracy.to_numpy())
-        places, scores = PLACES.of(configs), compression.compress(kept.val_accuracy.to_numpy())
+        places = Places.described(space.to_json()).of([dict(row) for _, row in kept[names].iterrows()])
+        scores = compression.compress(kept.val_accuracy.to_numpy())
         fits = []
         for smoothing in 10.0 ** np.arange(-4, 2.1, 0.5):
             weights = RBFInterpolator(places, np.eye(len(scores)), smoothing=smoothing)(places)
@@ -69,12 +73,12 @@ class Truth:
             fits.append((np.mean((residuals / free) ** 2), smoothing, residuals / np.sqrt(free)))
         _, smoothing, residuals = min(fits, key=lambda fit: fit[0])
         spline = RBFInterpolator(places, scores, smoothing=smoothing)
-        return cls(arch, places, residuals, spline, compression)
+        return cls(arch, space, places, residuals, spline, compression)
 
     @property
-    def baseline(self) -> dict[str, float]:
+    def baseline(self) -> dict[str, Value]:
         """Return the configuration that every search begins with."""
-        return {"lr": BASELINE_LEARNING_RATE, "dropout": float(ARCHITECTURES[self.arch].baseline["dropout"])}
+        return baseline_of(self.arch, self.space)
 
     def surface(self, places: np.ndarray) -> np.ndarray:
         """Return the true scores at some places, float64 [places]."""
@@ -82,5 +86,6 @@ class Truth:
 
     def noise(self, places: np.ndarray) -> np.ndarray:
         """Return the deviation of one run's score at some places, float64 [places]."""
-        nearest = np.argsort(PLACES.distances(places, self.places).sum(axis=0), axis=1)[:, :NEIGHBOURS]
+        likeness = Places.described(self.space.to_json())
+        nearest = np.argsort(likeness.distances(places, self.places).sum(axis=0), axis=1)[:, :NEIGHBOURS]
         return np.asarray(np.sqrt(np.mean(self.residuals[nearest] ** 2, axis=1)))

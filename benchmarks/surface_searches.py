@@ -101,7 +101,7 @@ def real_luck(truth: Truth, trials: int, confirm: int, count: int, rng: np.rando
     """Play this project's own search; return the true score of each chosen configuration, float64 [count]."""
     chosen = []
     for number in range(count):
-        side = ThisProject(truth.arch, trials, 1, number)
+        side = ThisProject(truth.arch, truth.space, trials, 1, number)
         runs: dict[int, Run] = {}
         known: dict[int, tuple[float, float]] = {}
         while trial := side.next_trial():

@@ -13,13 +13,16 @@ import pytest
 from benchmarks import curves, search
 from benchmarks.replay import Choice, Curve, Played, Recorded, play
 from benchmarks.sides import SIDES, MakeSide, OptunaAlone, RandomSearch, ThisProject
+from benchmarks.smoothed_curves import Truth
+from benchmarks.spaces import SPACES
 from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
 from models.training.recipe import TrainingConfig
 from study.search.trial import Trial
-from study.settings.search_space import Rungs
+from study.settings.search_space import SEARCH_SPACE, Rungs
 from tests.builders import epoch
 
+BASE = {"lr": 1e-3, "dropout": 0.0}
 COLUMNS = ["arch", "lr", "dropout", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds"]
 
 
@@ -71,22 +74,23 @@ class _Given:
 def test_a_configuration_has_the_curve_nearest_in_the_logarithm_of_its_rate() -> None:
     recorded = Recorded(_table(), "alexnet")
     rates = np.logspace(-4, -2, 7)
-    assert recorded(rates[3] * 1.4, 0.0).key == (pytest.approx(rates[3]), 0.0)
-    assert recorded(rates[3] * 1.5, 0.0).key == (pytest.approx(rates[4]), 0.0)
-    assert recorded(rates[3], 0.2).key[1] == 0.35
+    assert recorded(lr=rates[3] * 1.4, dropout=0.0).values == {"lr": pytest.approx(rates[3]), "dropout": 0.0}
+    assert recorded(lr=rates[3] * 1.5, dropout=0.0).values == {"lr": pytest.approx(rates[4]), "dropout": 0.0}
+    assert recorded(lr=rates[3], dropout=0.2).values["dropout"] == 0.35
     # A tenth of the range of dropout is nearer than a decade, which is half the range of the rate.
-    assert recorded(rates[3], 0.07).key == (pytest.approx(rates[3]), 0.0)
+    assert recorded(lr=rates[3], dropout=0.07).values == {"lr": pytest.approx(rates[3]), "dropout": 0.0}
 
 
 def test_a_repetition_draws_one_run_of_a_configuration_and_is_judged_by_what_is_expected() -> None:
     runs = [_table().assign(run=run, val_accuracy=run / 10) for run in range(3)]
     recorded = Recorded(pd.concat(runs), "alexnet", lambda places: np.arange(len(places)) / 100)
-    drawn = [recorded(1e-3, 0.0, seed) for seed in range(60)]
+    drawn = [recorded(seed, lr=1e-3, dropout=0.0) for seed in range(60)]
     assert {curve.full_score() for curve in drawn} == {0, 0.1, 0.2}
     assert len({curve.expected_score() for curve in drawn}) == 1
-    assert recorded(1e-3, 0.0, 7).full_score() == recorded(1e-3, 0.0, 7).full_score()
-    assert recorded(1e-3, 0.7, 0).expected_score() != drawn[0].expected_score()
-    assert Recorded(_table(), "alexnet")(1e-3, 0.0).expected_score() == pytest.approx(0.6, abs=1e-3)
+    assert drawn[7].full_score() == recorded(7, lr=1e-3, dropout=0.0).full_score()
+    assert recorded(0, lr=1e-3, dropout=0.7).expected_score() != drawn[0].expected_score()
+    unknown = Recorded(_table(), "alexnet")(lr=1e-3, dropout=0.0)
+    assert unknown.expected_score() == pytest.approx(0.6, abs=1e-3)
 
 
 def test_a_table_without_the_network_is_refused() -> None:
@@ -98,16 +102,16 @@ def test_a_curve_ends_at_the_cap_out_of_patience_or_where_its_record_does() -> N
     falling = [epoch(number, 1 / number) for number in range(1, 20)]
     rising = [epoch(number, float(number)) for number in range(1, 20)]
     for rows, cap, length in ((falling, 12, 12), (rising, 12, 6), (falling[:4], 12, 4)):
-        curve = Curve((1e-3, 0.0), rows, TrainingConfig({"lr": 1e-3, "dropout": 0.0}, cap, patience=5))
+        curve = Curve(BASE, rows, TrainingConfig(BASE, cap, patience=5))
         assert curve.row(length) == rows[length - 1]
         assert curve.row(length + 1) is None
 
 
 def test_the_full_score_is_that_of_the_lowest_loss() -> None:
     rows = [epoch(1, 0.5, 0.6), epoch(2, 0.3, 0.7), epoch(3, 0.4, 0.9)]
-    assert Curve((1e-3, 0.0), rows, TrainingConfig({"lr": 1e-3, "dropout": 0.0}, 9)).full_score() == 0.7
+    assert Curve(BASE, rows, TrainingConfig(BASE, 9)).full_score() == 0.7
     diverged = [epoch(1, float("nan"), 0.9)]
-    assert Curve((1e-3, 0.0), diverged, TrainingConfig({"lr": 1e-3, "dropout": 0.0}, 9)).full_score() == 0
+    assert Curve(BASE, diverged, TrainingConfig(BASE, 9)).full_score() == 0
 
 
 # --- the clock
@@ -129,10 +133,10 @@ def test_a_choice_is_judged_by_its_full_curve_though_it_was_stopped() -> None:
     played = play(_Given([(1e-3, 0.0), (5e-4, 0.0)], stop_after=2), recorded, workers=1)
     assert played.epochs == 4
     assert [choice.score for choice in played.choices] == [
-        recorded(1e-3, 0.0).full_score(),
-        recorded(5e-4, 0.0).full_score(),
+        recorded(lr=1e-3, dropout=0.0).full_score(),
+        recorded(lr=5e-4, dropout=0.0).full_score(),
     ]
-    assert played.best_tried == recorded(1e-3, 0.0).full_score()
+    assert played.best_tried == recorded(lr=1e-3, dropout=0.0).full_score()
     assert played.is_best_stopped
 
 
@@ -157,12 +161,12 @@ def test_a_target_counts_from_when_the_choice_stays_at_it() -> None:
 @pytest.mark.parametrize("make", SIDES.values(), ids=list(SIDES))
 def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) -> None:
     recorded = Recorded(_table(), "mobilenet")
-    one, same = (play(make("mobilenet", 12, 9, 3), recorded, workers=2) for _ in range(2))
+    one, same = (play(make("mobilenet", SEARCH_SPACE, 12, 9, 3), recorded, workers=2) for _ in range(2))
     assert one == same
     assert 12 <= one.epochs <= 12 * 9
     assert one.choices
     assert one.score <= one.best_tried
-    assert play(make("mobilenet", 12, 9, 4), recorded, workers=2) != one
+    assert play(make("mobilenet", SEARCH_SPACE, 12, 9, 4), recorded, workers=2) != one
 
 
 RULES = search.rules(partial(ThisProject))
@@ -181,13 +185,13 @@ RULES = search.rules(partial(ThisProject))
 )
 def test_rules_make_other_searches(rule: str) -> None:
     recorded = Recorded(_table(), "mobilenet")
-    assert play(RULES[rule]("mobilenet", 12, 9, 3), recorded, 2) != play(
-        ThisProject("mobilenet", 12, 9, 3), recorded, 2
+    assert play(RULES[rule]("mobilenet", SEARCH_SPACE, 12, 9, 3), recorded, 2) != play(
+        ThisProject("mobilenet", SEARCH_SPACE, 12, 9, 3), recorded, 2
     )
 
 
 def test_random_search_trains_everything_to_its_end_and_misses_nothing() -> None:
-    played = play(RandomSearch("alexnet", 12, 9, 0), Recorded(_table(), "alexnet"), workers=2)
+    played = play(RandomSearch("alexnet", SEARCH_SPACE, 12, 9, 0), Recorded(_table(), "alexnet"), workers=2)
     assert not played.is_best_stopped
     assert played.score == played.best_tried
 
@@ -197,7 +201,7 @@ def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
     table = _table()
     table = table[(table.lr > 2e-4) | (table.epoch <= 4)]
     played = play(
-        ThisProject("alexnet", 12, 9, 0, Rungs(1_000, 1.0), chooses_by_score=True),
+        ThisProject("alexnet", SEARCH_SPACE, 12, 9, 0, Rungs(1_000, 1.0), chooses_by_score=True),
         Recorded(table, "alexnet"),
         workers=2,
     )
@@ -206,14 +210,14 @@ def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
 
 
 def test_the_first_trial_of_this_project_is_the_baseline() -> None:
-    side = ThisProject("alexnet", 2, 9, 0)
+    side = ThisProject("alexnet", SEARCH_SPACE, 2, 9, 0)
     first = side.next_trial()
     assert first is not None
     assert first.values == {"lr": 1e-3, **ARCHITECTURES["alexnet"].baseline}
 
 
 def test_optuna_chooses_among_the_trials_it_did_not_prune() -> None:
-    side = OptunaAlone("alexnet", 12, 9, 0)
+    side = OptunaAlone("alexnet", SEARCH_SPACE, 12, 9, 0)
     played = play(side, Recorded(_table(), "alexnet"), workers=1)
     assert 5 <= len(side.ended) < 12
     assert side.chosen() in side.ended
@@ -266,7 +270,7 @@ def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.C
     small = ["--train-images", "30", "--validation-images", "20", "--max-epochs", "1", "--processes", "1"]
     assert curves.main(["--output", str(target), "--configurations", "0", *small]) == 0
     first = pd.read_csv(target)
-    assert list(first.columns) == curves.COLUMNS
+    assert list(first.columns) == ["arch", "lr", "dropout", "run", *curves.MEASURED]
     assert set(first.arch) == set(ARCHITECTURES)
     assert curves.main(["--output", str(target), "--configurations", "1", *small]) == 0
     both = pd.read_csv(target)
@@ -277,16 +281,56 @@ def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.C
     assert again[:4].equals(both)
     assert list(again.run) == [0, 0, 0, 0, 1, 1]
     assert capsys.readouterr().out.count("1 epochs") == 6
-    tasks = curves.tasks(48, 30)
-    assert tasks[:10] == curves.tasks(4, 30), "more configurations keep the first"
-    assert len({(task.arch, task.lr, task.dropout) for task in tasks}) == 98
+
+
+@pytest.mark.parametrize("dimensions", SPACES)
+def test_the_curves_of_a_space_begin_with_its_baseline(dimensions: int) -> None:
+    space = SPACES[dimensions]
+    tasks = curves.tasks(space, [*ARCHITECTURES], 48, 30)
+    assert tasks[:10] == curves.tasks(space, [*ARCHITECTURES], 4, 30), "more configurations keep the first"
+    assert len({task.key for task in tasks}) == 98
+    for task in tasks:
+        assert list(task.values) == list(space.ranges)
+        assert all(space.holds(name, value) for name, value in task.values.items())
+    (first, second), baselines = tasks[:2], [architecture.baseline for architecture in ARCHITECTURES.values()]
+    assert [dict(task.values) for task in (first, second)] == [
+        {"lr": 1e-3, **baseline, **dict.fromkeys([*space.ranges][2:], 0.0)} for baseline in baselines
+    ]
+
+
+def test_a_table_of_more_hyperparameters_is_searched_in_all_of_them() -> None:
+    """Each network has the curves of a grid in the plane, and is the better the more its labels are smoothed."""
+    tables = [
+        _table().assign(weight_decay=decay, label_smoothing=smoothing)
+        for decay in (0.0, 2e-3)
+        for smoothing in (0, 0.3)
+    ]
+    table = pd.concat(tables).assign(val_accuracy=lambda table: table.val_accuracy + table.label_smoothing)
+    recorded = Recorded(table, "alexnet", Truth.smooth(table, "alexnet").surface)
+    assert recorded.space == SPACES[4]
+    place = {"lr": 1e-3, "dropout": 0.0, "weight_decay": 1.1e-3, "label_smoothing": 0.2}
+    nearest = {"lr": pytest.approx(1e-3), "dropout": 0.0, "weight_decay": 2e-3, "label_smoothing": 0.3}
+    assert recorded(**place).values == nearest
+    assert recorded.expected is not None
+    assert recorded.expected.max() == pytest.approx(0.9, abs=0.01)
+    for make in (*SIDES.values(), RULES["TPE, 5 trials to start"]):
+        side = make("alexnet", recorded.space, 12, 9, 0)
+        played = play(side, recorded, workers=2)
+        assert played.best_tried > 0.8, "three quarters of what can be gained"
+        chosen = side.chosen()
+        assert chosen is not None and list(chosen.values) == list(recorded.space.ranges)
+
+
+def test_a_table_without_a_column_for_dropout_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least lr and dropout"):
+        Recorded(_table().drop(columns="dropout"), "alexnet")
 
 
 @pytest.mark.slow
 def test_a_live_curve_is_trained_as_it_is_asked_for() -> None:
     data = curves.load(None, 30, 20)
     live = curves.Live(data, "mobilenet", 3)
-    assert live(1e-3, 0.1, 0) is live(1e-3, 0.1, 0), "trained once"
-    played = play(RandomSearch("mobilenet", 2, 3, 0), lambda lr, dropout: live(lr, dropout, 0), workers=2)
+    assert live(0, lr=1e-3, dropout=0.1) is live(0, lr=1e-3, dropout=0.1), "trained once"
+    played = play(RandomSearch("mobilenet", SEARCH_SPACE, 2, 3, 0), partial(live, 0), workers=2)
     assert played.epochs == 6
     assert played.seconds > 0
