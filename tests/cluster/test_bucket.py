@@ -70,6 +70,12 @@ def names(s3: S3, pattern: str) -> list[str]:
     return [name for name in s3.objects() if re.fullmatch(f"checkpoints/{pattern}", name)]
 
 
+def final_runs(s3: S3, head: Head) -> int:
+    """Return how many final runs of a head's study are in the bucket."""
+    study = json.loads((head.folder / "study.json").read_text())["id"]
+    return len(names(s3, rf"studies/{study}/[^/]+/final/.*/seed-\d/SHA256SUMS"))
+
+
 @pytest.mark.slow
 def test_a_study_outlives_its_heads_and_a_bucket_that_is_away(
     start: Callable[..., Head], s3: S3, tmp_path: Path
@@ -94,30 +100,33 @@ def test_a_study_outlives_its_heads_and_a_bucket_that_is_away(
     second.lose()
 
     third = start(4, "lost", place)
-    done = r"studies/.*/final/.*/seed-\d/SHA256SUMS"
-    before = len(names(s3, done))
     gate.let_train_until(third.program, lambda: any(third.folder.glob("final/*/seed-*/SHA256SUMS")))
-    third.wait_for(lambda: len(names(s3, done)) > before)
-    fourth = start(5, "lost", place)
-    status, printed = third.finish()
-    assert status == 1 and "the study ended here: a newer driver works on lost (session 00004-" in printed
+    third.wait_for(lambda: final_runs(s3, third))
     third.lose()
-    gate.open()
+
+    fourth = start(5, "lost", place)
+    gate.let_train_until(fourth.program, lambda: len([*fourth.folder.glob("final/*/seed-*/SHA256SUMS")]) > 1)
+    fourth.wait_for(lambda: final_runs(s3, fourth) > 1)
+    fifth = start(6, "lost", place)
     status, printed = fourth.finish()
+    assert status == 1 and "the study ended here: a newer driver works on lost (session 00005-" in printed
+    fourth.lose()
+    gate.open()
+    status, printed = fifth.finish()
     assert status == 0, printed
     assert "Traceback" not in printed
-    assert_same_results(calm.folder, fourth.folder)
+    assert_same_results(calm.folder, fifth.folder)
     assert not names(s3, r"[0-9a-f]{32}/.*"), "no checkpoint is left"
 
     # Both studies are in the bucket, so one must be named.
-    machine = fourth.machine
+    machine = fifth.machine
     refused = machine.run([*COMMAND, "--results-dir", "new", "--storage", s3.uri()])
     (line,) = refused.stderr.splitlines()
     assert refused.returncode == 2 and "holds 2 studies: say by --name which one to go on with (calm, lost)" in line
     fetched = machine.run([*COMMAND, "--results-dir", "new", "--storage", s3.uri(), "--name", "calm"])
     assert fetched.returncode == 0 and "The study is finished. Report: " in fetched.stdout, fetched.stderr
     assert_same_results(calm.folder, machine.files / "new" / "calm")
-    studies = {json.loads((folder / "study.json").read_text())["id"] for folder in (calm.folder, fourth.folder)}
+    studies = {json.loads((folder / "study.json").read_text())["id"] for folder in (calm.folder, fifth.folder)}
     assert {name.split("/")[2] for name in names(s3, "studies/.*")} == studies
 
 
