@@ -51,7 +51,8 @@ from benchmarks import curves
 from benchmarks.expected_loss import compare, losses
 from benchmarks.processes import workers
 from benchmarks.replay import Played, Recorded, Source, play
-from benchmarks.sides import SIDES, MakeSide, RepeatingSampler, ThisProject, TpeSampler
+from benchmarks.samplers import ExtrapolatingSampler, NextBestSampler, RepeatingSampler, TpeSampler
+from benchmarks.sides import SIDES, MakeSide, ThisProject
 from benchmarks.smoothed_curves import Truth
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE
@@ -78,6 +79,8 @@ def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
         "5 trials to start": partial(ours, startup_trials=5),
         "may repeat itself": partial(ours, sampler=RepeatingSampler),
         "chooses the highest score": partial(ours, chooses_by_score=True),
+        "next best, no Sobol point": partial(ours, sampler=NextBestSampler),
+        "stopped trials extrapolated": partial(ours, sampler=ExtrapolatingSampler),
         "TPE, 5 trials to start": partial(ours, sampler=TpeSampler, startup_trials=5),
     }
 
@@ -152,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--least", type=int, default=FEWEST, help=f"configurations that are enough to judge by (default: {FEWEST})"
     )
     parser.add_argument("--rules", action="store_true", help="replay this project's search with other rules")
+    parser.add_argument("--sides", nargs="+", metavar="SIDE", help="replay only these, beside random search")
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--trials", type=int, default=32, help="trials of each network")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time on the simulated clock")
@@ -167,6 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ours = partial(ThisProject, steps_per_epoch=steps_per_epoch)
     others = {REFERENCE: SIDES[REFERENCE], **rules(ours)} if options.rules else SIDES
     sides: dict[str, MakeSide] = {**others, "this project": ours}
+    if options.sides:
+        if unknown := set(options.sides) - set(sides):
+            parser.error(f"no side is called {', '.join(sorted(unknown))}: choose from {', '.join(sides)}")
+        sides = {side: make for side, make in sides.items() if side in (REFERENCE, *options.sides)}
     if options.data_dir:
         data = curves.load(options.data_dir, options.train_images, options.validation_images)
         sources: dict[str, Source] = {arch: curves.Live(data, arch, options.max_epochs) for arch in ARCHITECTURES}

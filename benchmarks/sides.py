@@ -6,7 +6,8 @@ the validation accuracy, or the loss, of the weights that a trial would keep.
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,7 +23,6 @@ from analysis.statistics.search_luck.places import Places
 from benchmarks.replay import Side
 from benchmarks.spaces import baseline_of
 from models.networks.hyperparameters import Value
-from models.randomness import integer, stream
 from models.training.history import EpochResult
 from models.training.recipe import TrainingConfig
 from study.search.ledger import Ledger
@@ -50,27 +50,6 @@ class _CurvesEndTrials(Search):
 
     def _outcome(self, trial: Trial) -> Status | None:
         return super()._outcome(trial) or ("STOPPED_EARLY" if trial.trial_id in self.over else None)
-
-
-class TpeSampler(Sampler):
-    """Replaces this project's Gaussian process by Optuna's multivariate TPE, with the same start.
-
-    TPE ranks trials that ended by themselves first, then trials that a rung stopped, then diverged ones.
-    """
-
-    def _improve(self, number: int) -> dict[str, Value]:
-        seed = integer(stream(self._seed, "sampler", self.study.study_name, number))
-        tpe = optuna.samplers.TPESampler(n_startup_trials=self._startup_trials, multivariate=True, seed=seed)
-        shown = optuna.create_study(direction="maximize", sampler=tpe)
-        shown.add_trials(self.study.get_trials(deepcopy=False))
-        return shown.ask(dict(self._space.ranges)).params
-
-
-class RepeatingSampler(Sampler):
-    """Lets this project's sampler propose the same configuration again."""
-
-    def _is_apart(self, values: Mapping[str, Value]) -> bool:
-        return True
 
 
 class ThisProject:
@@ -205,14 +184,22 @@ def _as_ray(trial: Trial) -> Any:
 
 
 class OptunaAlone(RandomSearch):
-    """Uses Optuna with its default sampler (TPE) and its default pruner (the median rule)."""
+    """Uses Optuna, by default with its default sampler (TPE) and its default pruner (the median rule)."""
 
-    def __init__(self, arch: str, space: SearchSpace, trials: int, max_epochs: int, seed: int) -> None:
+    def __init__(
+        self,
+        arch: str,
+        space: SearchSpace,
+        trials: int,
+        max_epochs: int,
+        seed: int,
+        sampler: Callable[..., optuna.samplers.BaseSampler] = optuna.samplers.TPESampler,
+        pruner: optuna.pruners.BasePruner | None = None,
+    ) -> None:
         super().__init__(arch, space, trials, max_epochs, seed)
+        # Hyperband draws a trial's bracket from the name of the study and the number of the trial.
         self._study = optuna.create_study(
-            direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed),
-            pruner=optuna.pruners.MedianPruner(),
+            study_name=f"{arch} {seed}", direction="maximize", sampler=sampler(seed=seed), pruner=pruner
         )
         self._running: dict[str, optuna.Trial] = {}
 
@@ -238,9 +225,17 @@ class OptunaAlone(RandomSearch):
             self.ended.append(trial)
 
 
+def _hyperband(arch: str, space: SearchSpace, trials: int, max_epochs: int, seed: int) -> Side:
+    """Makes Optuna's TPE with Hyperband (Li et al., 2018) and its default factor, from the first epoch to the cap."""
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max_epochs)
+    return OptunaAlone(arch, space, trials, max_epochs, seed, pruner=pruner)
+
+
 SIDES: dict[str, MakeSide] = {
     "this project": ThisProject,
     "random search, full length": RandomSearch,
     "Ray Tune, its tutorial": RayTutorial,
     "Optuna alone": OptunaAlone,
+    "Optuna, Gaussian process": partial(OptunaAlone, sampler=optuna.samplers.GPSampler),
+    "Optuna, Hyperband": _hyperband,
 }

@@ -178,15 +178,17 @@ RULES = search.rules(partial(ThisProject))
     [
         "TPE, 5 trials to start",
         "may repeat itself",
+        "next best, no Sobol point",
+        "stopped trials extrapolated",
         "5 trials to start",
         "first rung 6",
         "no rungs",
     ],
 )
 def test_rules_make_other_searches(rule: str) -> None:
-    recorded = Recorded(_table(), "mobilenet")
-    assert play(RULES[rule]("mobilenet", SEARCH_SPACE, 12, 9, 3), recorded, 2) != play(
-        ThisProject("mobilenet", SEARCH_SPACE, 12, 9, 3), recorded, 2
+    recorded = Recorded(_table(20), "mobilenet")
+    assert play(RULES[rule]("mobilenet", SEARCH_SPACE, 20, 20, 3), recorded, 2) != play(
+        ThisProject("mobilenet", SEARCH_SPACE, 20, 20, 3), recorded, 2
     )
 
 
@@ -319,6 +321,18 @@ def test_a_table_of_more_hyperparameters_is_searched_in_all_of_them() -> None:
         assert played.best_tried > 0.8, "three quarters of what can be gained"
         chosen = side.chosen()
         assert chosen is not None and list(chosen.values) == list(recorded.space.ranges)
+
+
+def test_only_the_sides_that_are_named_are_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _table().to_csv(tmp_path / "curves.csv", index=False)
+    target = tmp_path / "rows.json"
+    command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--json", str(target), "--sides"]
+    assert search.main([*command, "Optuna, Hyperband"]) == 0
+    sides = [row["side"] for row in json.loads(target.read_text())]
+    assert sides == [search.REFERENCE, "Optuna, Hyperband"] * 2
+    with pytest.raises(SystemExit):
+        search.main([*command, "Hyperband"])
+    assert "no side is called Hyperband: choose from " in capsys.readouterr().err
 
 
 def test_a_table_without_a_column_for_dropout_is_refused() -> None:
