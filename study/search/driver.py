@@ -19,6 +19,7 @@ from models.training.history import EpochResult
 from study.cluster.failures import explain
 from study.cluster.health.attempts import Attempts
 from study.cluster.health.placement import Placement
+from study.cluster.places.head import trials_start_sooner
 from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings
 from study.errors import StudyFailed, UnfitNode
@@ -100,7 +101,8 @@ def run_search(
         ),
     )
     try:
-        tuner.fit()
+        with trials_start_sooner():
+            tuner.fit()
     except TuneError as error:
         # Tune hides what it could not write behind the text of a traceback.
         raise error.__context__ or error from None

@@ -3,6 +3,7 @@
 The studies train tiny networks, and a gate holds them where a test wants them.
 """
 
+import os
 import shlex
 import signal
 from pathlib import Path
@@ -97,19 +98,34 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.fixture
+def trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install trackers that leave a file when they are imported, and return their folder."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in ("mlflow", "wandb"):
+        (site / f"{name}.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.imported').touch()\n")
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    return site
+
+
 def test_killed_workers_and_ctrl_c_twice_change_nothing(
-    undisturbed: Finished, programs: Programs, gate: Gate, tmp_path: Path
+    undisturbed: Finished, programs: Programs, gate: Gate, trackers: Path, tmp_path: Path
 ) -> None:
-    """Show also that a second driver is refused, and that every open socket is out of reach."""
+    """Show also that a second driver is refused, that no open socket is in reach, and what starts workers soon."""
     folder = tmp_path / "results" / "workers"
     resume = ["--resume", "--name", "workers"]
     study = programs.study([*SMALL, "--name", "workers"], tmp_path, ("-c", STRICT + A_STUDY, *OWN_NETWORKS))
     gate.let_train_until(study, lambda: events(folder, "epoch") >= 2)
     assert_only_loopback(study)
-    own = psutil.Process(study.process.pid).nice()
-    assert [worker.nice() for worker in study.workers("ray::ImplicitFunc")] == [own], "`nice` decides, not Ray"
-    for worker in study.workers("ray::ImplicitFunc"):
-        worker.kill()
+    own, (worker,) = psutil.Process(study.process.pid).nice(), study.workers("ray::ImplicitFunc")
+    assert worker.nice() == own, "`nice` decides, not Ray"
+    assert "PL_DISABLE_FORK" not in worker.environ(), "Ray started this worker ahead"
+    (raylet,) = study.workers("raylet/raylet")
+    (agent,) = (process for process in raylet.children() if "ray::DashboardAgent" in process.cmdline())
+    assert sum(socket.status == psutil.CONN_LISTEN for socket in agent.net_connections()) == 1, "it serves no dashboard"
+    assert not list(trackers.glob("*.imported")), "nobody asked for a tracker"
+    worker.kill()
     refused = run_here(resume, tmp_path)
     assert refused.returncode == 2
     assert refused.stderr == (
