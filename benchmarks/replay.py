@@ -86,6 +86,9 @@ class Recorded:
         arch: the network.
         expected: returns the expected scores of some configurations, float64 [configurations, hyperparameters] to
             float64 [configurations]. Without it each run's own score stands for its configuration.
+
+    Attributes:
+        values: the recorded configurations.
     """
 
     def __init__(
@@ -99,9 +102,9 @@ class Recorded:
             runs.setdefault(int(row.get("run", 0)), []).append(result)
         if not curves:
             raise ValueError(f"the table holds no curve of {arch!r}")
-        self._values = [dict(zip(self.space.ranges, key, strict=True)) for key in curves]
+        self.values: list[dict[str, Value]] = [dict(zip(self.space.ranges, key, strict=True)) for key in curves]
         self._runs = [list(runs.values()) for runs in curves.values()]
-        self._places = np.array([self.space.place(values) for values in self._values])
+        self._places = np.array([self.space.place(values) for values in self.values])
         self.max_epochs = max(len(rows) for runs in self._runs for rows in runs)
         self.expected = None if expected is None else expected(self._places)
 
@@ -111,7 +114,7 @@ class Recorded:
         expected = None if self.expected is None else float(self.expected[nearest])
         runs = self._runs[nearest]
         rows = runs[int(np.random.default_rng([seed, nearest]).integers(len(runs)))]
-        recorded = self._values[nearest]
+        recorded = self.values[nearest]
         return Curve(recorded, rows, TrainingConfig(recorded, self.max_epochs), expected)
 
 

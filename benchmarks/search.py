@@ -15,7 +15,8 @@ loses at its end.
 
 "Reached" judges by the score of the chosen run itself, which rewards luck. The target of a network is 0.5 points below
 the median, over repetitions, of the best score that random search at full length finds. A side reaches the target at
-the epoch after which its chosen configuration never falls below it.
+the epoch after which its chosen configuration never falls below it. The side "told every expected score" shows what
+the noise of a run's score costs a search that knows everything else.
 
     python -m benchmarks.search --rules
 
@@ -32,7 +33,6 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,48 +51,30 @@ from benchmarks import curves
 from benchmarks.expected_loss import compare, losses
 from benchmarks.processes import workers
 from benchmarks.replay import Played, Recorded, Source, play
-from benchmarks.samplers import ExtrapolatingSampler, NextBestSampler, RepeatingSampler, TpeSampler
-from benchmarks.sides import SIDES, MakeSide, ThisProject
+from benchmarks.search_rules import rules
+from benchmarks.sides import SIDES, Informed, MakeSide
 from benchmarks.smoothed_curves import Truth
+from benchmarks.this_project import ThisProject
 from models.networks.registry import ARCHITECTURES
 from models.training.recipe import BATCH_SIZE
-from study.settings.search_space import RUNGS, Rungs
 
 RECORDED = Path(__file__).with_name("curves.csv")
 FEWEST = 48
 REFERENCE = "random search, full length"
+INFORMED = "told every expected score"
 MARGIN = 0.005
-
-
-def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
-    """Returns variants of this project's search, with other rungs, another start, or another sampler."""
-    return {
-        **{
-            # The first rung lies at this epoch: its share of the cap is 1, and it asks for no steps.
-            f"first rung {first}": partial(ours, rungs=Rungs(first, 1.0, grace_steps=0))
-            for first in (4, 6, 10)
-        },
-        "first rung after any number of steps": partial(ours, rungs=replace(RUNGS, grace_steps=0)),
-        "one of 3 goes on": partial(ours, rungs=replace(RUNGS, reduction_factor=3)),
-        "no tolerance": partial(ours, rungs=replace(RUNGS, tolerance=0.0)),
-        "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
-        "5 trials to start": partial(ours, startup_trials=5),
-        "may repeat itself": partial(ours, sampler=RepeatingSampler),
-        "chooses the highest score": partial(ours, chooses_by_score=True),
-        "next best, no Sobol point": partial(ours, sampler=NextBestSampler),
-        "stopped trials extrapolated": partial(ours, sampler=ExtrapolatingSampler),
-        "TPE, 5 trials to start": partial(ours, sampler=TpeSampler, startup_trials=5),
-    }
 
 
 def play_all(
     arch: str, seed: int, sides: Mapping[str, MakeSide], source: Source, trials: int, workers: int
 ) -> dict[str, Played]:
-    """Plays one repetition of every side on one network."""
+    """Plays one repetition of every side on one network, and on recorded curves of INFORMED."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     curve_of = partial(source, seed=seed)
     made = {name: make(arch, source.space, trials, source.max_epochs, seed) for name, make in sides.items()}
+    if isinstance(source, Recorded):
+        made[INFORMED] = Informed(source, arch, source.space, trials, source.max_epochs, seed)
     return {name: play(side, curve_of, workers) for name, side in made.items()}
 
 
@@ -196,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         for arch, repetitions in futures.items():
             results = [future.result() for future in repetitions]
-            played = {side: [result[side] for result in results] for side in sides}
+            played = {side: [result[side] for result in results] for side in results[0]}
             rows += summarise(arch, played, sources[arch])
     _print(rows)
     if options.json:

@@ -9,8 +9,8 @@ from analysis.statistics.search_luck.expected import rank
 from analysis.statistics.search_luck.luck import Run, SearchRecord, search_luck
 from analysis.statistics.search_luck.replica import CONFIRMATIONS, Plan, Played, Replica
 from analysis.statistics.search_luck.surfaces import Surfaces
-from benchmarks.sides import ThisProject
 from benchmarks.smoothed_curves import PLACES, SPACE, Truth
+from benchmarks.this_project import ThisProject
 from models.training.history import EpochResult
 
 POINTS = 512

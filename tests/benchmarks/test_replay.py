@@ -12,9 +12,11 @@ import pytest
 
 from benchmarks import curves, search
 from benchmarks.replay import Choice, Curve, Played, Recorded, play
-from benchmarks.sides import SIDES, MakeSide, OptunaAlone, RandomSearch, ThisProject
+from benchmarks.search_rules import rules
+from benchmarks.sides import SIDES, Informed, MakeSide, OptunaAlone, RandomSearch
 from benchmarks.smoothed_curves import Truth
 from benchmarks.spaces import SPACES
+from benchmarks.this_project import ThisProject
 from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
 from models.training.recipe import TrainingConfig
@@ -169,7 +171,7 @@ def test_every_side_ends_all_of_its_trials_and_repeats_itself(make: MakeSide) ->
     assert play(make("mobilenet", SEARCH_SPACE, 12, 9, 4), recorded, workers=2) != one
 
 
-RULES = search.rules(partial(ThisProject))
+RULES = rules(partial(ThisProject))
 
 
 @pytest.mark.slow
@@ -196,6 +198,17 @@ def test_random_search_trains_everything_to_its_end_and_misses_nothing() -> None
     played = play(RandomSearch("alexnet", SEARCH_SPACE, 12, 9, 0), Recorded(_table(), "alexnet"), workers=2)
     assert not played.is_best_stopped
     assert played.score == played.best_tried
+
+
+def test_a_side_that_is_told_every_expected_score_begins_with_the_highest() -> None:
+    table = _table()
+    source = Recorded(table, "alexnet", Truth.smooth(table, "alexnet").surface)
+    side = Informed(source, "alexnet", SEARCH_SPACE, 12, 9, 0)
+    played = play(side, source, workers=1)
+    assert side.trials[0].values == {"lr": pytest.approx(1e-3), "dropout": 0.0}
+    assert played.score == played.best_tried == pytest.approx(0.6, abs=0.001)
+    assert len({tuple(trial.values.values()) for trial in side.trials}) == 12
+    assert len(play(Informed(source, "alexnet", SEARCH_SPACE, 99, 9, 0), source, workers=1).choices) >= 1
 
 
 def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
@@ -236,7 +249,8 @@ def test_search_replays_any_such_table(tmp_path: Path, capsys: pytest.CaptureFix
     command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--json", str(target)]
     assert search.main(command) == 0
     rows = json.loads(target.read_text())
-    assert [(row["arch"], row["side"]) for row in rows] == [(arch, side) for arch in ARCHITECTURES for side in SIDES]
+    sides = [*SIDES, search.INFORMED]
+    assert [(row["arch"], row["side"]) for row in rows] == [(arch, side) for arch in ARCHITECTURES for side in sides]
     for row in rows:
         assert row["repetitions"] == 4
         assert (row["epochs_until"] is None) == (row["reached"] < 0.5)
@@ -329,7 +343,7 @@ def test_only_the_sides_that_are_named_are_replayed(tmp_path: Path, capsys: pyte
     command = ["--curves", str(tmp_path / "curves.csv"), "--quick", "--json", str(target), "--sides"]
     assert search.main([*command, "Optuna, Hyperband"]) == 0
     sides = [row["side"] for row in json.loads(target.read_text())]
-    assert sides == [search.REFERENCE, "Optuna, Hyperband"] * 2
+    assert sides == [search.REFERENCE, "Optuna, Hyperband", search.INFORMED] * 2
     with pytest.raises(SystemExit):
         search.main([*command, "Hyperband"])
     assert "no side is called Hyperband: choose from " in capsys.readouterr().err

@@ -1,16 +1,21 @@
-"""Samplers that differ from this project's in one rule, for `benchmarks.search --rules`."""
+"""Searches that differ from this project's in one rule, for `benchmarks.search --rules`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import optuna
 from threadpoolctl import threadpool_limits
 
+from benchmarks.sides import MakeSide
+from benchmarks.this_project import ThisProject
 from models.networks.hyperparameters import Value
 from models.randomness import integer, stream
 from study.search.sampler import Sampler
 from study.search.trial import Trial
+from study.settings.search_space import RUNGS, Rungs
 
 # The Gaussian process is asked at most this many times for a proposal that repeats no trial.
 ASKED = 4
@@ -90,3 +95,24 @@ class ExtrapolatingSampler(Sampler):
             self._scores[stopped] = score + (float(np.mean(gains)) if gains else 0.0)
         yield
         self._scores = measured
+
+
+def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:
+    """Returns variants of this project's search, with other rungs, another start, or another sampler."""
+    return {
+        **{
+            # The first rung lies at this epoch: its share of the cap is 1, and it asks for no steps.
+            f"first rung {first}": partial(ours, rungs=Rungs(first, 1.0, grace_steps=0))
+            for first in (4, 6, 10)
+        },
+        "first rung after any number of steps": partial(ours, rungs=replace(RUNGS, grace_steps=0)),
+        "one of 3 goes on": partial(ours, rungs=replace(RUNGS, reduction_factor=3)),
+        "no tolerance": partial(ours, rungs=replace(RUNGS, tolerance=0.0)),
+        "no rungs": partial(ours, rungs=Rungs(1_000, 1.0)),
+        "5 trials to start": partial(ours, startup_trials=5),
+        "may repeat itself": partial(ours, sampler=RepeatingSampler),
+        "chooses the highest score": partial(ours, chooses_by_score=True),
+        "next best, no Sobol point": partial(ours, sampler=NextBestSampler),
+        "stopped trials extrapolated": partial(ours, sampler=ExtrapolatingSampler),
+        "TPE, 5 trials to start": partial(ours, sampler=TpeSampler, startup_trials=5),
+    }
