@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10
 
 from models.data import Dataset
@@ -82,6 +83,21 @@ def test_digits_are_the_bundled_images_enlarged() -> None:
         errors = np.abs(expected - image[..., 0]).max(axis=(1, 2))
         assert errors.min() < 2
         assert original.target[errors.argmin()] == label
+
+
+def test_the_test_set_of_the_digits_is_the_one_that_scikit_learn_chooses() -> None:
+    digits, original = datasets.read(StudyConfig(dataset="digits", image_size=8)), load_digits()
+    pixels = np.round(original.images * (255 / 16)).astype(np.uint8)
+    positions = np.arange(len(pixels))
+    for part, chosen in zip(
+        (digits.train, digits.test),
+        train_test_split(positions, test_size=360, stratify=original.target, random_state=0),
+        strict=True,
+    ):
+        chosen.sort()
+        np.testing.assert_array_equal(part.labels, original.target[chosen])
+        for channel in range(3):
+            np.testing.assert_array_equal(part.images[..., channel], pixels[chosen])
 
 
 @pytest.mark.parametrize("size", [8, 48])
