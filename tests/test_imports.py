@@ -154,10 +154,15 @@ other.train_epoch()
 assert count_macs(toy.build(3, recipe.values)) == 48 * 16 + 16 * 3
 print(*sys.modules)
 
-import study.search.trial_worker, study.runs.ray_runs
+import study.runs.ray_runs
+print(*sys.modules)
+
+import study.search.trial_worker
 print(*sys.modules)
 
 import study.workflow
+from study.data.digits import load_digits
+load_digits()
 print(*sys.modules)
 """
 
@@ -178,11 +183,18 @@ def test_no_compiler_is_imported_to_train(loaded: list[set[str]]) -> None:
 
 
 @pytest.mark.slow
+def test_no_tune_is_imported_to_train_a_run_after_the_search(loaded: list[set[str]]) -> None:
+    assert "ray" in loaded[1]
+    assert "ray.tune" not in loaded[1]
+    assert "ray.tune" in loaded[2]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "unneeded"),
     [
-        (1, {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
-        (2, {"matplotlib", "scipy", "sklearn", "torchvision"}),
+        (2, {"matplotlib", "scipy", "sklearn", "torchvision", "optuna"}),
+        (3, {"matplotlib", "scipy", "sklearn", "torchvision"}),
     ],
     ids=["worker", "command"],
 )
