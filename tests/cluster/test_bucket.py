@@ -70,10 +70,14 @@ def names(s3: S3, pattern: str) -> list[str]:
     return [name for name in s3.objects() if re.fullmatch(f"checkpoints/{pattern}", name)]
 
 
+def copy_of(head: Head) -> str:
+    """Return where the bucket keeps the copy of a head's study."""
+    return f"studies/{json.loads((head.folder / 'study.json').read_text())['id']}"
+
+
 def final_runs(s3: S3, head: Head) -> int:
     """Return how many final runs of a head's study are in the bucket."""
-    study = json.loads((head.folder / "study.json").read_text())["id"]
-    return len(names(s3, rf"studies/{study}/[^/]+/final/.*/seed-\d/SHA256SUMS"))
+    return len(names(s3, rf"{copy_of(head)}/[^/]+/final/.*/seed-\d/SHA256SUMS"))
 
 
 @pytest.mark.slow
@@ -81,18 +85,18 @@ def test_a_study_outlives_its_heads_and_a_bucket_that_is_away(
     start: Callable[..., Head], s3: S3, tmp_path: Path
 ) -> None:
     calm = start(1, "calm")
-    status, printed = calm.finish()
-    assert status == 0, printed
-    puts = s3.puts("checkpoints/studies/")
-    files = [name for name in names(s3, "studies/.*") if not re.search("journal.jsonl|study.log|report/", name)]
-    print(f"\n{puts} PUTs of the copy, {len(files)} of them neither segments nor the report's")
-    assert puts == len(names(s3, "studies/.*")), "no object is written twice, and none stands for a folder"
-
     place = tmp_path / "gate"
     gate = Gate(place)
     first = start(2, "lost", place)
     gate.let_train_until(first.program, lambda: events(first.folder, "epoch") >= 2)
     first.lose()
+
+    status, printed = calm.finish()
+    assert status == 0, printed
+    puts, objects = s3.puts(f"checkpoints/{copy_of(calm)}/"), names(s3, f"{copy_of(calm)}/.*")
+    files = [name for name in objects if not re.search("journal.jsonl|study.log|report/", name)]
+    print(f"\n{puts} PUTs of the copy, {len(files)} of them neither segments nor the report's")
+    assert puts == len(objects), "no object is written twice, and none stands for a folder"
 
     second = start(3, "lost", place)
     gate.let_train_until(second.program, lambda: names(s3, r"[0-9a-f]{32}/confirm/.*\.pt"))
@@ -126,8 +130,8 @@ def test_a_study_outlives_its_heads_and_a_bucket_that_is_away(
     fetched = machine.run([*COMMAND, "--results-dir", "new", "--storage", s3.uri(), "--name", "calm"])
     assert fetched.returncode == 0 and "The study is finished. Report: " in fetched.stdout, fetched.stderr
     assert_same_results(calm.folder, machine.files / "new" / "calm")
-    studies = {json.loads((folder / "study.json").read_text())["id"] for folder in (calm.folder, fifth.folder)}
-    assert {name.split("/")[2] for name in names(s3, "studies/.*")} == studies
+    copies = {copy_of(calm), copy_of(fifth)}
+    assert {"/".join(name.split("/")[1:3]) for name in names(s3, "studies/.*")} == copies
 
 
 @pytest.mark.slow
