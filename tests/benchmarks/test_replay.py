@@ -15,7 +15,7 @@ from benchmarks.replay import Choice, Curve, Played, Recorded, play
 from benchmarks.search_rules import rules
 from benchmarks.sides import SIDES, Informed, MakeSide, OptunaAlone, RandomSearch
 from benchmarks.smoothed_curves import Truth
-from benchmarks.spaces import SPACES
+from benchmarks.spaces import SPACES, space_of
 from benchmarks.this_project import ThisProject
 from models.networks.registry import ARCHITECTURES
 from models.training.history import EpochResult
@@ -347,6 +347,16 @@ def test_only_the_sides_that_are_named_are_replayed(tmp_path: Path, capsys: pyte
     with pytest.raises(SystemExit):
         search.main([*command, "Hyperband"])
     assert "no side is called Hyperband: choose from " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("file", "dimensions"), [("curves-700.csv", 2), ("curves-700-of-4.csv", 4)])
+def test_the_recorded_curves_of_three_seeds_are_whole(file: str, dimensions: int) -> None:
+    table = pd.read_csv(Path(search.__file__).with_name(file))
+    space = space_of(table.columns)
+    assert space == SPACES[dimensions]
+    wanted = curves.tasks(space, ["mobilenet"], {2: 48, 4: 32}[dimensions], 20, seeds=3)
+    recorded = table[["arch", *space.ranges, "run"]].itertuples(index=False, name=None)
+    assert set(recorded) == {task.key for task in wanted}
 
 
 def test_a_table_without_a_column_for_dropout_is_refused() -> None:
