@@ -5,7 +5,7 @@
 trains each network with the project's own loop at its documented baseline and at points of a Halton sequence over the
 search space, each with some seeds, and writes a row an epoch: arch, each hyperparameter, run, epoch, train_loss,
 val_loss, val_accuracy, seconds. The file is written again after every run. The same command continues with the runs
-that are missing; a run to come has other hyperparameters or another seed than those that the file holds.
+that are missing.
 
 A run ends at the cap or out of patience, like a trial of any side in a replay, so no replay asks for more epochs. The
 validation set is larger than a tenth: with 200 images one image would be 0.5 points, the margin of the replay. Each run
@@ -65,7 +65,7 @@ class Task:
 
 
 def tasks(space: SearchSpace, archs: Sequence[str], configurations: int, max_epochs: int, seeds: int = 1) -> list[Task]:
-    """Returns the runs of the baseline and of `configurations` Halton points, all runs of a point side by side.
+    """Returns the runs of each network's baseline and of `configurations` Halton points, point by point.
 
     A larger number of configurations begins with the same ones.
     """
@@ -154,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     space = SPACES[options.dimensions]
     named = ["arch", *space.ranges, "run"]
     table = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame(columns=[*named, *MEASURED])
+    if list(table.columns) != [*named, *MEASURED]:
+        parser.error(f"{options.output} has other columns than {', '.join([*named, *MEASURED])}: name another file")
     recorded = set(table[named].itertuples(index=False, name=None))
     wanted = tasks(space, options.archs, options.configurations, options.max_epochs, options.seeds)
     missing = [task for task in wanted if task.key not in recorded]

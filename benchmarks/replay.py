@@ -65,6 +65,7 @@ class Source(Protocol):
 
     Attributes:
         space: the search space.
+        max_epochs: the cap.
         expected: expected score over seeds of each configuration, in [0, 1], float64 [configurations], if it is known.
     """
 
@@ -81,8 +82,8 @@ class Recorded:
     If a configuration was recorded with several seeds, a repetition draws one of its runs.
 
     Args:
-        table: columns arch, a hyperparameter each, run, epoch, train_loss, val_loss, val_accuracy, seconds; without
-            the column run each configuration has one.
+        table: columns arch, one for each hyperparameter, run, epoch, train_loss, val_loss, val_accuracy, seconds;
+            without the column run each configuration has one.
         arch: the network.
         expected: returns the expected scores of some configurations, float64 [configurations, hyperparameters] to
             float64 [configurations]. Without it each run's own score stands for its configuration.

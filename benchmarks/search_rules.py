@@ -45,7 +45,8 @@ class RepeatingSampler(Sampler):
 class NextBestSampler(Sampler):
     """Takes the next best point of the Gaussian process in place of a proposal that almost repeats a trial.
 
-    It asks again as if the proposal were running, so that the expected improvement near it is small.
+    It asks again as if the proposal were running, so that the expected improvement near it is small. After ASKED such
+    proposals a point of the sequence takes the place.
     """
 
     def _improve(self, number: int) -> dict[str, Value]:
@@ -93,8 +94,10 @@ class ExtrapolatingSampler(Sampler):
         for stopped, (epoch, score) in self._stopped.items():
             gains = [scores[-1] - scores[epoch - 1] for scores in self._whole if len(scores) >= epoch]
             self._scores[stopped] = score + (float(np.mean(gains)) if gains else 0.0)
-        yield
-        self._scores = measured
+        try:
+            yield
+        finally:
+            self._scores = measured
 
 
 def rules(ours: partial[ThisProject]) -> dict[str, MakeSide]:

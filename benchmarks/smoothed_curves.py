@@ -35,6 +35,7 @@ class Truth:
     """Gives the true score of any configuration of one network, and the noise of one run.
 
     Attributes:
+        arch: the network.
         space: the search space of the curves.
         places: places of the recorded configurations, float64 [configurations, hyperparameters].
         residuals: their scores minus the surface, without the bias of the fit, float64 [configurations].

@@ -8,8 +8,8 @@ import numpy as np
 from models.data import IMAGE_SIZE, Dataset, LabelledImages
 from models.images.pixels import scale_all
 
-# A bit an image, 1 for the test set: the 360 images that scikit-learn's `train_test_split` chooses, the classes in
-# proportion, with `random_state=0`.
+# One bit for each image, 1 for the test set: the 360 images that scikit-learn's `train_test_split` chooses, the classes
+# in proportion, with `random_state=0`.
 _TEST = bytes.fromhex(
     "000004883524104000064100934205001a00080100240028062c12001000940a009019120420f8a0028110a000080a88204415244942"
     "40a00a0000004004d80000818020004805c400104008a0100005404800301000020ec409000224840083a8013c20a6980a0000000b08"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 OVERHEAD_SECONDS = (20.0, 60.0)
 # At most 2 s pass between a run's end and the first step of the next, because the sampler may have to propose.
 BETWEEN_RUNS_SECONDS = 2.0
-# At least this share of the runs, divided by the patience, runs out of patience at each epoch. The 147 recorded runs of
-# each documented network are no longer on average, with patience 1 to 5 and caps up to 20 (benchmarks/curves*.csv).
+# At least this share of the runs, divided by the patience, runs out of patience at each epoch. The recorded runs of
+# each documented network, 147 or more, are no longer on average, with patience 1 to 5 and caps up to 20
+# (benchmarks/curves*.csv).
 LEAST_ENDING = 0.04
 
 

@@ -208,7 +208,9 @@ def test_a_side_that_is_told_every_expected_score_begins_with_the_highest() -> N
     assert side.trials[0].values == {"lr": pytest.approx(1e-3), "dropout": 0.0}
     assert played.score == played.best_tried == pytest.approx(0.6, abs=0.001)
     assert len({tuple(trial.values.values()) for trial in side.trials}) == 12
-    assert len(play(Informed(source, "alexnet", SEARCH_SPACE, 99, 9, 0), source, workers=1).choices) >= 1
+    most = Informed(source, "alexnet", SEARCH_SPACE, 99, 9, 0)
+    play(most, source, workers=1)
+    assert len(most.trials) == len(source.values) == 21
 
 
 def test_without_rungs_this_project_trains_everything_to_its_end() -> None:
@@ -293,6 +295,8 @@ def test_recording_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.C
     assert both[:2].equals(first)
     assert len(both) == 4
     assert curves.main(["--output", str(target), "--configurations", "0", "--seeds", "2", *small]) == 0
+    with pytest.raises(SystemExit):
+        curves.main(["--output", str(target), "--dimensions", "4", *small])
     again = pd.read_csv(target)
     assert again[:4].equals(both)
     assert list(again.run) == [0, 0, 0, 0, 1, 1]
@@ -357,6 +361,8 @@ def test_the_recorded_curves_of_three_seeds_are_whole(file: str, dimensions: int
     wanted = curves.tasks(space, ["mobilenet"], {2: 48, 4: 32}[dimensions], 20, seeds=3)
     recorded = table[["arch", *space.ranges, "run"]].itertuples(index=False, name=None)
     assert set(recorded) == {task.key for task in wanted}
+    for _, run in table.groupby([*space.ranges, "run"]):
+        assert list(run.epoch) == list(range(1, len(run) + 1))
 
 
 def test_a_table_without_a_column_for_dropout_is_refused() -> None:

@@ -112,7 +112,7 @@ def trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_killed_workers_and_ctrl_c_twice_change_nothing(
     undisturbed: Finished, programs: Programs, gate: Gate, trackers: Path, tmp_path: Path
 ) -> None:
-    """Show also that a second driver is refused, that no open socket is in reach, and what starts workers soon."""
+    """Show also that a second driver is refused, that no open socket is in reach, and that no tracker is imported."""
     folder = tmp_path / "results" / "workers"
     resume = ["--resume", "--name", "workers"]
     study = programs.study([*SMALL, "--name", "workers"], tmp_path, ("-c", STRICT + A_STUDY, *OWN_NETWORKS))
@@ -120,7 +120,7 @@ def test_killed_workers_and_ctrl_c_twice_change_nothing(
     assert_only_loopback(study)
     own, (worker,) = psutil.Process(study.process.pid).nice(), study.workers("ray::ImplicitFunc")
     assert worker.nice() == own, "`nice` decides, not Ray"
-    assert "PL_DISABLE_FORK" not in worker.environ(), "Ray started this worker ahead"
+    assert "PL_DISABLE_FORK" not in worker.environ(), "a worker that Ray started ahead would do"
     (raylet,) = study.workers("raylet/raylet")
     (agent,) = (process for process in raylet.children() if "ray::DashboardAgent" in process.cmdline())
     assert sum(socket.status == psutil.CONN_LISTEN for socket in agent.net_connections()) == 1, "it serves no dashboard"

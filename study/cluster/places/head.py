@@ -44,7 +44,8 @@ def trials_start_sooner() -> Iterator[None]:
     """Keeps Ray Tune from what only delays the first trial.
 
     Tune imports mlflow and wandb, if they are installed, to count callbacks of theirs. It gives the workers of trials
-    an environment variable for another library, so no worker that Ray has started ahead could be one.
+    an environment variable for another library, so no worker that Ray has started ahead could be one. If AWS's keys
+    are in the environment, Tune passes them on in the same way, and trials wait for workers of their own.
     """
     # Here, since processes that do no search need no Tune.
     from ray.air._internal import usage
