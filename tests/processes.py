@@ -114,9 +114,11 @@ class Program:
             shutil.rmtree(directory)
 
     def _is_ours(self, process: psutil.Process) -> bool:
+        # Read here as bytes: Ray's agents write their titles over their first variables, where psutil's parser ends.
         try:
-            return process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            return f"{_MARK}={self._mark}\0".encode() in environment and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, psutil.Error):
             return False
 
 

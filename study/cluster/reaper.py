@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -48,9 +49,11 @@ def _reap(session: str) -> None:
 def _belongs_to(process: psutil.Process, session: str) -> bool:
     """Whether a process carries the session's mark in its environment."""
     try:
-        return process.environ().get(MARK) == session
-    except psutil.Error:  # it has ended, or belongs to another user
+        # Not psutil's environ(), which ends at a gap: Ray's agents have written their titles over their first variables.
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    except OSError:  # it has ended, or belongs to another user
         return False
+    return f"{MARK}={session}".encode() in environment.split(b"\0")
 
 
 if __name__ == "__main__":
