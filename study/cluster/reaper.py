@@ -49,7 +49,7 @@ def _reap(session: str) -> None:
 def _belongs_to(process: psutil.Process, session: str) -> bool:
     """Whether a process carries the session's mark in its environment."""
     try:
-        # Not psutil's environ(), which ends at a gap: Ray's agents have written their titles over their first variables.
+        # Not psutil's environ(), which ends at a gap: Ray's agents write their titles over their first variables.
         environment = Path(f"/proc/{process.pid}/environ").read_bytes()
     except OSError:  # it has ended, or belongs to another user
         return False
