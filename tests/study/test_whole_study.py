@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from analysis.results.optuna_database import open_database
 from analysis.results.study_folder import HISTORY_COLUMNS, TRIAL_COLUMNS
 from tests.in_process import interrupt_when, run_here
+from tests.pace import within
 from tests.processes import SMALL, Programs, assert_same_results
 from tests.study.conftest import Finished, Maker
 from tests.study.faults import events
@@ -32,7 +33,8 @@ def resumed(shared: Callable[[str, Maker], Finished]) -> Finished:
         study = programs.study([*SMALL, "--name", "resumed"], cwd)
         study.wait_for(lambda: journal.exists() and '"event": "epoch"' in journal.read_text())
         study.kill()
-        study.wait_until_gone()
+        with within(10):
+            study.wait_until_gone()
         return programs.run_study(["--resume", "--name", "resumed"], cwd)
 
     return shared("resumed", make)
