@@ -1,6 +1,7 @@
 """Programs as real processes: started as a user starts them, watched from outside, and ended with the test."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -114,12 +115,17 @@ class Program:
             shutil.rmtree(directory)
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        # Read here as bytes: Ray's agents write their titles over their first variables, where psutil's parser ends.
         try:
-            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-            return f"{_MARK}={self._mark}\0".encode() in environment and process.status() != psutil.STATUS_ZOMBIE
-        except (OSError, psutil.Error):
+            is_marked = process.environ().get(_MARK) == self._mark
+            return (is_marked or self._is_agent(process)) and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
             return False
+
+    def _is_agent(self, process: psutil.Process) -> bool:
+        """Return whether a process is an agent of its Ray, which writes its title over a part of its environment."""
+        folder = str(TEMPORARY / f"fairverdict-{self.process.pid}-")
+        is_agent = re.fullmatch(r"ray::\w+Agent", "".join(_command_line(process)))
+        return bool(is_agent) and any(file.path.startswith(folder) for file in process.open_files())
 
 
 class Programs:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psutil
 
@@ -22,7 +21,7 @@ def reaping(session: str) -> Iterator[None]:
     """Ends all processes that were started in this context, when it is left or this process is killed.
 
     Args:
-        session: a name that no other study on this machine has.
+        session: the name of the session's folder, which no other study on this machine has.
     """
     # The reaper gets its own process session: a terminal's Ctrl-C does not reach it. It waits for the end of stdin.
     # It imports nothing from the current folder (-P), where a file of the user may have the name of a module.
@@ -47,13 +46,16 @@ def _reap(session: str) -> None:
 
 
 def _belongs_to(process: psutil.Process, session: str) -> bool:
-    """Whether a process carries the session's mark in its environment."""
-    try:
-        # Not psutil's environ(), which ends at a gap: Ray's agents write their titles over their first variables.
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-    except OSError:  # it has ended, or belongs to another user
-        return False
-    return f"{MARK}={session}".encode() in environment.split(b"\0")
+    """Whether a process carries the session's mark in its environment, or is Ray's and logs into the session's folder.
+
+    Ray's agents write their titles over a part of their environment, which may hold the mark.
+    """
+    with suppress(psutil.Error):  # it has ended, or belongs to another user
+        if process.environ().get(MARK) == session:
+            return True
+        is_of_ray = "".join(process.cmdline()).startswith("ray::")
+        return is_of_ray and any(f"/{session}/" in file.path for file in process.open_files())
+    return False
 
 
 if __name__ == "__main__":

@@ -121,8 +121,7 @@ def test_killed_workers_and_ctrl_c_twice_change_nothing(
     own, (worker,) = psutil.Process(study.process.pid).nice(), study.workers("ray::ImplicitFunc")
     assert worker.nice() == own, "`nice` decides, not Ray"
     assert "PL_DISABLE_FORK" not in worker.environ(), "a worker that Ray started ahead would do"
-    (raylet,) = study.workers("raylet/raylet")
-    (agent,) = (process for process in raylet.children() if "ray::DashboardAgent" in process.cmdline())
+    (agent,) = study.workers("ray::DashboardAgent")
     assert sum(socket.status == psutil.CONN_LISTEN for socket in agent.net_connections()) == 1, "it serves no dashboard"
     assert not list(trackers.glob("*.imported")), "nobody asked for a tracker"
     worker.kill()
