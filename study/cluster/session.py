@@ -28,7 +28,7 @@ from models.networks.registry import Architecture
 from models.networks.user_networks import modules_of_user
 from study.cluster import environment, mps
 from study.cluster.capacity import Capacity, capacity
-from study.cluster.places.head import signals_stay, without_dashboard
+from study.cluster.places.lean_start import signals_stay, without_dashboard
 from study.cluster.places.nodes import GIB, present
 from study.cluster.reaper import reaping
 from study.errors import BadInput, StudyFailed, one_line, say_error

@@ -30,7 +30,7 @@ def load_digits(image_size: int = IMAGE_SIZE) -> Dataset:
 
 
 def _bundled() -> Path:
-    """Returns the file of the digits: a row an image, its 64 pixels and its class."""
+    """Returns the file of the digits, with a row for each image: its 64 pixels and its class."""
     # Without an import of scikit-learn, which would delay the first step by a second.
     spec = find_spec("sklearn")
     assert spec is not None and spec.submodule_search_locations

@@ -19,7 +19,7 @@ from models.training.history import EpochResult
 from study.cluster.failures import explain
 from study.cluster.health.attempts import Attempts
 from study.cluster.health.placement import Placement
-from study.cluster.places.head import trials_start_sooner
+from study.cluster.places.lean_start import trials_start_sooner
 from study.cluster.places.waiting import Counts
 from study.cluster.worker import WorkerSettings
 from study.errors import StudyFailed, UnfitNode
