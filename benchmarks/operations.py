@@ -3,8 +3,9 @@
     python -m benchmarks.operations
 
 trains epochs of each network at batch 128 on random images, and times every operation of torch and every call of this
-project's own C. The rest of an epoch is Python, the launching of operations and this timing. Ten images are validated.
-torch's profiler is not used: under it every large tensor faults its pages again, which shifts the shares.
+project's own C. The operations of Winograd's convolution count as a convolution. The rest of an epoch is Python, the
+launching of operations and this timing. Ten images are validated. torch's profiler is not used: under it every large
+tensor faults its pages again, which shifts the shares.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
@@ -24,6 +26,7 @@ from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.data import LabelledImages, Split, TrainingData
+from models.kernels import winograd
 from models.kernels.norm_relu_pool import cpu as norm_relu_pool_cpu
 from models.networks.registry import ARCHITECTURES
 from models.precision import resolve
@@ -35,9 +38,10 @@ from study.cluster.environment import ALLOCATION
 CPU = torch.device("cpu")
 # Marks the code of this project.
 OURS = "norm_relu_pool"
+CONVOLUTION = "convolution"
 # An operation is of the first kind of which its name contains a part.
 KINDS = {
-    "convolutions": ("convolution", "conv2d"),
+    "convolutions": (CONVOLUTION, "conv2d"),
     "other products": ("mm", "linear"),
     "batch normalisation, ReLU and pool in one": (OURS,),
     "batch normalisation": ("batch_norm",),
@@ -56,11 +60,24 @@ class OperationTimes(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.seconds: dict[str, float] = defaultdict(float)
+        self._whole: str | None = None
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return self.watch(operation, operation.name())(*args, **(kwargs or {}))
+        return self.watch(operation, self._whole or operation.name())(*args, **(kwargs or {}))
+
+    def watch_whole(self, work: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """Wraps a function so that the operations that it runs count for the kind of that name."""
+
+        def named(*args: Any, **kwargs: Any) -> Any:
+            self._whole = name
+            try:
+                return work(*args, **kwargs)
+            finally:
+                self._whole = None
+
+        return named
 
     def watch(self, work: Callable[..., Any], name: str) -> Callable[..., Any]:
         """Wraps a function so that its seconds count for the kind of that name."""
@@ -89,8 +106,14 @@ def measure(arch: str, threads: int, steps: int, rounds: int) -> dict[str, float
     run = TrainingRun(ARCHITECTURES[arch], config, data, RunSeeds.of(0), CPU, resolve("auto", CPU))
     run.train_epoch()
     found, call = [], norm_relu_pool_cpu.run_c
+    passes = {name: getattr(winograd.Convolution, name) for name in ("forward", "backward")}
     for _ in range(rounds):
-        with OperationTimes() as times, mock.patch.object(norm_relu_pool_cpu, "run_c", times.watch(call, OURS)):
+        with ExitStack() as patches:
+            times = patches.enter_context(OperationTimes())
+            patches.enter_context(mock.patch.object(norm_relu_pool_cpu, "run_c", times.watch(call, OURS)))
+            for name, work in passes.items():
+                watched = staticmethod(times.watch_whole(work, CONVOLUTION))
+                patches.enter_context(mock.patch.object(winograd.Convolution, name, watched))
             start = time.perf_counter()
             run.train_epoch()
             seconds = time.perf_counter() - start

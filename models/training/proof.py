@@ -1,8 +1,8 @@
 """The proof that the fast code trains a network on this machine as torch's own layers do.
 
-The fast code is the kernels in C and Triton, the convolution for Intel AMX, the captured step (CUDA graph) and the
-second stream. Before a network uses it in a process, one small batch is trained with it and with torch's layers, from
-equal weights. The results must agree within the tolerances below.
+The fast code is the kernels in C and Triton, the convolutions by Winograd and for Intel AMX, the captured step (CUDA
+graph) and the second stream. Before a network uses it in a process, one small batch is trained with it and with torch's
+layers, from equal weights. The results must agree within the tolerances below.
 """
 
 import copy
@@ -105,6 +105,8 @@ def _fast_parts(model: nn.Module, is_capturable: bool, device: torch.device, pre
             parts.append("Triton")
         if device.type == "cpu" and can_compile_c(torch.bfloat16 if precision == "bf16" else torch.float32):
             parts.append("C")
+        if device.type == "cpu" and precision == "fp32" and any(map(_suits_winograd, model.modules())):
+            parts.append("Winograd convolution")
         if device.type == "cpu" and precision == "bf16" and convolution.HAS_TILES:
             parts.append("AMX convolution")
     if is_capturable and steps.can_capture(device):
@@ -112,6 +114,10 @@ def _fast_parts(model: nn.Module, is_capturable: bool, device: torch.device, pre
         if precision == "bf16" and can_use_triton():
             parts.append("second stream")
     return parts
+
+
+def _suits_winograd(layer: nn.Module) -> bool:
+    return isinstance(layer, convolution.Conv2d) and layer.suits_winograd
 
 
 def _fault(

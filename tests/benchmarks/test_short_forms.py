@@ -25,6 +25,7 @@ from benchmarks import (
     calibration,
     choice,
     concurrency,
+    convolutions,
     field_rules,
     importance,
     limits,
@@ -34,7 +35,6 @@ from benchmarks import (
     recipes,
     scale,
     throughput,
-    tiles,
 )
 from benchmarks.calibration import SETTINGS, FewErrors, ProbitModel, Seeds, Setting
 from benchmarks.processes import processes, workers
@@ -248,14 +248,18 @@ def test_almost_stochastic_order_is_called_by_its_upper_bound(
 
 
 @pytest.mark.slow
-def test_tiles_give_the_gradient_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-5), ("bf16", 0.01)])
+def test_convolutions_are_timed_and_right(precision: str, most: float, tmp_path: Path) -> None:
     rows = tmp_path / "rows.json"
-    assert tiles.main(["--quick", "--threads", "1", "--json", str(rows)]) == 0
+    assert convolutions.main(["--quick", "--threads", "1", "--precision", precision, "--json", str(rows)]) == 0
     measured = json.loads(rows.read_text())
-    assert [row["layer"] for row in measured] == list(tiles.LAYERS)
+    assert [row["layer"] for row in measured] == list(convolutions.LAYERS)
     for row in measured:
-        assert 0 < row["side_by_side_error"] <= 1.1 * row["torch_error"] < 0.01
-    assert "side by side" in capsys.readouterr().out
+        for way in ("torch", "ours"):
+            assert all(row[f"{way}_{name}_ms"] > 0 for name in convolutions.PASSES)
+            assert all(0 < row[f"{way}_{what}_error"] < most for what in ("output", "gradient"))
+        # Its rounding is that of another order of sums, so both ways were taken.
+        assert precision == "bf16" or row["ours_output_error"] > 2 * row["torch_output_error"]
 
 
 @pytest.mark.slow
@@ -273,7 +277,11 @@ def test_the_limits_count_what_a_step_must_do() -> None:
     convolutions = first + 192 * 64 * 9 * 16**2 + (384 * 192 + 256 * 384) * 9 * 8**2
     forward = convolutions + 4096 * 1024 + 1024 * 512 + 512 * 10
     # The backward pass has twice as many, except for the first layer's input.
-    assert limits.flops("alexnet") == 2 * 128 * (3 * forward - first)
+    assert limits.flops("alexnet", has_winograd=False) == 2 * 128 * (3 * forward - first)
+    # Three of the convolutions multiply a quarter as often.
+    less = (convolutions - first) * 3 // 4
+    assert limits.flops("alexnet", has_winograd=True) == 2 * 128 * (3 * (forward - less) - first)
+    assert limits.flops("mobilenet", has_winograd=True) == limits.flops("mobilenet", has_winograd=False)
     # Convolutions: 35 + 64 + 96 + 32 + 48 thousand values read and written (the first twice, others three times), each
     # output eight times over in batch normalisation, three of them after the max pool, and the global pool.
     k = 1024

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.kernels import convolution
+from models.kernels import convolution, winograd
 from models.kernels.norm_relu_pool import cpu, layer
-from models.networks.layers import Features, conv_bn_relu
+from models.networks.layers import Features, GlobalAveragePool, conv_bn_relu
 from models.networks.registry import ARCHITECTURES, Architecture
 from models.training import proof, step
 from tests.builders import CPU, FAST_BF16, SMALL, TOY, noise, training_data, training_run
@@ -146,6 +146,25 @@ def test_a_fault_in_c_is_said_once_and_torch_trains(
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("small trains with torch's layers") and why in line and "\n" not in line
     assert runs[0].train_epoch().is_same_as(expected.train_epoch())
+
+
+def _wide(num_classes: int = 3, dropout: float = 0.0) -> nn.Module:
+    """Has one layer that Winograd's convolution is for."""
+    layers = Features(*conv_bn_relu(3, 64), nn.MaxPool2d(8), *conv_bn_relu(64, 64))
+    return nn.Sequential(layers, GlobalAveragePool(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(64, num_classes))
+
+
+@pytest.mark.parametrize("matrix", ["FROM_TILE", "FROM_KERNEL", "TO_OUTPUT"])
+def test_a_fault_in_winograds_convolution(matrix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = Architecture("wide", "Wide", _wide, {"dropout": 0.0})
+    kernels = kernels_of(wide)
+    assert kernels.path == "fast"
+    assert kernels.reason.endswith("Winograd convolution")
+    monkeypatch.setattr(proof, "_proven", {})
+    changed = getattr(winograd, matrix).clone()
+    changed[7] *= 2
+    monkeypatch.setattr(winograd, matrix, changed)
+    assert kernels_of(wide).path == "torch"
 
 
 @pytest.mark.parametrize("value", [2.0, torch.nan])
