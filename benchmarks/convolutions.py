@@ -33,7 +33,7 @@ PASSES = ("forward", "backward")
 
 
 def step(layer: Conv2d, images: Tensor, gradient: Tensor, precision: Precision) -> tuple[list[float], list[Tensor]]:
-    """Returns the seconds of both passes; and the output and the gradient of the weights."""
+    """Returns the seconds of both passes, and two results: the output and the gradient of the weights."""
     layer.zero_grad()
     images = images.detach().requires_grad_()
     begun = time.perf_counter()
@@ -68,9 +68,9 @@ def measure(name: str, rounds: int, batch: int, precision: Precision) -> dict[st
             else:
                 errors = (float((mine - truth).norm() / truth.norm()) for mine, truth in zip(found, exact, strict=True))
                 row[f"{way}_output_error"], row[f"{way}_gradient_error"] = errors
-    for number, name in enumerate(PASSES):
+    for number, one in enumerate(PASSES):
         for way, taken in seconds.items():
-            row[f"{way}_{name}_ms"] = 1000 * median(passes[number] for passes in taken)
+            row[f"{way}_{one}_ms"] = 1000 * median(passes[number] for passes in taken)
     row["ratio"] = median(map(sum, seconds["torch"])) / median(map(sum, seconds["ours"]))
     return row
 
@@ -78,7 +78,8 @@ def measure(name: str, rounds: int, batch: int, precision: Precision) -> dict[st
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="steps of each way (default: 20)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, len(os.sched_getaffinity(0))])
+    counts = sorted({1, len(os.sched_getaffinity(0))})
+    parser.add_argument("--threads", type=int, nargs="+", default=counts, help="threads (default: 1 and all cores)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 4 images")
     parser.add_argument("--json", type=user_path, help="write the rows there")

@@ -9,7 +9,7 @@ from models.networks.registry import Architecture
 def plain_network(architecture: Architecture, n_classes: int, dropout: float) -> nn.Module:
     """Builds the network from torch's layers, run one after the other, with the same names of weights.
 
-    Train it in float32: then its convolutions are torch's, too.
+    Its kernels stay off, and in float32 its convolutions are torch's, too.
     """
     model = architecture.build(n_classes, {"dropout": dropout})
     for name, layers in model.named_children():

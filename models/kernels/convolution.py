@@ -59,7 +59,7 @@ class Conv2d(Switchable, nn.Conv2d):
 
     @property
     def suits_winograd(self) -> bool:
-        """Whether the kernels and channels of this layer are those that Winograd's convolution is for."""
+        """Whether the layer has 3x3 kernels, and enough channels that Winograd's convolution saves time."""
         is_wide = min(self.in_channels, self.out_channels) >= MANY_CHANNELS
         return is_wide and self.groups == 1 and self.kernel_size == (3, 3)
 

@@ -1,9 +1,9 @@
 """A 3x3 convolution with a quarter of the multiplications, for training in float32 on a CPU.
 
 It is F(4x4, 3x3) of Lavin and Gray (Fast Algorithms for Convolutional Neural Networks, 2016, section 4.3), whose
-matrices it has. Tiles of 6x6 pixels overlap by 2, and each gives 4x4 pixels of the output. A tile and a kernel are
-transformed into 36 numbers each. These are multiplied one by one and summed over the channels: 36 multiplications
-instead of 144 for each pair of channels.
+matrices it has. Tiles of 6x6 pixels overlap by 2, and each gives 4x4 pixels of the output. Transforms turn a tile and a
+kernel into 36 numbers each. Their products, number by number, are summed over the channels: 36 multiplications instead
+of 144 for each pair of channels.
 """
 
 from typing import Any
@@ -17,25 +17,40 @@ from torch.nn import functional as F
 SIDE = 4
 WHOLE = SIDE + 2
 NUMBERS = WHOLE**2
-# At most this many tiles at once, so that their numbers stay in the caches.
+# At most this many tiles at once, unless one image has more. If a batch with rows of 16 pixels is not divided, torch's
+# convolution is faster.
 TILES_AT_ONCE = 128
-_TILE = torch.tensor(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    dtype=torch.float64,
-)
-_KERNEL = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]).double() / 24
-_OUTPUT = torch.tensor(
-    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float64
-)
-# Each transforms the rows and the columns of a square in one product.
-FROM_TILE, FROM_KERNEL, TO_OUTPUT = (torch.kron(matrix, matrix).float() for matrix in (_TILE, _KERNEL, _OUTPUT))
+_TILE = [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+]
+_KERNEL = [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+]
+_OUTPUT = [
+    [1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 0],
+    [0, 1, 1, 4, 4, 0],
+    [0, 1, -1, 8, -8, 1],
+]
+
+
+def _of_squares(matrix: list[list[float]]) -> Tensor:
+    """Return the matrix that transforms the columns and the rows of a square in one product."""
+    values = torch.tensor(matrix, dtype=torch.float64, device="cpu")
+    return torch.kron(values, values).float()
+
+
+FROM_TILE, FROM_KERNEL, TO_OUTPUT = (_of_squares(matrix) for matrix in (_TILE, _KERNEL, _OUTPUT))
 
 
 def can_take(images: Tensor) -> bool:
@@ -65,23 +80,21 @@ class Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
-        tiles: list[Tensor] = []
+        tiles: list[Tensor] | None = [] if ctx.needs_input_grad[1] else None
         output = _convolve(images, _transformed(weight).transpose(1, 2), tiles)
-        ctx.save_for_backward(weight, *tiles)
+        ctx.save_for_backward(weight, *(tiles or ()))
         return output
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         weight, *tiles = ctx.saved_tensors
         to_images = _convolve(gradient, _transformed(weight.flip(2, 3))) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return to_images, None
         channels, c = weight.shape[:2]
-        sums = weight.new_zeros(NUMBERS, channels, c)
-        for part, some in zip(_parts(gradient), tiles, strict=True):
-            spread = (TO_OUTPUT.T @ _squares(gradient[part], SIDE)).view(NUMBERS, -1, channels)
-            sums.baddbmm_(spread.transpose(1, 2), some)
-        to_weight = (FROM_KERNEL.T @ sums.view(NUMBERS, -1)).view(3, 3, channels, c)
-        return to_images, to_weight.permute(2, 3, 0, 1)
+        sums = _to_kernels(gradient, tiles, c).view(NUMBERS, -1)
+        return to_images, (FROM_KERNEL.T @ sums).view(3, 3, channels, c).permute(2, 3, 0, 1)
 
 
 def _convolve(images: Tensor, kernels: Tensor, kept: list[Tensor] | None = None) -> Tensor:
@@ -101,6 +114,21 @@ def _convolve(images: Tensor, kernels: Tensor, kept: list[Tensor] | None = None)
         some = places[:, :, part]
         some.copy_((TO_OUTPUT @ torch.bmm(tiles, kernels).view(NUMBERS, -1)).view(some.shape))
     return output.permute(0, 3, 1, 2)
+
+
+def _to_kernels(gradient: Tensor, tiles: list[Tensor], c: int) -> Tensor:
+    """Return the gradient [36, channels, c] of the kernels' numbers.
+
+    Args:
+        gradient: gradient of the output [n, channels, h, w].
+        tiles: the numbers of the tiles of the input, which has `c` channels.
+    """
+    channels = gradient.shape[1]
+    sums = gradient.new_zeros(NUMBERS, channels, c)
+    for part, some in zip(_parts(gradient), tiles, strict=True):
+        spread = (TO_OUTPUT.T @ _squares(gradient[part], SIDE)).view(NUMBERS, -1, channels)
+        sums.baddbmm_(spread.transpose(1, 2), some)
+    return sums
 
 
 def _transformed(weight: Tensor) -> Tensor:

@@ -106,6 +106,7 @@ def _fast_parts(model: nn.Module, is_capturable: bool, device: torch.device, pre
         if device.type == "cpu" and can_compile_c(torch.bfloat16 if precision == "bf16" else torch.float32):
             parts.append("C")
         if device.type == "cpu" and precision == "fp32" and any(map(_suits_winograd, model.modules())):
+            # Images may still have sides that are no multiples of a tile's: then torch's convolution takes them.
             parts.append("Winograd convolution")
         if device.type == "cpu" and precision == "bf16" and convolution.HAS_TILES:
             parts.append("AMX convolution")

@@ -258,8 +258,11 @@ def test_convolutions_are_timed_and_right(precision: str, most: float, tmp_path:
         for way in ("torch", "ours"):
             assert all(row[f"{way}_{name}_ms"] > 0 for name in convolutions.PASSES)
             assert all(0 < row[f"{way}_{what}_error"] < most for what in ("output", "gradient"))
-        # Its rounding is that of another order of sums, so both ways were taken.
-        assert precision == "bf16" or row["ours_output_error"] > 2 * row["torch_output_error"]
+        if precision == "bf16":
+            assert row["ours_gradient_error"] <= 1.1 * row["torch_gradient_error"]
+        else:
+            # The results are not torch's to the bit, so the layer did take this project's code.
+            assert row["ours_output_error"] != row["torch_output_error"]
 
 
 @pytest.mark.slow
