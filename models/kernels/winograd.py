@@ -6,6 +6,7 @@ kernel into 36 numbers each. Their products, number by number, are summed over t
 of 144 for each pair of channels.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ _TILE = [
     [0, 2, -1, -2, 1, 0],
     [0, 4, 0, -5, 0, 1],
 ]
-_KERNEL = [
+_KERNEL: Sequence[Sequence[float]] = [
     [1 / 4, 0, 0],
     [-1 / 6, -1 / 6, -1 / 6],
     [-1 / 6, 1 / 6, -1 / 6],
@@ -44,13 +45,13 @@ _OUTPUT = [
 ]
 
 
-def _of_squares(matrix: list[list[float]]) -> Tensor:
+def _of_squares(matrix: Sequence[Sequence[float]]) -> Tensor:
     """Return the matrix that transforms the columns and the rows of a square in one product."""
     values = torch.tensor(matrix, dtype=torch.float64, device="cpu")
     return torch.kron(values, values).float()
 
 
-FROM_TILE, FROM_KERNEL, TO_OUTPUT = (_of_squares(matrix) for matrix in (_TILE, _KERNEL, _OUTPUT))
+FROM_TILE, FROM_KERNEL, TO_OUTPUT = _of_squares(_TILE), _of_squares(_KERNEL), _of_squares(_OUTPUT)
 
 
 def can_take(images: Tensor) -> bool:
