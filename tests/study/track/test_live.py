@@ -24,7 +24,7 @@ from tests.pace import within
 from tests.processes import HANGS_AFTER, SMALL
 from tests.study.track.event_files import read_scalars, read_texts
 from tests.study.track.reports import write_report
-from tests.study.track.wandb_files import read_offline_runs
+from tests.study.track.wandb_files import read_finished_runs
 
 pytestmark = pytest.mark.trackers
 
@@ -166,6 +166,5 @@ def test_a_study_that_is_interrupted_and_goes_on_is_shown_once(tmp_path: Path) -
     # The study is finished, so the other tracker gets all of it at once.
     done = run_here(["--resume", "--name", "tracked", "--track", "wandb"], tmp_path)
     assert done.returncode == 0 and "behind" not in done.stderr, done.stderr
-    runs = read_offline_runs(folder.path / "wandb")
+    runs = read_finished_runs(folder.path / "wandb")
     assert {run.name for run in runs} == {"tracked", "tiny", "small", *(name.partition("/")[2] for name in shown)}
-    assert all(run.is_finished for run in runs)

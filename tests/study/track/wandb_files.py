@@ -1,6 +1,7 @@
 """Reads what W&B wrote offline: a file `run-<id>.wandb` is LevelDB's log of messages."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,20 @@ class OfflineRun:
     summary: dict[str, Any] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
     is_finished: bool = False
+
+
+def read_finished_runs(folder: Path) -> list[OfflineRun]:
+    """Return the offline runs in a folder `wandb`. Each must be finished, or be so within 20 s.
+
+    W&B's own process writes the last records of a run some milliseconds after `finish` returns.
+    """
+    deadline = time.monotonic() + 20
+    while True:
+        runs = read_offline_runs(folder)
+        if all(run.is_finished for run in runs):
+            return runs
+        assert time.monotonic() < deadline, "a run is not finished"
+        time.sleep(0.05)
 
 
 def read_offline_runs(folder: Path) -> list[OfflineRun]:
