@@ -87,9 +87,8 @@ def seconds_at_limit(arch: str, threads: int, images: int = BATCH_SIZE) -> float
     if arch == "alexnet":
         number = torch.bfloat16 if precision == "bf16" else torch.float32
         side = torch.rand(MATRIX_SIDE, MATRIX_SIDE, dtype=number, device=DEVICE)
-        return (
-            flops(arch, precision == "fp32" and not ON_GPU, images) * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
-        )
+        operations = flops(arch, has_winograd=precision == "fp32" and not ON_GPU, images=images)
+        return operations * _best(lambda: side @ side) / (2 * MATRIX_SIDE**3)
     source = torch.ones(COPY_BYTES, dtype=torch.uint8, device=DEVICE)
     target = torch.empty_like(source)
     return bytes_moved(arch, precision, images) * _best(lambda: target.copy_(source)) / (2 * COPY_BYTES)

@@ -149,7 +149,7 @@ def test_a_fault_in_c_is_said_once_and_torch_trains(
 
 
 def _wide(num_classes: int = 3, dropout: float = 0.0) -> nn.Module:
-    """Has one layer that Winograd's convolution is for."""
+    """Build a network with one layer that trains by Winograd's convolution."""
     layers = Features(*conv_bn_relu(3, 64), nn.MaxPool2d(8), *conv_bn_relu(64, 64))
     return nn.Sequential(layers, GlobalAveragePool(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(64, num_classes))
 
